@@ -1,0 +1,352 @@
+//! Every limit and time-out: unit, default, bounds, and what it costs in memory.
+//!
+//! What must agree stands in the [`Genesis`] record ([`Limits`]); the rest is local. Durations are
+//! microseconds, sizes are bytes. Defaults are for a local network (protocol.md section 12).
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, Suite, peer_id};
+use crate::member::{ADDR_MAX, Rank};
+use crate::quorum::QuorumRule;
+use crate::view::Genesis;
+use crate::wire::casts;
+
+/// Sizes, limits and windows that are part of the genesis record: they must be the same
+/// everywhere, because what one member sends is judged by another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Members of the largest view, at most 64.
+    pub max_members: u16,
+    /// Joiners taken in by one view change.
+    pub max_joins_per_change: u16,
+    /// Bytes of the longest cast.
+    pub cast_max: u32,
+    /// Bytes of casts gathered in one body; one larger cast may stand alone.
+    pub body_max: u32,
+    /// Bodies of one sender above the stability threshold, 4 to 1024.
+    pub window_bodies: u32,
+    /// Bytes of casts of one sender above the stability threshold; one body is always allowed.
+    pub window_bytes: u32,
+    /// Rounds by which a slot may lie above the one before it in its log.
+    pub slot_window: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_members: 64,
+            max_joins_per_change: 4,
+            cast_max: 1024 * 1024,
+            body_max: 256 * 1024,
+            window_bodies: 64,
+            window_bytes: 4 * 1024 * 1024,
+            slot_window: 256,
+        }
+    }
+}
+
+impl Limits {
+    /// The most bytes of casts in one body.
+    #[must_use]
+    pub const fn casts_max(&self) -> usize {
+        let cast = (self.cast_max as usize).saturating_add(casts::PREFIX);
+        let body = self.body_max as usize;
+        if cast > body { cast } else { body }
+    }
+
+    /// The most bytes that a window of one sender holds: the larger of `window_bytes` and one body.
+    #[must_use]
+    pub const fn window_bytes_max(&self) -> usize {
+        let window = self.window_bytes as usize;
+        if window > self.casts_max() { window } else { self.casts_max() }
+    }
+}
+
+/// Time-outs, in microseconds. They serve liveness only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// Between two Stable rows.
+    pub stable_us: u64,
+    /// Without a fresh row of a member before all are asked for one.
+    pub mute_us: u64,
+    /// The most to which `mute_us` adapts after false alarms.
+    pub mute_max_us: u64,
+    /// A deliverable Total cast waits behind an unsettled slot.
+    pub slot_us: u64,
+    /// Between asking all and suspecting.
+    pub ask_us: u64,
+    /// Before a missing body is asked for, and between two tries.
+    pub fetch_us: u64,
+    /// A member's row holds a window back.
+    pub lag_us: u64,
+    /// First pause before what was said is repeated.
+    pub resend_us: u64,
+    /// Longest such pause.
+    pub resend_max_us: u64,
+    /// How long a tick may wait for company before it signs; 0 for not at all.
+    pub heads_delay_us: u64,
+    /// Before an unacknowledged fragment or message to one member is sent again.
+    pub retransmit_us: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            stable_us: 100_000,
+            mute_us: 2_000_000,
+            mute_max_us: 30_000_000,
+            slot_us: 1_000_000,
+            ask_us: 200_000,
+            fetch_us: 150_000,
+            lag_us: 2_000_000,
+            resend_us: 100_000,
+            resend_max_us: 2_000_000,
+            heads_delay_us: 0,
+            retransmit_us: 50_000,
+        }
+    }
+}
+
+/// Everything a [`crate::Node`] is told when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The group.
+    pub genesis: Genesis,
+    /// Local time-outs.
+    pub timeouts: Timeouts,
+    /// The longest frame to hand to the network; longer ones are fragmented. 1,400 suits
+    /// datagrams; a stream transport sets [`Config::FRAME_MAX`] and never fragments.
+    pub frame_max: usize,
+    /// Bytes of casts that may wait for room in the window before a cast is refused.
+    pub cast_queue_bytes: usize,
+    /// Bytes of messages to one member that may wait for its acknowledgement.
+    pub send_queue_bytes: usize,
+    /// Times that a message to one member is sent again before it is given up.
+    pub send_tries: u32,
+    /// Partial frames kept per peer while their fragments arrive.
+    pub partial_frames: usize,
+}
+
+impl Config {
+    /// The longest frame there can be: header, packet and the casts of the largest body.
+    pub const FRAME_MAX: usize = 8 * 1024 * 1024;
+
+    /// The shortest frame limit that still fits a fragment with something in it.
+    pub const FRAME_MIN: usize = 256;
+
+    /// The configuration with defaults for a group over datagrams.
+    #[must_use]
+    pub fn new(genesis: Genesis) -> Self {
+        Self {
+            genesis,
+            timeouts: Timeouts::default(),
+            frame_max: 1_400,
+            cast_queue_bytes: 4 * 1024 * 1024,
+            send_queue_bytes: 1024 * 1024,
+            send_tries: 10,
+            partial_frames: 4,
+        }
+    }
+
+    /// Checks everything that can be checked without a network.
+    ///
+    /// # Errors
+    /// The first thing found wrong, as a sentence.
+    pub fn validate(&self, suite: Suite) -> Result<(), ConfigError> {
+        self.genesis.validate(suite)?;
+        let limits = &self.genesis.limits;
+        if !(Self::FRAME_MIN..=Self::FRAME_MAX).contains(&self.frame_max) {
+            return Err(ConfigError::OutOfRange("frame_max", "256 to 8388608 bytes"));
+        }
+        if self.cast_queue_bytes < limits.casts_max() {
+            return Err(ConfigError::OutOfRange("cast_queue_bytes", "at least one largest body"));
+        }
+        if self.partial_frames == 0 || self.partial_frames > 64 {
+            return Err(ConfigError::OutOfRange("partial_frames", "1 to 64"));
+        }
+        if self.send_tries == 0 {
+            return Err(ConfigError::OutOfRange("send_tries", "at least 1"));
+        }
+        self.timeouts.validate()
+    }
+}
+
+impl Timeouts {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let positive = [
+            ("stable_us", self.stable_us),
+            ("mute_us", self.mute_us),
+            ("slot_us", self.slot_us),
+            ("ask_us", self.ask_us),
+            ("fetch_us", self.fetch_us),
+            ("lag_us", self.lag_us),
+            ("resend_us", self.resend_us),
+            ("retransmit_us", self.retransmit_us),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::OutOfRange(name, "at least 1 microsecond"));
+        }
+        if self.mute_us <= self.stable_us {
+            return Err(ConfigError::OutOfRange("mute_us", "more than stable_us"));
+        }
+        if self.mute_max_us < self.mute_us {
+            return Err(ConfigError::OutOfRange("mute_max_us", "at least mute_us"));
+        }
+        if self.resend_max_us < self.resend_us {
+            return Err(ConfigError::OutOfRange("resend_max_us", "at least resend_us"));
+        }
+        Ok(())
+    }
+}
+
+impl Genesis {
+    /// Checks a genesis record.
+    ///
+    /// # Errors
+    /// The first thing found wrong, as a sentence.
+    pub fn validate(&self, suite: Suite) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let n = self.members.len();
+        if n == 0 {
+            return Err(ConfigError::NoMembers);
+        }
+        if usize::from(limits.max_members) > MEMBERS_MAX || limits.max_members == 0 {
+            return Err(ConfigError::OutOfRange("max_members", "1 to 64"));
+        }
+        if n > usize::from(limits.max_members) {
+            return Err(ConfigError::TooManyMembers { n, max: limits.max_members });
+        }
+        if self.name.is_empty() || self.name.len() > 64 {
+            return Err(ConfigError::OutOfRange("name", "1 to 64 bytes"));
+        }
+        if !cfg!(feature = "insecure-study") && self.quorum == QuorumRule::Paper {
+            return Err(ConfigError::PaperQuorum);
+        }
+        limits.validate()?;
+        for (rank, member) in Rank::all(n).zip(&self.members) {
+            if member.addr.len() > ADDR_MAX {
+                return Err(ConfigError::AddressTooLong { rank });
+            }
+            for (other, earlier) in Rank::all(rank.index()).zip(&self.members) {
+                if earlier.key == member.key {
+                    return Err(ConfigError::DuplicateKey { a: other, b: rank });
+                }
+                if peer_id(&earlier.key) == peer_id(&member.key) {
+                    return Err(ConfigError::PeerIdClash { a: other, b: rank });
+                }
+                if earlier.addr == member.addr && !member.addr.is_empty() {
+                    return Err(ConfigError::DuplicateAddress { a: other, b: rank });
+                }
+            }
+        }
+        self.view().roster(suite).map(|_| ())
+    }
+}
+
+impl Limits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.window_bodies < 4 || self.window_bodies as usize > LINKS_MAX {
+            return Err(ConfigError::OutOfRange("window_bodies", "4 to 1024 bodies"));
+        }
+        if self.cast_max == 0 || self.cast_max > 4 * 1024 * 1024 {
+            return Err(ConfigError::OutOfRange("cast_max", "1 to 4194304 bytes"));
+        }
+        if self.body_max < 1024 || self.body_max > 4 * 1024 * 1024 {
+            return Err(ConfigError::OutOfRange("body_max", "1024 to 4194304 bytes"));
+        }
+        if self.window_bytes < self.body_max {
+            return Err(ConfigError::OutOfRange("window_bytes", "at least body_max"));
+        }
+        if self.slot_window == 0 || self.slot_window > 1 << 20 {
+            return Err(ConfigError::OutOfRange("slot_window", "1 to 1048576 rounds"));
+        }
+        Ok(())
+    }
+}
+
+/// What this process is told to do and cannot: our own or our operator's mistake, never a peer's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// An empty group.
+    #[error("the group has no members; it needs at least one")]
+    NoMembers,
+    /// More members than allowed.
+    #[error("the group has {n} members, more than max_members = {max}")]
+    TooManyMembers {
+        /// How many there are.
+        n: usize,
+        /// How many there may be.
+        max: u16,
+    },
+    /// A value outside its bounds.
+    #[error("{0} is out of range: it must be {1}")]
+    OutOfRange(&'static str, &'static str),
+    /// A key that no member may have.
+    #[error("the key of rank {rank} is refused: {why}")]
+    BadKey {
+        /// Whose key.
+        rank: Rank,
+        /// What is wrong with it.
+        why: KeyError,
+    },
+    /// One key twice.
+    #[error("ranks {a} and {b} have the same public key")]
+    DuplicateKey {
+        /// One of them.
+        a: Rank,
+        /// The other.
+        b: Rank,
+    },
+    /// Two keys that frames cannot tell apart; make a new key for one of them.
+    #[error("ranks {a} and {b} have keys with the same peer id; make a new key for one")]
+    PeerIdClash {
+        /// One of them.
+        a: Rank,
+        /// The other.
+        b: Rank,
+    },
+    /// One address twice.
+    #[error("ranks {a} and {b} have the same address")]
+    DuplicateAddress {
+        /// One of them.
+        a: Rank,
+        /// The other.
+        b: Rank,
+    },
+    /// An address beyond 64 bytes.
+    #[error("the address of rank {rank} is longer than 64 bytes")]
+    AddressTooLong {
+        /// Whose address.
+        rank: Rank,
+    },
+    /// The identity is none of the members.
+    #[error("the identity's public key is not among the members of the group")]
+    NotAMember,
+    /// The incarnation given at boot is not the one in the genesis record.
+    #[error("incarnation {boot} at boot, but the group lists this member with {listed}")]
+    Incarnation {
+        /// What the embedder said.
+        boot: u64,
+        /// What the record says.
+        listed: u64,
+    },
+    /// The paper's quorums outside a study.
+    #[error("the paper's 2f+1 quorums are unsafe and need the feature insecure-study")]
+    PaperQuorum,
+}
+
+/// Ties a process to one life: which incarnation it is.
+///
+/// A process never signs in a view in which it has lost what it signed. Whoever restarts without
+/// its protocol state must come back with a higher incarnation, made durable before the first
+/// frame is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// This life's number.
+    pub incarnation: u64,
+}
+
+/// The id of a group, for configuration files and messages.
+pub type GroupId = Hash32;

@@ -1,0 +1,46 @@
+//! What goes into a [`crate::Node`].
+
+use crate::member::Rank;
+pub use crate::wire::casts::Order;
+
+/// Names a request; chosen by the caller, returned with what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One thing that happens to a node.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A frame came from the network; whoever sent it.
+    Frame(&'a [u8]),
+    /// The application wants something.
+    Request(Ticket, Request<'a>),
+    /// Time passed, or all frames at hand were read: harmless at any time, owed by
+    /// [`crate::Node::deadline`].
+    Tick,
+}
+
+/// What an application can want. Each request is answered at once by
+/// [`crate::Event::Accepted`] or [`crate::Event::Refused`], nothing half done.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// Multicast `payload` to the group, its caster included.
+    Cast {
+        /// Fifo or Total.
+        order: Order,
+        /// At most `cast_max` bytes.
+        payload: &'a [u8],
+    },
+    /// Send `payload` to one member: reliable, in order.
+    Send {
+        /// To whom.
+        to: Rank,
+        /// At most [`crate::wire::SEND_MAX`] bytes.
+        payload: &'a [u8],
+    },
+    /// Tell the group that this process suspects a member; the paper's `suspect(rank, reason)`.
+    /// The reason given to the group is [`crate::crypto::Reason::Application`].
+    Suspect {
+        /// Whom.
+        member: Rank,
+    },
+}

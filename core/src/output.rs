@@ -1,0 +1,184 @@
+//! What comes out of a [`crate::Node`].
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::{Deref, Range};
+
+use crate::crypto::{PublicKey, Reason};
+use crate::fault::Proof;
+use crate::input::{Order, Ticket};
+use crate::member::{PeerId, Rank};
+use crate::seq::{Number, Slot};
+use crate::view::View;
+
+/// One thing a step produced.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A frame to put on the network.
+    Transmit(Transmit),
+    /// Something the application should know.
+    Event(Event),
+    /// A member is proven to misbehave: once per culprit, kind and view.
+    Fault(Fault),
+}
+
+/// A frame for one peer: `head` then `body`. The body is shared by all links, so a vectored write
+/// sends a multicast without copying it. A frame that cannot be sent may be dropped.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// Whom it is for; [`crate::Node::peers`] has its address.
+    pub to: PeerId,
+    /// The first bytes of the frame.
+    pub head: Vec<u8>,
+    /// The rest; often empty.
+    pub body: Arc<[u8]>,
+}
+
+impl Transmit {
+    /// The length of the frame.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head.len().saturating_add(self.body.len())
+    }
+
+    /// Whether it has no bytes; never so for a frame that a node made.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.body.is_empty()
+    }
+
+    /// Appends the whole frame to `out`.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(&self.body);
+    }
+}
+
+/// Bytes of a cast: a shared piece of the body that carried it.
+#[derive(Clone)]
+pub struct Payload {
+    body: Arc<[u8]>,
+    start: u32,
+    end: u32,
+}
+
+impl Payload {
+    /// The bytes `range` of `body`; empty if the body has no such bytes.
+    #[must_use]
+    pub fn new(body: Arc<[u8]>, range: &Range<usize>) -> Self {
+        let start = u32::try_from(range.start).unwrap_or(u32::MAX);
+        let end = u32::try_from(range.end).unwrap_or(u32::MAX);
+        Self { body, start, end }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.body.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+impl core::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Payload({} bytes)", self.len())
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Payload {}
+
+/// Why a request was refused; nothing of it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The queue is full; [`Event::Writable`] tells when it is worth trying again.
+    #[error("the queue is full")]
+    Full,
+    /// Longer than the limit.
+    #[error("the payload is longer than the limit")]
+    TooLarge,
+    /// No such member, or the process itself where another is meant.
+    #[error("there is no such member")]
+    NotMember,
+    /// Already suspected by this process.
+    #[error("this process has said so already")]
+    AlreadyDone,
+}
+
+/// Something the application should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The request with this ticket was taken.
+    Accepted(Ticket),
+    /// The request with this ticket was refused.
+    Refused(Ticket, Refusal),
+    /// After a [`Refusal::Full`]: there is room again.
+    Writable,
+    /// A view was installed; the genesis view is the first event of a node.
+    View(View),
+    /// A multicast is delivered.
+    Cast {
+        /// Number of the view in which it is delivered.
+        view: u64,
+        /// Who cast it.
+        sender: Rank,
+        /// The body that carried it.
+        number: Number,
+        /// How it was ordered.
+        order: Order,
+        /// Its place in the total order, for Total casts; casts of one body share it.
+        slot: Option<Slot>,
+        /// The ticket of the request, if it was this process's own.
+        own_ticket: Option<Ticket>,
+        /// What was cast.
+        payload: Payload,
+    },
+    /// A message from one member.
+    Send {
+        /// Who sent it.
+        sender: Rank,
+        /// What it sent.
+        payload: Vec<u8>,
+    },
+    /// A message to one member was given up: it was not acknowledged after all tries.
+    SendFailed {
+        /// To whom.
+        to: Rank,
+        /// The ticket of the request.
+        ticket: Ticket,
+    },
+    /// `by` suspects `subject`, and this process knows it: once per pair as an opinion and once by
+    /// proof, in each view.
+    Suspected {
+        /// Who is suspected.
+        subject: Rank,
+        /// Who suspects it; may be this process.
+        by: Rank,
+        /// Why.
+        reason: Reason,
+    },
+    /// Certificates conflict: more than `f` members lie. Deliveries have stopped.
+    Alarm {
+        /// Whose log has two certified branches.
+        sender: Rank,
+        /// Where.
+        number: Number,
+    },
+}
+
+/// A member proven to misbehave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Its rank in the view of the proof.
+    pub culprit: Rank,
+    /// Its key.
+    pub key: PublicKey,
+    /// Verifies offline.
+    pub proof: Proof,
+}

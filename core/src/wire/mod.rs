@@ -1,0 +1,233 @@
+//! What stands in a frame between two members: one packet, of one view, made of parts.
+//!
+//! A packet is encoded with postcard and decoded at one door, [`decode`]: length limits first, then
+//! decoding, nothing left over, the re-encoding equal to the input (postcard alone accepts
+//! over-long integers), every rank and number checked against the view. The casts of a body are
+//! not part of the encoding: they follow the packet in the frame, raw (see [`casts`]), and are
+//! bound to it by their hash.
+
+pub mod casts;
+pub mod frame;
+mod list;
+
+pub use list::{Blob, List};
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{
+    Certificate, Hash32, Heads, LINKS_MAX, Link, MEMBERS_MAX, Signed, Stable, Suspect,
+};
+use crate::fault::Proof;
+use crate::member::Rank;
+use crate::seq::{Number, Round, SlotMark};
+
+/// The version of everything on the wire; golden bytes pin it.
+pub const VERSION: u8 = 1;
+
+/// The most parts in one packet.
+pub const PARTS_MAX: usize = 256;
+
+/// The longest message of `send`, in bytes.
+pub const SEND_MAX: usize = 256 * 1024;
+
+/// The most message numbers in one [`Pt2ptPart::Ack`].
+pub const NAKS_MAX: usize = 64;
+
+/// What one member tells another in one frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packet {
+    /// The id of the view it belongs to.
+    pub view: Hash32,
+    /// How far the sender of the frame holds every log, certified; empty when it has nothing to
+    /// tell. Not signed: it speaks for that member only (RM4).
+    pub haves: List<Number, MEMBERS_MAX>,
+    /// What else it says, in the order in which it is to be taken in.
+    pub parts: List<Part, PARTS_MAX>,
+}
+
+/// One thing a member says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// Digest and replies of one tick.
+    Heads(Signed<Heads>),
+    /// The paper's final phase; in pattern Swift only on request.
+    Certificate(Certificate),
+    /// A body; its casts are the rest of the frame. At most one, and the last part.
+    Body(BodyHead),
+    /// A row of the stability matrix, of its signer or relayed.
+    Stable(Signed<Stable>),
+    /// A suspicion.
+    Suspect(Signed<Suspect>),
+    /// Evidence that holds by itself.
+    Proof(Proof),
+    /// Asks for the bodies `from..=to` of a log.
+    Fetch {
+        /// Whose log.
+        sender: Rank,
+        /// The first body wanted.
+        from: Number,
+        /// The last body wanted.
+        to: Number,
+    },
+    /// Asks everybody for a row of `member` with a higher counter.
+    AskRow {
+        /// Whose row.
+        member: Rank,
+        /// The counter of the newest row that the asker has.
+        above: u64,
+    },
+    /// Asks everybody for a body of `sender` that settles `round`; who answers adds its own newest
+    /// Heads for that log.
+    AskSlot {
+        /// Whose slot is missing.
+        sender: Rank,
+        /// The missing round.
+        round: Round,
+        /// The first body that the asker does not hold, certified.
+        from: Number,
+    },
+    /// Messages between two members.
+    Pt2pt(Pt2ptPart),
+}
+
+/// A body without its casts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyHead {
+    /// Whose log.
+    pub sender: Rank,
+    /// `r`, at least 1.
+    pub number: Number,
+    /// `H_{r-1}`.
+    pub prev: Hash32,
+    /// What it says about its sender's slots.
+    pub slot: SlotMark,
+    /// The steps of the chain above it, up to a head in the same packet that covers it; empty when
+    /// that head is its own.
+    pub links: List<Link, LINKS_MAX>,
+}
+
+/// Reliable messages between two members (layers Pt2pt and Pt2ptW).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pt2ptPart {
+    /// Message `number`, counted from 1.
+    Data {
+        /// Its number.
+        number: u64,
+        /// What the application sent.
+        payload: Blob<SEND_MAX>,
+    },
+    /// All messages below `next` arrived, those in `missing` did not, and `credit` bytes in all
+    /// may have been sent.
+    Ack {
+        /// The first message not yet delivered.
+        next: u64,
+        /// Messages at or above `next` that are missing below one that arrived, ascending.
+        missing: List<u64, NAKS_MAX>,
+        /// Total payload bytes that the sender may have sent since the beginning.
+        credit: u64,
+    },
+}
+
+/// Why bytes are no packet. The peer that sent them over its authenticated link is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Cut short, or a value that cannot be.
+    #[error("the packet does not decode")]
+    Undecodable,
+    /// Bytes after the end.
+    #[error("the packet has bytes left over")]
+    LeftOver,
+    /// A second encoding of the same packet.
+    #[error("the packet is not encoded canonically")]
+    NotCanonical,
+    /// A rank outside the view, a list of the wrong length or order, a number out of bounds.
+    #[error("the packet says something that no view of {0} members allows")]
+    Illegal(usize),
+    /// Casts that do not parse, or that do not go with the slot of their body.
+    #[error("the casts of the body are malformed")]
+    Casts,
+    /// Longer than any frame may be.
+    #[error("the frame is longer than the limit")]
+    TooLong,
+}
+
+/// Encodes a packet.
+#[must_use]
+pub fn encode(packet: &Packet) -> Vec<u8> {
+    // Writing into a growing vector cannot fail; an empty packet is refused by every receiver.
+    postcard::to_allocvec(packet).unwrap_or_default()
+}
+
+/// Decodes a packet sent in a view of `n` members; `has_casts` says whether casts follow it.
+///
+/// # Errors
+/// See [`Malformed`].
+pub fn decode(bytes: &[u8], n: usize, has_casts: bool) -> Result<Packet, Malformed> {
+    let (packet, rest) =
+        postcard::take_from_bytes::<Packet>(bytes).map_err(|_| Malformed::Undecodable)?;
+    if !rest.is_empty() {
+        return Err(Malformed::LeftOver);
+    }
+    if encode(&packet) != bytes {
+        return Err(Malformed::NotCanonical);
+    }
+    if !packet.is_legal(n, has_casts) {
+        return Err(Malformed::Illegal(n));
+    }
+    Ok(packet)
+}
+
+impl Packet {
+    fn is_legal(&self, n: usize, has_casts: bool) -> bool {
+        let bodies = self.parts.iter().filter(|part| matches!(part, Part::Body(_))).count();
+        let body_is_last = matches!(self.parts.last(), Some(Part::Body(_)));
+        (self.haves.is_empty() || self.haves.len() == n)
+            && (bodies == 0 || (bodies == 1 && body_is_last))
+            && (bodies == 1 || !has_casts)
+            && self.parts.iter().all(|part| part.is_legal(n))
+    }
+}
+
+impl Part {
+    fn is_legal(&self, n: usize) -> bool {
+        let is_member = |rank: Rank| rank.index() < n;
+        match self {
+            Self::Heads(heads) => heads_are_legal(heads, n),
+            Self::Certificate(certificate) => {
+                is_member(certificate.head.sender)
+                    && certificate.head.number > Number::ZERO
+                    && certificate.heads.iter().all(|heads| heads_are_legal(heads, n))
+            }
+            Self::Body(body) => is_member(body.sender) && body.number > Number::ZERO,
+            Self::Stable(row) => is_member(row.signer) && row.statement.have.len() == n,
+            Self::Suspect(suspect) => {
+                is_member(suspect.signer) && is_member(suspect.statement.subject)
+            }
+            Self::Proof(proof) => proof.is_legal(n),
+            Self::Fetch { sender, from, to } => {
+                is_member(*sender) && *from > Number::ZERO && from <= to
+            }
+            Self::AskRow { member, .. } => is_member(*member),
+            Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
+            Self::Pt2pt(Pt2ptPart::Data { number, .. }) => *number > 0,
+            Self::Pt2pt(Pt2ptPart::Ack { next, missing, .. }) => {
+                *next > 0 && missing.first().is_none_or(|first| first >= next) && ascend(missing)
+            }
+        }
+    }
+}
+
+/// Whether each value is above the one before it.
+fn ascend<T: PartialOrd>(values: &[T]) -> bool {
+    values.iter().zip(values.iter().skip(1)).all(|(a, b)| a < b)
+}
+
+/// Senders strictly ascend, are members, and no entry is for body 0 (RM3).
+pub(crate) fn heads_are_legal(heads: &Signed<Heads>, n: usize) -> bool {
+    let entries = &heads.statement.entries;
+    heads.signer.index() < n
+        && !entries.is_empty()
+        && entries.iter().all(|head| head.sender.index() < n && head.number > Number::ZERO)
+        && entries.iter().zip(entries.iter().skip(1)).all(|(a, b)| a.sender < b.sender)
+}
