@@ -1,1 +1,4 @@
 //! The layers.
+
+#[allow(dead_code, reason = "the node that composes the layers is yet to come")]
+pub(crate) mod bottom;
