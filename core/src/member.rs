@@ -118,6 +118,12 @@ impl<T> PerRank<T> {
         self.0.get(rank.index())
     }
 
+    /// The value of a rank that may be out of range, to change.
+    #[must_use]
+    pub fn get_mut(&mut self, rank: Rank) -> Option<&mut T> {
+        self.0.get_mut(rank.index())
+    }
+
     /// All ranks.
     pub fn ranks(&self) -> impl DoubleEndedIterator<Item = Rank> + Clone + use<T> {
         Rank::all(self.0.len())
