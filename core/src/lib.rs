@@ -27,6 +27,8 @@ mod member;
 mod node;
 mod output;
 mod quorum;
+#[cfg(test)]
+mod rig;
 mod seq;
 mod time;
 mod timer;
