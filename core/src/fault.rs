@@ -218,3 +218,6 @@ pub(crate) fn rows_contradict(first: &Stable, second: &Stable) -> bool {
         core::cmp::Ordering::Greater => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use crate::crypto::{
 };
 use crate::member::{Member, Rank, Status};
 use crate::seq::{Number, SlotMark};
-use crate::view::View;
 use crate::{Genesis, Limits, Pattern, QuorumRule};
 
 /// The identity of the member with this index.
@@ -42,7 +41,6 @@ pub(crate) fn genesis_of(identities: impl Iterator<Item = Identity>) -> Genesis 
 
 /// One view of a group with everybody's door to cryptography.
 pub(crate) struct Rig {
-    pub(crate) view: View,
     pub(crate) roster: Roster,
     pub(crate) doors: Vec<Door>,
 }
@@ -50,9 +48,8 @@ pub(crate) struct Rig {
 impl Rig {
     /// The first view of a group of `n`.
     pub(crate) fn new(n: u8) -> Self {
-        let view = genesis(n).view();
-        let roster = view.roster(Suite::Ed25519).expect("good keys");
-        Self { view, roster, doors: (0..n).map(|i| Door::new(identity(i))).collect() }
+        let roster = genesis(n).view().roster(Suite::Ed25519).expect("good keys");
+        Self { roster, doors: (0..n).map(|i| Door::new(identity(i))).collect() }
     }
 
     /// `signer` vouches for heads.
