@@ -241,3 +241,6 @@ pub(crate) fn heads_are_legal(heads: &Signed<Heads>, n: usize) -> bool {
         && entries.iter().all(|head| head.sender.index() < n && head.number > Number::ZERO)
         && entries.iter().zip(entries.iter().skip(1)).all(|(a, b)| a.sender < b.sender)
 }
+
+#[cfg(test)]
+mod tests;
