@@ -30,6 +30,7 @@ mod quorum;
 #[cfg(test)]
 mod rig;
 mod seq;
+mod stack;
 mod time;
 mod timer;
 mod view;

@@ -364,7 +364,7 @@ fn what_no_view_allows_is_refused() {
         evidence(Evidence::TwoRows { first: row(0, 1, &[0; 4]), second: row(0, 1, &[0; 5]) }),
         Part::Fetch { sender: outside, from: at(1), to: at(1) },
         Part::Fetch { sender: inside, from: at(0), to: at(1) },
-        Part::Fetch { sender: inside, from: at(2), to: at(1) },
+        Part::Fetch { sender: inside, from: at(3), to: at(1) },
         Part::AskRow { member: outside, above: 0 },
         Part::AskSlot { sender: outside, round: Round::ZERO, from: at(1) },
         Part::AskSlot { sender: inside, round: Round::ZERO, from: at(0) },
@@ -380,7 +380,8 @@ fn what_no_view_allows_is_refused() {
         let refused = decode(&encode(&packet), N, false);
         assert_eq!(refused, Err(Malformed::Illegal(N)), "{packet:?}");
     }
-    for part in [data(1), ack(1, &[]), ack(3, &[3, 4]), two_heads(3, good())] {
+    let certificate_only = Part::Fetch { sender: inside, from: at(2), to: at(1) };
+    for part in [data(1), ack(1, &[]), ack(3, &[3, 4]), two_heads(3, good()), certificate_only] {
         let packet = packet(alloc::vec![part]);
         assert!(decode(&encode(&packet), N, false).is_ok(), "{packet:?}");
     }
