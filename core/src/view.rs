@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(view.rank_of(identity(4).public_key()), None);
         assert_eq!(view.member(Rank::new(3)).unwrap().key, *identity(3).public_key());
         assert!(view.member(Rank::new(4)).is_none());
-        assert_eq!(view.peers()[Rank::new(1)], peer_id(identity(1).public_key()));
+        assert_eq!(*view.peers().at(Rank::new(1)), peer_id(identity(1).public_key()));
         assert_eq!(view.active().len(), 4);
         view.members[1].status = Status::Silenced;
         assert_eq!(view.active(), [Rank::new(0), Rank::new(2), Rank::new(3)]);

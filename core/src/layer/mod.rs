@@ -3,7 +3,6 @@
 
 pub(crate) mod bottom;
 pub(crate) mod lag;
-#[allow(dead_code, reason = "the node does not pass requests to it yet")]
 pub(crate) mod pt2pt;
 pub(crate) mod reliable;
 pub(crate) mod stable;

@@ -156,9 +156,10 @@ pub enum Malformed {
     /// Casts that do not parse, or that do not go with the slot of their body.
     #[error("the casts of the body are malformed")]
     Casts,
-    /// Longer than any frame may be.
-    #[error("the frame is longer than the limit")]
-    TooLong,
+    /// A fragment that contradicts another, an acknowledgement or an assembled frame that does not
+    /// parse.
+    #[error("the fragments of the frame do not fit together")]
+    Fragment,
 }
 
 /// Encodes a packet.

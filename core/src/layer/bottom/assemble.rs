@@ -117,11 +117,18 @@ impl Assembler {
             return Ok(Some(self.complete(partial)));
         }
         self.partials.push_back(partial);
-        if self.partials.len() > self.partial_max.max(1) {
-            let evicted = self.partials.pop_front();
-            evicted.map(|partial| self.owed.remove(&partial.message));
+        while self.is_over() {
+            let Some(evicted) = self.partials.pop_front() else { break };
+            self.owed.remove(&evicted.message);
         }
         Ok(None)
+    }
+
+    /// Whether more is held than the limits allow; one message may always grow to its end.
+    fn is_over(&self) -> bool {
+        let len = self.partials.len();
+        len > self.partial_max.max(1)
+            || (len > 1 && self.held_bytes() > Self::bound(self.content_max))
     }
 
     fn complete(&mut self, partial: Partial) -> Vec<u8> {
@@ -163,14 +170,13 @@ impl Assembler {
             .fold(self.partials.len().saturating_mul(size_of::<Partial>()), usize::saturating_add)
     }
 
-    /// The most bytes held: `partial_max` times the longest message cut into the shortest pieces,
-    /// with the book-keeping of each piece.
-    pub(crate) const fn bound(partial_max: usize, content_max: usize) -> usize {
+    /// The most bytes held: the longest message cut into the shortest pieces, with the
+    /// book-keeping of each piece. Several shorter messages share them.
+    pub(crate) const fn bound(content_max: usize) -> usize {
         let pieces = content_max.div_ceil(PIECE_MIN);
-        let one = content_max
+        content_max
             .saturating_add(pieces.saturating_mul(PIECE_COST))
-            .saturating_add(size_of::<Partial>());
-        partial_max.saturating_mul(one)
+            .saturating_add(size_of::<Partial>())
     }
 }
 
@@ -310,7 +316,7 @@ mod tests {
     #[test]
     fn partial_messages_fill_the_bound_and_no_more() {
         let mut assembler = Assembler::new(3, 198 * 50);
-        let bound = Assembler::bound(3, 198 * 50);
+        let bound = Assembler::bound(198 * 50);
         let mut most = 0;
         for message in 0..20 {
             for index in 0..49 {
@@ -322,9 +328,15 @@ mod tests {
             assert!(assembler.owed.len() <= 3 + RECENT_MAX);
         }
         assert!(most * 10 > bound * 9, "{most} of {bound}");
-        let last = fragment(17, 49, 50, 198 * 50, &[0; 198]);
+        let last = fragment(19, 49, 50, 198 * 50, &[0; 198]);
+        assert!(assembler.on_fragment(&last).unwrap().is_some(), "the newest one is there");
+        assert_eq!(assembler.on_fragment(&fragment(18, 49, 50, 198 * 50, &[0; 198])), Ok(None));
+        for message in 30..40 {
+            assert_eq!(assembler.on_fragment(&fragment(message, 0, 2, 396, &[0; 198])), Ok(None));
+        }
+        assert_eq!(assembler.partials.len(), 3, "short ones are limited by their number");
+        let last = fragment(37, 1, 2, 396, &[0; 198]);
         assert!(assembler.on_fragment(&last).unwrap().is_some(), "the newest three are there");
-        assert_eq!(assembler.on_fragment(&fragment(16, 49, 50, 198 * 50, &[0; 198])), Ok(None));
         for message in 100..300 {
             let whole = fragment(message, 0, 1, 8, &[0; 8]);
             assert!(assembler.on_fragment(&whole).unwrap().is_some());
