@@ -2,12 +2,16 @@
 //! the build, and so that they run on a stable compiler, over the committed corpus and changed
 //! copies of it. `fuzz/` calls them with a coverage-guided fuzzer.
 
-use phalanx_core::crypto::{Door, Identity, LinkKeys, Oracle, Roster, Signed, Statement, sha256};
+use phalanx_core::crypto::{
+    Door, Head, Heads, Identity, Link, LinkKeys, Oracle, Roster, Signed, Statement, body_hash,
+    log_root, sha256,
+};
 use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
-use phalanx_core::wire::{self, Packet, Part, casts};
+use phalanx_core::wire::{self, BodyHead, List, Packet, Part, casts};
 use phalanx_core::{
-    Boot, Config, Event, Evidence, Genesis, Hash32, Input, Limits, Member, Node, Order, Output,
-    Pattern, PeerId, Proof, QuorumRule, Rank, Request, Round, SlotMark, Status, Ticket, Time,
+    Boot, Config, Event, Evidence, Genesis, Hash32, Input, Limits, Member, Node, Number, Order,
+    Output, Pattern, PeerId, Proof, QuorumRule, Rank, Request, Round, SlotMark, Status, Ticket,
+    Time,
 };
 
 /// Members of the group under test: the node at rank 0, and three whose keys the fuzzer has.
@@ -51,7 +55,7 @@ pub fn decode(data: &[u8]) {
 }
 
 /// A node that hears whatever the fuzzer makes of three members' keys: raw frames, sealed frames,
-/// and packets whose statements are signed anew.
+/// packets whose statements are signed anew, and casts as correct members make them.
 ///
 /// The input is a list of operations: kind (one byte), length (two), and as many bytes.
 ///
@@ -59,19 +63,27 @@ pub fn decode(data: &[u8]) {
 /// If the node panics, holds more than its bound, sends a frame that is too long or is for nobody,
 /// proves itself guilty or hands out a proof that does not verify.
 pub fn link(data: &[u8]) {
+    play(data);
+}
+
+fn play(data: &[u8]) -> Stage {
     let mut stage = Stage::new();
     let mut rest = data;
     for _ in 0..STEPS_MAX {
-        let Some((&[kind, low, high], after)) = rest.split_first_chunk() else { return };
+        let Some((&[kind, low, high], after)) = rest.split_first_chunk() else { break };
         let len = usize::from(u16::from_le_bytes([low, high])).min(after.len());
         let (content, after) = after.split_at(len);
         stage.operate(kind, content);
         rest = after;
     }
+    stage
 }
 
 struct Stage {
     node: Node,
+    faults: u32,
+    casts: u32,
+    sends: u32,
     config: Config,
     roster: Roster,
     now: Time,
@@ -80,6 +92,8 @@ struct Stage {
     links: Vec<LinkKeys>,
     peers: Vec<PeerId>,
     counters: Vec<u64>,
+    /// The newest head of each log, as those behave who behave.
+    tips: Vec<Head>,
 }
 
 fn identity(rank: u16) -> Identity {
@@ -114,16 +128,22 @@ impl Stage {
         let view = config.genesis.view();
         let roster = view.roster(identity(0).suite()).expect("good keys");
         let key = roster.key(Rank::new(0)).expect("rank 0 is a member");
+        let tip =
+            |sender| Head { sender, number: Number::ZERO, hash: log_root(roster.view(), sender) };
         let link = |rank| LinkKeys::derive(&identity(rank), 0, key, 0, &view.group);
         let boot = Boot { incarnation: 0 };
         Self {
             node: Node::new(config.clone(), identity(0), boot, Time::ZERO).expect("good config"),
+            faults: 0,
+            casts: 0,
+            sends: 0,
             now: Time::ZERO,
             tickets: 0,
             doors: (0..N).map(|rank| Door::new(identity(rank))).collect(),
             links: (0..N).map(link).collect(),
             peers: view.peers().values().copied().collect(),
             counters: vec![0; usize::from(N)],
+            tips: (0..N).map(Rank::new).map(tip).collect(),
             config,
             roster,
         }
@@ -133,7 +153,7 @@ impl Stage {
         let first = content.first().copied().unwrap_or(0);
         let rest = content.get(1..).unwrap_or_default();
         let rank = 1 + first % 3;
-        match kind % 8 {
+        match kind % 9 {
             0 => self.step(Input::Frame(content)),
             1 => self.hear(FrameKind::Fragment, rank, rest),
             2 => self.hear(FrameKind::FragmentAck, rank, rest),
@@ -148,12 +168,13 @@ impl Stage {
                 let order = if first & 1 == 0 { Order::Fifo } else { Order::Total };
                 self.request(Request::Cast { order, payload: rest });
             }
-            _ => {
+            7 => {
                 let to = Rank::new(u16::from(first % 5));
                 let suspect = Request::Suspect { member: to };
                 let send = Request::Send { to, payload: rest };
                 self.request(if first & 0x80 == 0 { send } else { suspect });
             }
+            _ => self.behave(rank, rest),
         }
     }
 
@@ -186,8 +207,42 @@ impl Stage {
             self.sign_packet(&mut packet);
             bytes = wire::encode(&packet);
         }
+        self.seal(rank, &bytes, casts);
+    }
+
+    /// `rank` casts as a correct member does, and the other two reply.
+    fn behave(&mut self, rank: u8, payload: &[u8]) {
+        let at = usize::from(rank);
+        let Head { sender, number, hash: prev } = self.tips[at];
+        let mut casts = Vec::new();
+        assert!(casts::push(&mut casts, Order::Fifo, payload));
+        let slot = SlotMark::None;
+        let link = Link { slot, casts: sha256(&casts) };
+        let number = number.next();
+        let hash = body_hash(self.roster.view(), sender, number, &prev, &link);
+        let head = Head { sender, number, hash };
+        self.tips[at] = head;
+        let body = BodyHead { sender, number, prev, slot, links: List::new() };
+        for signer in [1, 2, 3] {
+            let heads = Heads { entries: [head].into_iter().collect() };
+            let door = &mut self.doors[usize::from(signer)];
+            let heads = door.sign(&self.roster, Rank::new(u16::from(signer)), heads);
+            let mut parts = vec![Part::Heads(Signed::clone(heads.signed()))];
+            parts.extend((signer == rank).then(|| Part::Body(body.clone())));
+            let packet = Packet {
+                view: *self.roster.view(),
+                haves: self.tips.iter().map(|tip| tip.number).collect(),
+                parts: parts.into(),
+            };
+            let casts = if signer == rank { casts.as_slice() } else { &[] };
+            self.seal(signer, &wire::encode(&packet), casts);
+        }
+    }
+
+    /// A frame over the link of `rank`.
+    fn seal(&mut self, rank: u8, packet: &[u8], casts: &[u8]) {
         let header = self.header(FrameKind::Whole, rank);
-        let prepared = Prepared::new(bytes.clone(), sha256(&bytes), sha256(casts));
+        let prepared = Prepared::new(packet.to_vec(), sha256(packet), sha256(casts));
         let mut frame = prepared.seal(&self.links[usize::from(rank)].outbound, &header);
         frame.extend(casts);
         self.step(Input::Frame(&frame));
@@ -249,12 +304,15 @@ impl Stage {
                     assert!(frame.len() <= self.config.frame_max, "{} bytes", frame.len());
                 }
                 Output::Fault(fault) => {
+                    self.faults += 1;
                     assert_ne!(fault.culprit, me, "a correct member is blamed");
                     assert_eq!(fault.proof.verify(&self.roster), Ok(()), "not a proof");
                 }
                 Output::Event(Event::Suspected { subject, by, .. }) => {
                     assert!(subject != me || by != me, "it suspects itself");
                 }
+                Output::Event(Event::Cast { .. }) => self.casts += 1,
+                Output::Event(Event::Send { .. }) => self.sends += 1,
                 Output::Event(_) => {}
             }
         }
@@ -330,6 +388,24 @@ mod tests {
     #[test]
     fn the_corpus_and_changed_copies_of_it_decode_to_one_meaning() {
         run("decode", decode, 1_000);
+    }
+
+    /// A body whose frames are all dropped at the door would prove nothing.
+    #[test]
+    fn the_corpus_gets_past_the_door() {
+        let stages: Vec<_> = corpus("link").iter().map(|(_, bytes)| play(bytes)).collect();
+        let sum = |count: fn(&Stage) -> u64| stages.iter().map(count).sum::<u64>();
+        for (what, count) in [
+            ("frames not authentic", sum(|stage| stage.node.counters().dropped_unauthenticated)),
+            ("links closed", sum(|stage| stage.node.counters().malformed)),
+            ("signatures checked", sum(|stage| stage.node.counters().crypto.verifications)),
+            ("proofs", sum(|stage| u64::from(stage.faults))),
+            ("casts delivered", sum(|stage| u64::from(stage.casts))),
+            ("messages delivered", sum(|stage| u64::from(stage.sends))),
+        ] {
+            println!("{what}: {count}");
+            assert!(count > 0, "no {what}");
+        }
     }
 
     #[test]
