@@ -1,3 +1,5 @@
-//! Placeholder.
+//! The seeded simulator of Phalanx.
 
+pub mod bench;
 pub mod fuzzing;
+pub mod group;
