@@ -268,7 +268,7 @@ impl Stack {
         self.run_reliable(step, reliable::In::Fetch { peer, sender, from, to, and_heads });
     }
 
-    fn on_proof(&mut self, step: &mut Step<'_>, proof: Proof) -> Result<(), LinkFault> {
+    fn on_proof(&mut self, step: &mut Step<'_>, proof: Box<Proof>) -> Result<(), LinkFault> {
         if self.suspect.wants_proof(&proof) {
             suspect::verify(step.cx.door, step.cx.roster, &proof)?;
             self.run_suspect(step, suspect::In::Proof(proof));
@@ -459,11 +459,7 @@ impl Stack {
                     let culprit = proof.culprit();
                     if let Some(member) = self.view.member(culprit) {
                         let key = member.key;
-                        step.outputs.push_back(Output::Fault(Fault {
-                            culprit,
-                            key,
-                            proof: Box::new(proof),
-                        }));
+                        step.outputs.push_back(Output::Fault(Fault { culprit, key, proof }));
                     }
                 }
             }

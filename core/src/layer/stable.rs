@@ -6,6 +6,7 @@
 //! Active members), stand still (it is lagging, an opinion), sign two rows that contradict each
 //! other (a Proof), send its rows to a few only (anybody hands them on).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Context, Post, To};
@@ -39,7 +40,7 @@ pub(crate) enum Out {
     /// The stability threshold of a log rose.
     Threshold(Rank, Number),
     /// A member signed two rows that contradict each other.
-    Proof(Proof),
+    Proof(Box<Proof>),
 }
 
 /// The machine, for one view.
@@ -166,7 +167,7 @@ impl Stable {
                 let (first, second) =
                     (first.signed().as_ref().clone(), second.signed().as_ref().clone());
                 let evidence = Evidence::TwoRows { first, second };
-                out.push(Out::Proof(Proof { view: *cx.roster.view(), evidence }));
+                out.push(Out::Proof(Box::new(Proof { view: *cx.roster.view(), evidence })));
                 return;
             }
             if row.counter <= known.counter {

@@ -23,6 +23,7 @@ mod votes;
 
 pub(crate) use body::Body;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -105,7 +106,7 @@ pub(crate) enum Out {
     /// A body to deliver: certified, held here, and held by a quorum (RM5).
     Deliver(Arc<Body>),
     /// A member is proven to lie.
-    Proof(Proof),
+    Proof(Box<Proof>),
     /// A sender signed a body that no correct one writes.
     Illegal(Rank),
     /// Two certified branches of one log: more than `f` members lie.
@@ -334,7 +335,7 @@ impl Reliable {
     fn two_heads(&self, sender: Rank, a: &Verified<Heads>, b: &Verified<Heads>) -> Out {
         let (first, second) = (a.signed().as_ref().clone(), b.signed().as_ref().clone());
         let evidence = Evidence::TwoHeads { sender, first, second };
-        Out::Proof(Proof { view: self.view, evidence })
+        Out::Proof(Box::new(Proof { view: self.view, evidence }))
     }
 
     /// The sender wrote two branches: show all what it signed on the one kept here, so that the
