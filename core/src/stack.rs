@@ -425,7 +425,7 @@ impl Stack {
                     step.posts.push(Post::part(To::All, part));
                 }
                 total::Out::Impedes(sender) if self.reliable.is_at_overflow(sender) => {
-                    self.total.excuse(step.cx.now);
+                    self.total.excuse(step.cx.now, sender);
                 }
                 total::Out::Impedes(sender) => {
                     self.run_suspect(step, suspect::In::Opinion(sender, Reason::ImpedingOrder));
