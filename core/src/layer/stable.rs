@@ -55,6 +55,8 @@ pub(crate) struct Stable {
     thresholds: PerRank<Number>,
     counter: u64,
     due: Time,
+    /// Since when, and how many, rows were handed to each peer that asked.
+    served: PerRank<(Time, usize)>,
     /// Bodies and bytes of each log at the last own row.
     told: PerRank<(Number, u64)>,
 }
@@ -80,6 +82,7 @@ impl Stable {
             thresholds: PerRank::from_fn(n, |_| Number::ZERO),
             counter: 0,
             due: now,
+            served: PerRank::from_fn(n, |_| (now, 0)),
             told: PerRank::from_fn(n, |_| (Number::ZERO, 0)),
         }
     }
@@ -135,7 +138,9 @@ impl Stable {
         match input {
             In::Row(row) => self.on_row(cx, row, &mut out),
             In::AskRow(peer, member, above) => {
-                if let Some(row) = self.rows.at(member).as_ref().filter(|row| row.counter > above) {
+                let is_allowed = self.may_serve(cx.now, peer);
+                let row = self.rows.at(member).as_ref();
+                if let Some(row) = row.filter(|row| is_allowed && row.counter > above) {
                     let part = Part::Stable(row.signed().as_ref().clone());
                     out.push(Out::Post(Post::part(To::One(peer), part)));
                 }
@@ -156,6 +161,17 @@ impl Stable {
             }
         }
         out
+    }
+
+    /// Whether this peer may be handed one more row: as many as there are members in each interval.
+    fn may_serve(&mut self, now: Time, peer: Rank) -> bool {
+        let limit = self.rows.len();
+        let (since, count) = self.served.at_mut(peer);
+        if now.since(*since) >= self.interval_us {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= limit
     }
 
     fn on_row(&mut self, cx: &Context<'_>, row: Verified<Row>, out: &mut Vec<Out>) {

@@ -269,7 +269,8 @@ impl Reliable {
     pub(crate) fn is_at_overflow(&self, sender: Rank) -> bool {
         let log = self.logs.at(sender);
         let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
-        log.top().number.next() >= self.overflow(sender) || bytes > self.limits.window_bytes as usize
+        log.top().number.next() >= self.overflow(sender)
+            || bytes > self.limits.window_bytes as usize
     }
 
     /// Per log: bodies and bytes certified and held since the view began.
