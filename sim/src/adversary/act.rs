@@ -1,5 +1,6 @@
 //! What a strategy is to a [`super::Liar`]: hooks on what the body double says and hears.
 
+use phalanx_core::wire::Part;
 use phalanx_core::{Rank, Ticket, Time};
 
 use super::Sent;
@@ -14,6 +15,8 @@ pub(super) struct Stage<'a> {
     pub(super) now: Time,
     /// Frames to send.
     pub(super) out: Vec<Sent>,
+    /// Letters to send later.
+    pub(super) held: Vec<(Time, Letter)>,
     /// How often the strategy did what it is for.
     pub(super) fired: u64,
 }
@@ -25,14 +28,27 @@ impl Stage<'_> {
             return;
         }
         if let Some(frame) = self.puppet.seal(letter) {
-            self.post_frame(letter.peer, frame, letter.delay_us);
+            self.post_frame(letter.peer, frame);
+        }
+    }
+
+    /// Holds a letter back until `due`; it is sealed only then, so that its link counts on.
+    pub(super) fn hold(&mut self, due: Time, letter: Letter) {
+        self.held.push((due, letter));
+    }
+
+    /// Sends these parts to everybody.
+    pub(super) fn post_to_all(&mut self, parts: &[Part]) {
+        for to in self.puppet.others() {
+            let letter = self.puppet.letter(to, parts.to_vec(), &[]);
+            self.post(&letter);
         }
     }
 
     /// Sends these bytes.
-    pub(super) fn post_frame(&mut self, to: Rank, frame: Vec<u8>, delay_us: u64) {
+    pub(super) fn post_frame(&mut self, to: Rank, frame: Vec<u8>) {
         if let Some(to) = self.puppet.peer(to) {
-            self.out.push(Sent { to, frame, delay_us });
+            self.out.push(Sent { to, frame });
         }
     }
 
@@ -81,6 +97,17 @@ pub(super) trait Act: core::fmt::Debug {
     fn takes(&self, double: usize, ticket: Ticket) -> bool {
         let _ = ticket;
         double == 0
+    }
+
+    /// A frame came in, as it is; called before any body double sees it.
+    fn frame_in(&mut self, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) {
+        let _ = (stage, from, frame);
+    }
+
+    /// What the body double shall cast on top of what its application wants, if anything.
+    fn casts(&mut self, stage: &mut Stage<'_>) -> Option<Vec<u8>> {
+        let _ = stage;
+        None
     }
 
     /// Time has passed, or something has happened.

@@ -150,8 +150,6 @@ pub struct Sent {
     pub to: PeerId,
     /// The whole frame; the network may cut it to pieces, but the receiver takes it as it is.
     pub frame: Vec<u8>,
-    /// How long the liar holds it back before it is sent, in microseconds.
-    pub delay_us: u64,
 }
 
 #[cfg(test)]
