@@ -21,7 +21,12 @@ pub(super) struct Stage<'a> {
     pub(super) fired: u64,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    /// An empty stage.
+    pub(super) fn new(puppet: &'a mut Puppet, now: Time) -> Self {
+        Self { puppet, now, out: Vec::new(), held: Vec::new(), fired: 0 }
+    }
+
     /// Seals and sends a letter; one that says nothing is not sent.
     pub(super) fn post(&mut self, letter: &Letter) {
         if letter.is_empty() {
@@ -121,23 +126,33 @@ pub(super) trait Act: core::fmt::Debug {
     }
 }
 
-/// A clock for strategies that act by themselves: strikes every `every_us` microseconds.
+/// Strokes of a [`Pulse`] before it slows down.
+const FRESH_STROKES: u32 = 256;
+
+/// A clock for strategies that act by themselves. It grows weary: after each 256 strokes the pause
+/// between two doubles, so that an attack goes on for ever at a bounded cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pulse {
     every_us: u64,
+    strokes: u32,
     due: Time,
 }
 
 impl Pulse {
     /// Strikes at once and then every `every_us` (at least 1) microseconds.
     pub(super) fn new(every_us: u64) -> Self {
-        Self { every_us: every_us.max(1), due: Time::ZERO }
+        Self { every_us: every_us.max(1), strokes: 0, due: Time::ZERO }
     }
 
     /// Whether it strikes now; missed strokes are not made up for.
     pub(super) fn strikes(&mut self, now: Time) -> bool {
         if now < self.due {
             return false;
+        }
+        self.strokes = self.strokes.saturating_add(1);
+        if self.strokes == FRESH_STROKES {
+            self.strokes = 0;
+            self.every_us = self.every_us.saturating_mul(2);
         }
         self.due = now.plus(self.every_us);
         true
@@ -146,5 +161,23 @@ impl Pulse {
     /// The next stroke.
     pub(super) fn due(&self) -> Option<Time> {
         Some(self.due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pulse_slows_down_but_never_stops() {
+        let mut pulse = Pulse::new(10);
+        let mut now = Time::ZERO;
+        for _ in 0..FRESH_STROKES {
+            assert!(pulse.strikes(now) && !pulse.strikes(now));
+            now = pulse.due().unwrap();
+        }
+        let before = now;
+        assert!(pulse.strikes(now));
+        assert_eq!(pulse.due().unwrap().since(before), 20);
     }
 }

@@ -51,7 +51,7 @@ impl Liar {
     pub fn step(&mut self, now: Time, input: Input<'_>) -> Vec<Sent> {
         let Self { puppet, act, doubles, held, .. } = self;
         let act = act.as_mut();
-        let mut stage = Stage { puppet, now, out: Vec::new(), held: Vec::new(), fired: 0 };
+        let mut stage = Stage::new(puppet, now);
         while let Some(entry) = held.first_entry()
             && entry.key().0 <= now
         {

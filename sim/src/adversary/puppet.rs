@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phalanx_core::crypto::{
-    Door, Hash32, Head, Heads, Link, LinkKeys, Roster, Signed, Stable, Statement, body_hash, sha256,
+    Door, Hash32, Head, Heads, LinkKeys, Roster, Signed, Stable, Statement, sha256,
 };
 use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
 use phalanx_core::wire::{self, List, Packet, Part};
@@ -332,13 +332,6 @@ impl Puppet {
         let view = *self.roster.view();
         let packet = Packet { view, haves: List::new(), parts: List::from(parts) };
         Letter { peer: to, packet, casts: casts.into() }
-    }
-
-    /// The head that `link` leads to from `prev`.
-    pub(super) fn climb(&self, prev: &Head, link: &Link) -> Head {
-        let number = prev.number.next();
-        let hash = body_hash(self.roster.view(), prev.sender, number, &prev.hash, link);
-        Head { number, hash, ..*prev }
     }
 
     /// Random bytes in place of a hash.

@@ -13,7 +13,7 @@ use phalanx_core::wire::Part;
 use phalanx_core::{Number, Rank};
 
 use super::act::{Act, Stage};
-use super::fork::Fork;
+use super::fork::{Change, Fork};
 use super::puppet::{Letter, Puppet};
 
 /// The strategy. Victims see the second branch.
@@ -29,7 +29,11 @@ impl SplitDigest {
     pub(super) fn new(puppet: &mut Puppet) -> Self {
         // Fellow liars draw their own places; the division is common to all of them.
         let first = Number::new(puppet.dice.below(3).saturating_add(1));
-        Self { fork: Fork::new(puppet.me, first), first_branch: None, finished: Number::ZERO }
+        Self {
+            fork: Fork::new(puppet.me, first, Change::Casts),
+            first_branch: None,
+            finished: Number::ZERO,
+        }
     }
 
     /// The newest head of the branch that a member is shown.
