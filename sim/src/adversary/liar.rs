@@ -1,0 +1,114 @@
+//! A Byzantine process: body doubles inside, a strategy between them and the network.
+
+use std::collections::VecDeque;
+
+use phalanx_core::wire::frame::FrameKind;
+use phalanx_core::{Boot, Config, ConfigError, Input, Node, Output, Rank, Time, Transmit};
+
+use super::act::{Act, Stage};
+use super::puppet::{Opened, Puppet};
+use super::{Sent, Setup};
+
+/// One Byzantine process. Driven like a [`Node`]: inputs in, frames out, one deadline.
+#[derive(Debug)]
+pub struct Liar {
+    puppet: Puppet,
+    act: Box<dyn Act>,
+    doubles: Vec<Node>,
+    fired: u64,
+}
+
+impl Liar {
+    /// The liar of this setup.
+    ///
+    /// # Errors
+    /// If the configuration is wrong, or a liar's key is not that of its rank.
+    pub fn new(setup: &Setup, now: Time) -> Result<Self, ConfigError> {
+        let mut puppet = Puppet::new(setup)?;
+        let act = setup.strategy.act(&mut puppet);
+        let key_seed = *setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
+        let incarnation = puppet.view.member(setup.me).map_or(0, |member| member.incarnation);
+        let doubles = (0..act.doubles())
+            .map(|_| {
+                let config = Config { frame_max: Config::FRAME_MAX, ..setup.config.clone() };
+                Node::new(config, setup.identity(key_seed), Boot { incarnation }, now)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { puppet, act, doubles, fired: 0 })
+    }
+
+    /// Takes one input; returns what to put on the network.
+    pub fn step(&mut self, now: Time, input: Input<'_>) -> Vec<Sent> {
+        let Self { puppet, act, doubles, fired } = self;
+        let mut stage = Stage { puppet, now, out: Vec::new(), fired: 0 };
+        let from = sender(stage.puppet, &input);
+        if act.is_listening()
+            && let (Some(from), Input::Frame(frame)) = (from, input)
+            && let Some(Opened::Letter(letter)) = stage.puppet.open(from, frame)
+        {
+            act.incoming(&mut stage, &letter);
+        }
+        for (index, double) in doubles.iter_mut().enumerate() {
+            let is_for_it = match input {
+                Input::Frame(_) => from.is_some_and(|from| act.lets_in(stage.puppet, index, from)),
+                Input::Request(ticket, _) => act.takes(index, ticket),
+                Input::Tick => true,
+            };
+            if !is_for_it {
+                continue;
+            }
+            let said: VecDeque<Transmit> = double
+                .step(now, input)
+                .filter_map(|output| match output {
+                    Output::Transmit(transmit) => Some(transmit),
+                    Output::Event(_) | Output::Fault(_) => None,
+                })
+                .collect();
+            for transmit in said {
+                pass_on(act.as_mut(), &mut stage, index, &transmit);
+            }
+        }
+        act.tick(&mut stage);
+        let Stage { out, fired: lies, .. } = stage;
+        *fired = fired.saturating_add(lies);
+        out
+    }
+
+    /// By when [`Input::Tick`] is owed.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.doubles.iter().filter_map(Node::deadline).chain(self.act.deadline()).min()
+    }
+
+    /// How often the strategy did what it is for: changed, withheld or made up something.
+    #[must_use]
+    pub const fn fired(&self) -> u64 {
+        self.fired
+    }
+}
+
+/// Who sent the frame in `input`, if a member did.
+fn sender(puppet: &Puppet, input: &Input<'_>) -> Option<Rank> {
+    match input {
+        Input::Frame(frame) => puppet.rank_of(phalanx_core::peek_sender(frame)?),
+        Input::Request(..) | Input::Tick => None,
+    }
+}
+
+/// Shows a frame of a body double to the strategy.
+fn pass_on(act: &mut dyn Act, stage: &mut Stage<'_>, double: usize, transmit: &Transmit) {
+    let Some(to) = stage.puppet.rank_of(transmit.to) else { return };
+    let mut frame = Vec::with_capacity(transmit.len());
+    transmit.append_to(&mut frame);
+    match stage.puppet.open(to, &frame) {
+        Some(Opened::Letter(letter)) => act.outgoing(stage, double, letter),
+        Some(Opened::Ack(content)) => {
+            if act.lets_ack_pass(stage.puppet, double, to)
+                && let Some(frame) = stage.puppet.seal_small(FrameKind::FragmentAck, to, content)
+            {
+                stage.post_frame(to, frame, 0);
+            }
+        }
+        None => {}
+    }
+}
