@@ -1,3 +1,4 @@
 //! Placeholder.
 
 pub mod adversary;
+pub mod rng;
