@@ -1,4 +1,4 @@
-//! Placeholder.
+//! The seeded simulator of Phalanx.
 
-pub mod adversary;
-pub mod rng;
+pub mod bench;
+pub mod group;
