@@ -3,14 +3,15 @@
 //! The body double writes the first branch. The fork learns its bodies as they leave and chains a
 //! changed copy of each, from body `first` on, so that the second branch is as good as the first:
 //! hashes, links and signatures are right, and certificates follow once a quorum replied to it.
+//! What is changed may also be a slot or a number; then the second branch is illegal by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use phalanx_core::crypto::{Certificate, Head, Heads, Link, Signed, sha256};
+use phalanx_core::crypto::{Certificate, Head, Heads, Link, Signed, body_hash, sha256};
 use phalanx_core::wire::casts::{self, Casts};
 use phalanx_core::wire::{BodyHead, List, Part};
-use phalanx_core::{Number, Order, Rank};
+use phalanx_core::{Number, Order, Rank, Round, SlotMark};
 
 use super::puppet::{Letter, Puppet};
 
@@ -22,10 +23,22 @@ struct Twin {
     casts: Arc<[u8]>,
 }
 
+/// How the second branch differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Every body carries other casts.
+    Casts,
+    /// Every body with a slot names this round.
+    Slot(u64),
+    /// The first body has this number; there are no others.
+    Number(u64),
+}
+
 /// The second branch.
 #[derive(Debug)]
 pub(super) struct Fork {
     me: Rank,
+    change: Change,
     first: Number,
     bodies: BTreeMap<Number, Twin>,
     replies: BTreeMap<Rank, Signed<Heads>>,
@@ -33,8 +46,8 @@ pub(super) struct Fork {
 
 impl Fork {
     /// A branch that leaves the log of `me` at body `first`.
-    pub(super) fn new(me: Rank, first: Number) -> Self {
-        Self { me, first, bodies: BTreeMap::new(), replies: BTreeMap::new() }
+    pub(super) fn new(me: Rank, first: Number, change: Change) -> Self {
+        Self { me, change, first, bodies: BTreeMap::new(), replies: BTreeMap::new() }
     }
 
     /// The newest head of the second branch.
@@ -54,9 +67,27 @@ impl Fork {
             let Some(before) = self.bodies.get(&body.number.prev()) else { return };
             before.head
         };
-        let casts = changed(&letter.casts);
-        let link = Link { slot: body.slot, casts: sha256(&casts) };
-        let head = puppet.climb(&prev, &link);
+        let original = Link { slot: body.slot, casts: sha256(&letter.casts) };
+        let casts = Arc::clone(&letter.casts);
+        let (number, link, casts) = match self.change {
+            Change::Casts => {
+                let casts = changed(&letter.casts);
+                (body.number, Link { casts: sha256(&casts), ..original }, casts)
+            }
+            Change::Slot(round) => {
+                let round = Round::new(round);
+                let slot = match body.slot {
+                    SlotMark::None => SlotMark::None,
+                    SlotMark::Value(_) => SlotMark::Value(round),
+                    SlotMark::Null(_) => SlotMark::Null(round),
+                };
+                (body.number, Link { slot, ..original }, casts)
+            }
+            Change::Number(_) if body.number > self.first => return,
+            Change::Number(number) => (Number::new(number), original, casts),
+        };
+        let hash = body_hash(puppet.roster.view(), self.me, number, &prev.hash, &link);
+        let head = Head { sender: self.me, number, hash };
         self.bodies.insert(body.number, Twin { head, link, casts });
     }
 
@@ -112,7 +143,9 @@ impl Fork {
         let twin = self.bodies.get(&body.number)?;
         let prev = self.bodies.get(&body.number.prev()).map_or(body.prev, |twin| twin.head.hash);
         let links = self.links(body.number, body.links.len() as u64);
-        let body = BodyHead { prev, links: List::from(links), ..body.clone() };
+        let links = List::from(links);
+        let (number, slot) = (twin.head.number, twin.link.slot);
+        let body = BodyHead { sender: self.me, number, prev, slot, links };
         Some((body, Arc::clone(&twin.casts)))
     }
 
@@ -193,7 +226,7 @@ impl Fork {
 
 /// Casts that differ from `original` and are as legal: the last byte of the last payload flipped,
 /// or one more Fifo cast where no payload has a byte.
-fn changed(original: &[u8]) -> Arc<[u8]> {
+pub(super) fn changed(original: &[u8]) -> Arc<[u8]> {
     let last = Casts::from(original, 0).filter(|(_, range)| !range.is_empty()).last();
     let mut bytes = original.to_vec();
     if let Some(byte) = last.and_then(|(_, range)| bytes.get_mut(range.end.saturating_sub(1))) {
@@ -207,16 +240,14 @@ fn changed(original: &[u8]) -> Arc<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use phalanx_core::SlotMark;
 
     #[test]
     fn changed_casts_differ_and_stay_legal() {
         let mut bytes = Vec::new();
         assert!(casts::push(&mut bytes, Order::Total, b"pay"));
         assert!(casts::push(&mut bytes, Order::Fifo, b""));
-        let value = SlotMark::Value(phalanx_core::Round::ZERO);
-        for (original, slot) in
-            [(bytes.as_slice(), value), (&[][..], SlotMark::Null(phalanx_core::Round::ZERO))]
+        let value = SlotMark::Value(Round::ZERO);
+        for (original, slot) in [(bytes.as_slice(), value), (&[][..], SlotMark::Null(Round::ZERO))]
         {
             let changed = changed(original);
             assert_ne!(&*changed, original);

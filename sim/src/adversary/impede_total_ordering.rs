@@ -18,23 +18,12 @@ pub(super) struct ImpedeTotalOrdering;
 impl Act for ImpedeTotalOrdering {
     fn outgoing(&mut self, stage: &mut Stage<'_>, _double: usize, mut letter: Letter) {
         let me = stage.puppet.me;
-        let parts = core::mem::take(letter.parts_mut());
-        for part in parts {
-            let kept = match part {
-                Part::Body(body) if body.sender == me => {
-                    stage.fire();
-                    letter.casts = [].into();
-                    None
-                }
-                Part::Heads(heads) if heads.signer == me => {
-                    let entries = heads.statement.entries.iter();
-                    let others = entries.filter(|head| head.sender != me).copied().collect();
-                    stage.puppet.sign_heads(me, others).map(Part::Heads)
-                }
-                other => Some(other),
-            };
-            letter.parts_mut().extend(kept);
+        if letter.drop_parts(|part| matches!(part, Part::Body(body) if body.sender == me)) > 0 {
+            stage.fire();
         }
+        stage.puppet.rewrite_heads(&mut letter, |entries| {
+            entries.retain(|head| head.sender != me);
+        });
         stage.post(&letter);
     }
 }

@@ -14,90 +14,42 @@ mod dice;
 mod fork;
 mod liar;
 mod puppet;
+mod strategy;
 
+mod bad_certificates;
+mod bogus_signatures;
+mod byte_mutator;
+mod certificate_to_subset;
 mod colluding_replier;
+mod far_future_numbers;
+mod fetch_storm;
+mod fragment_flood;
+mod gap_sender;
 mod impede_total_ordering;
+mod max_size_flood;
 mod mutant_message;
+mod payload_mismatch;
+mod reflection;
+mod reply_to_all_but_one;
+mod silent_towards_some;
+mod skip_to_end;
+mod slander;
+mod slow_nulls;
+mod small_scope_mutator;
 mod split_digest;
+mod stability;
+mod stale_numbers;
+mod twins;
+mod two_rows;
+mod window_never_finished;
 
 use std::collections::BTreeMap;
 
 use phalanx_core::crypto::{Identity, Suite};
 use phalanx_core::{Config, PeerId, Rank};
 
-use act::Act;
 pub use liar::Liar;
-use puppet::Puppet;
-
-/// What a run with a strategy ends in, at every correct member, once the network is well and if the
-/// strategy fired. That no correct member is ever blamed, and that all promises hold, is expected
-/// of every run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nobody need notice, and nothing is held up; suspicion of the liar is an error.
-    Harmless,
-    /// All correct members suspect the liar, as an opinion or by proof.
-    Suspected,
-    /// All correct members hold a Proof against the liar.
-    Proven,
-    /// Whether there is a Proof or an opinion against the liar depends on the schedule.
-    MayBeProven,
-}
-
-/// A way to lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Strategy {
-    /// One receiver gets a differing body and digest: the paper's fault.
-    MutantMessage,
-    /// Sends no slot of the total order but works otherwise: the paper's fault.
-    ImpedeTotalOrdering,
-    /// Two branches of the own log, one for each half of a division of the members.
-    SplitDigest,
-    /// Vouches for every branch of a fellow liar's log, and claims to hold it.
-    ColludingReplier,
-}
-
-impl Strategy {
-    /// All strategies.
-    pub const ALL: [Self; 4] =
-        [Self::MutantMessage, Self::ImpedeTotalOrdering, Self::SplitDigest, Self::ColludingReplier];
-
-    /// Its name in scenario files and reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MutantMessage => "mutant_message",
-            Self::ImpedeTotalOrdering => "impede_total_ordering",
-            Self::SplitDigest => "split_digest",
-            Self::ColludingReplier => "colluding_replier",
-        }
-    }
-
-    /// The strategy with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|strategy| strategy.name() == name)
-    }
-
-    /// What a run with one such liar, and no more liars than the view bears, ends in.
-    #[must_use]
-    pub const fn verdict(self) -> Verdict {
-        match self {
-            Self::MutantMessage | Self::SplitDigest => Verdict::Proven,
-            Self::ImpedeTotalOrdering => Verdict::Suspected,
-            Self::ColludingReplier => Verdict::MayBeProven,
-        }
-    }
-
-    fn act(self, puppet: &mut Puppet) -> Box<dyn Act> {
-        match self {
-            Self::MutantMessage => Box::new(mutant_message::MutantMessage::new(puppet)),
-            Self::ImpedeTotalOrdering => Box::new(impede_total_ordering::ImpedeTotalOrdering),
-            Self::SplitDigest => Box::new(split_digest::SplitDigest::new(puppet)),
-            Self::ColludingReplier => Box::new(colluding_replier::ColludingReplier::new(puppet)),
-        }
-    }
-}
+pub use strategy::{Strategy, Verdict};
 
 /// What a liar is told when it starts.
 #[derive(Clone)]
@@ -150,20 +102,7 @@ pub struct Sent {
     pub to: PeerId,
     /// The whole frame; the network may cut it to pieces, but the receiver takes it as it is.
     pub frame: Vec<u8>,
-    /// How long the liar holds it back before it is sent, in microseconds.
-    pub delay_us: u64,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_parses_and_no_other_does() {
-        for strategy in Strategy::ALL {
-            assert_eq!(Strategy::parse(strategy.name()), Some(strategy));
-            assert!(strategy.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-        }
-        assert_eq!(Strategy::parse("honest"), None);
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@
 use phalanx_core::{Number, Rank};
 
 use super::act::{Act, Stage};
-use super::fork::Fork;
+use super::fork::{Change, Fork};
 use super::puppet::{Letter, Puppet};
 
 /// The strategy.
@@ -24,7 +24,7 @@ impl MutantMessage {
     pub(super) fn new(puppet: &mut Puppet) -> Self {
         // A few good bodies first, so that the fork is not always at the root.
         let first = Number::new(puppet.dice.below(4).saturating_add(1));
-        Self { fork: Fork::new(puppet.me, first), victim: puppet.first_victim() }
+        Self { fork: Fork::new(puppet.me, first, Change::Casts), victim: puppet.first_victim() }
     }
 }
 

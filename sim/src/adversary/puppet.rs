@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phalanx_core::crypto::{
-    Door, Hash32, Head, Heads, Link, LinkKeys, Roster, Signed, Stable, Statement, body_hash, sha256,
+    Door, Hash32, Head, Heads, LinkKeys, Roster, Signed, Stable, Statement, sha256,
 };
 use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
 use phalanx_core::wire::{self, List, Packet, Part};
@@ -26,14 +26,22 @@ pub(super) struct Letter {
     pub(super) packet: Packet,
     /// Casts of the body in the packet; otherwise empty.
     pub(super) casts: Arc<[u8]>,
-    /// How long to hold it back, in microseconds.
-    pub(super) delay_us: u64,
 }
 
 impl Letter {
     /// The parts, to change.
     pub(super) fn parts_mut(&mut self) -> &mut Vec<Part> {
         self.packet.parts.as_mut_vec()
+    }
+
+    /// Drops the parts that `is_out` names; says how many.
+    pub(super) fn drop_parts(&mut self, is_out: impl Fn(&Part) -> bool) -> usize {
+        let before = self.packet.parts.len();
+        self.parts_mut().retain(|part| !is_out(part));
+        if !matches!(self.packet.parts.last(), Some(Part::Body(_))) {
+            self.casts = Arc::from([]);
+        }
+        before.saturating_sub(self.packet.parts.len())
     }
 
     /// Whether nothing is said.
@@ -73,7 +81,6 @@ pub(super) struct Puppet {
     doors: BTreeMap<Rank, Door>,
     links: BTreeMap<Rank, LinkKeys>,
     counters: PerRank<u64>,
-    last_row: u64,
 }
 
 impl Puppet {
@@ -122,7 +129,6 @@ impl Puppet {
             links,
             counters: PerRank::from_fn(n, |_| 0),
             view,
-            last_row: 0,
         })
     }
 
@@ -146,6 +152,12 @@ impl Puppet {
     /// victim and one is not, unless the scenario says otherwise or there are not so many.
     pub(super) fn is_victim(&self, rank: Rank) -> bool {
         self.victims.contains(&rank)
+    }
+
+    /// The first victims, correct and at most `f` of them: so few that the others are a quorum.
+    pub(super) fn few_victims(&self) -> Vec<Rank> {
+        let correct = self.correct().into_iter().filter(|rank| self.is_victim(*rank));
+        correct.take(self.roster.quorum().f()).collect()
     }
 
     /// The victims.
@@ -178,7 +190,7 @@ impl Puppet {
             FrameKind::Whole => {
                 let (packet, casts) = frame::split_whole(parsed.content())?;
                 let packet = wire::decode(packet, self.n(), !casts.is_empty()).ok()?;
-                Some(Opened::Letter(Letter { peer, packet, casts: casts.into(), delay_us: 0 }))
+                Some(Opened::Letter(Letter { peer, packet, casts: casts.into() }))
             }
             FrameKind::FragmentAck => Some(Opened::Ack(parsed.content())),
             FrameKind::Fragment => None,
@@ -190,6 +202,68 @@ impl Puppet {
         let counter = self.counters.get(to)?.saturating_add(1);
         self.counters[to] = counter;
         Some(Header { kind, group: self.view.group.prefix(), from, counter })
+    }
+
+    /// Rewrites the liar's own Heads in a letter and signs them anew; says whether that changed
+    /// them.
+    pub(super) fn rewrite_heads(
+        &mut self,
+        letter: &mut Letter,
+        mut edit: impl FnMut(&mut Vec<Head>),
+    ) -> bool {
+        let mut is_changed = false;
+        let parts = core::mem::take(letter.parts_mut());
+        for part in parts {
+            let kept = match part {
+                Part::Heads(heads) if heads.signer == self.me => {
+                    let mut entries = heads.statement.entries.to_vec();
+                    edit(&mut entries);
+                    if entries[..] == heads.statement.entries[..] {
+                        Some(Part::Heads(heads))
+                    } else {
+                        is_changed = true;
+                        self.sign_heads(self.me, entries).map(Part::Heads)
+                    }
+                }
+                other => Some(other),
+            };
+            letter.parts_mut().extend(kept);
+        }
+        is_changed
+    }
+
+    /// Rewrites the liar's own rows in a letter and signs them anew; says whether that changed
+    /// them.
+    pub(super) fn rewrite_rows(
+        &mut self,
+        letter: &mut Letter,
+        mut edit: impl FnMut(&mut Stable),
+    ) -> bool {
+        let mut is_changed = false;
+        for part in letter.parts_mut() {
+            let Part::Stable(row) = part else { continue };
+            if row.signer != self.me {
+                continue;
+            }
+            let mut statement = row.statement.clone();
+            edit(&mut statement);
+            if statement != row.statement
+                && let Some(signed) = self.sign(self.me, statement)
+            {
+                *row = signed;
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Claims in a letter to hold the log of `sender` up to `number`.
+    pub(super) fn claim(&self, letter: &mut Letter, sender: Rank, number: Number) {
+        let haves = letter.packet.haves.as_mut_vec();
+        haves.resize(self.n(), Number::ZERO);
+        if let Some(have) = haves.get_mut(sender.index()) {
+            *have = (*have).max(number);
+        }
     }
 
     /// The frame for a letter; `None` for one to oneself.
@@ -253,30 +327,11 @@ impl Puppet {
         self.sign(signer, Heads { entries: List::from(entries) })
     }
 
-    /// Signs a row whose counter is above those of all rows signed or noted before.
-    pub(super) fn sign_row(&mut self, have: Vec<Number>) -> Option<Signed<Stable>> {
-        self.last_row = self.last_row.saturating_add(1);
-        let counter = self.last_row;
-        self.sign(self.me, Stable { counter, have: List::from(have) })
-    }
-
-    /// Notes the counter of a row of the body double.
-    pub(super) fn note_row(&mut self, counter: u64) {
-        self.last_row = self.last_row.max(counter);
-    }
-
     /// A letter of these parts, without haves.
     pub(super) fn letter(&self, to: Rank, parts: Vec<Part>, casts: &[u8]) -> Letter {
         let view = *self.roster.view();
         let packet = Packet { view, haves: List::new(), parts: List::from(parts) };
-        Letter { peer: to, packet, casts: casts.into(), delay_us: 0 }
-    }
-
-    /// The head that `link` leads to from `prev`.
-    pub(super) fn climb(&self, prev: &Head, link: &Link) -> Head {
-        let number = prev.number.next();
-        let hash = body_hash(self.roster.view(), prev.sender, number, &prev.hash, link);
-        Head { number, hash, ..*prev }
+        Letter { peer: to, packet, casts: casts.into() }
     }
 
     /// Random bytes in place of a hash.

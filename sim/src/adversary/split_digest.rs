@@ -13,7 +13,7 @@ use phalanx_core::wire::Part;
 use phalanx_core::{Number, Rank};
 
 use super::act::{Act, Stage};
-use super::fork::Fork;
+use super::fork::{Change, Fork};
 use super::puppet::{Letter, Puppet};
 
 /// The strategy. Victims see the second branch.
@@ -29,7 +29,11 @@ impl SplitDigest {
     pub(super) fn new(puppet: &mut Puppet) -> Self {
         // Fellow liars draw their own places; the division is common to all of them.
         let first = Number::new(puppet.dice.below(3).saturating_add(1));
-        Self { fork: Fork::new(puppet.me, first), first_branch: None, finished: Number::ZERO }
+        Self {
+            fork: Fork::new(puppet.me, first, Change::Casts),
+            first_branch: None,
+            finished: Number::ZERO,
+        }
     }
 
     /// The newest head of the branch that a member is shown.
@@ -49,18 +53,44 @@ impl SplitDigest {
             }
         }
     }
+
+    /// Moves a letter to the branch of its receiver.
+    pub(super) fn shape(&mut self, stage: &mut Stage<'_>, letter: &mut Letter) {
+        self.learn(stage.puppet, letter);
+        let to = letter.peer;
+        if stage.puppet.is_victim(to) && self.fork.branch_off(stage.puppet, letter) {
+            stage.fire();
+        }
+        if let Some(newest) = self.newest_for(stage.puppet, to) {
+            back_up(stage.puppet, letter, newest);
+        }
+    }
+
+    /// Collects replies to the second branch, and plays the paper's final phase for it: the body
+    /// double knows only the first.
+    pub(super) fn hear(&mut self, stage: &mut Stage<'_>, letter: &Letter) {
+        self.fork.listen(letter);
+        if !stage.puppet.is_victim(letter.peer) {
+            return;
+        }
+        let Some(certificate) = self.fork.certificate(stage.puppet) else { return };
+        let head = certificate.head;
+        if head.number <= self.finished {
+            return;
+        }
+        self.finished = head.number;
+        for to in stage.puppet.victims() {
+            let part = Part::Certificate(certificate.clone());
+            let mut final_phase = stage.puppet.letter(to, vec![part], &[]);
+            stage.puppet.claim(&mut final_phase, head.sender, head.number);
+            stage.post(&final_phase);
+        }
+    }
 }
 
 impl Act for SplitDigest {
     fn outgoing(&mut self, stage: &mut Stage<'_>, _double: usize, mut letter: Letter) {
-        self.learn(stage.puppet, &letter);
-        let to = letter.peer;
-        if stage.puppet.is_victim(to) && self.fork.branch_off(stage.puppet, &mut letter) {
-            stage.fire();
-        }
-        if let Some(newest) = self.newest_for(stage.puppet, to) {
-            back_up(stage.puppet, &mut letter, newest);
-        }
+        self.shape(stage, &mut letter);
         stage.post(&letter);
     }
 
@@ -69,22 +99,7 @@ impl Act for SplitDigest {
     }
 
     fn incoming(&mut self, stage: &mut Stage<'_>, letter: &Letter) {
-        self.fork.listen(letter);
-        // The paper's final phase for the second branch; the body double knows only the first.
-        if !stage.puppet.is_victim(letter.peer) {
-            return;
-        }
-        let Some(certificate) = self.fork.certificate(stage.puppet) else { return };
-        if certificate.head.number <= self.finished {
-            return;
-        }
-        self.finished = certificate.head.number;
-        for to in stage.puppet.victims() {
-            let part = Part::Certificate(certificate.clone());
-            let mut final_phase = stage.puppet.letter(to, vec![part], &[]);
-            claim(stage.puppet, &mut final_phase, certificate.head);
-            stage.post(&final_phase);
-        }
+        self.hear(stage, letter);
     }
 }
 
@@ -102,14 +117,5 @@ fn back_up(puppet: &mut Puppet, letter: &mut Letter, newest: Head) {
             }
         }
     }
-    claim(puppet, letter, newest);
-}
-
-/// Claims to hold everything up to `head`.
-pub(super) fn claim(puppet: &Puppet, letter: &mut Letter, head: Head) {
-    let haves = letter.packet.haves.as_mut_vec();
-    haves.resize(puppet.n(), Number::ZERO);
-    if let Some(have) = haves.get_mut(head.sender.index()) {
-        *have = (*have).max(head.number);
-    }
+    puppet.claim(letter, me, newest.number);
 }
