@@ -55,8 +55,6 @@ pub enum Mark {
     SuspectedLagging,
     /// Suspected for holding the total order up.
     SuspectedImpedingOrder,
-    /// Suspected for claiming bodies and not handing them over.
-    SuspectedWithholding,
     /// Suspected for bad bytes.
     SuspectedBadBytes,
     /// Suspected by proof.
@@ -65,7 +63,7 @@ pub enum Mark {
 
 impl Mark {
     /// All marks. A large campaign must come by each.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 26] = [
         Self::ForkProven,
         Self::TwoRepliesProven,
         Self::TwoRowsProven,
@@ -90,7 +88,6 @@ impl Mark {
         Self::SuspectedMute,
         Self::SuspectedLagging,
         Self::SuspectedImpedingOrder,
-        Self::SuspectedWithholding,
         Self::SuspectedBadBytes,
         Self::SuspectedProof,
     ];
@@ -123,7 +120,6 @@ impl Mark {
             Self::SuspectedMute => "suspected_mute",
             Self::SuspectedLagging => "suspected_lagging",
             Self::SuspectedImpedingOrder => "suspected_impeding_order",
-            Self::SuspectedWithholding => "suspected_withholding",
             Self::SuspectedBadBytes => "suspected_bad_bytes",
             Self::SuspectedProof => "suspected_proof",
         }
@@ -191,7 +187,6 @@ impl Marks {
             Reason::Mute => Mark::SuspectedMute,
             Reason::Lagging => Mark::SuspectedLagging,
             Reason::ImpedingOrder => Mark::SuspectedImpedingOrder,
-            Reason::WithholdingBodies => Mark::SuspectedWithholding,
             Reason::BadBytes => Mark::SuspectedBadBytes,
             Reason::Application => return,
         });

@@ -253,7 +253,6 @@ impl Recorder {
     pub fn sent(&mut self, sent: &Sent) {
         self.pending.push(9);
         self.pending.extend(sent.to.0.to_le_bytes());
-        self.pending.extend(sent.delay_us.to_le_bytes());
         self.pending.extend((sent.frame.len() as u64).to_le_bytes());
         self.pending.extend_from_slice(&sent.frame);
     }

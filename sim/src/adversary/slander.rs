@@ -13,10 +13,9 @@ use phalanx_core::{Reason, Time};
 use super::act::{Act, Pulse, Stage};
 
 /// The reasons given, in this order.
-const REASONS: [Reason; 5] = [
+const REASONS: [Reason; 4] = [
     Reason::Mute,
     Reason::ImpedingOrder,
-    Reason::WithholdingBodies,
     Reason::Application,
     Reason::Proof,
 ];

@@ -267,8 +267,7 @@ impl Process {
             Actor::Liar(liar) => {
                 for sent in liar.step(local, input) {
                     world.recorder.sent(&sent);
-                    let at_us = world.now_us + sent.delay_us;
-                    world.lie(at_us, self.rank, sent.to, sent.frame);
+                    world.lie(self.rank, sent.to, sent.frame);
                 }
                 None
             }

@@ -70,10 +70,10 @@ impl World {
         self.dispatch(at_us, from, to, frame);
     }
 
-    /// A liar sends `frame` at `at_us`; what is for nobody is lost.
-    pub(super) fn lie(&mut self, at_us: u64, from: u16, to: PeerId, frame: Vec<u8>) {
+    /// A liar sends `frame`; what is for nobody is lost.
+    pub(super) fn lie(&mut self, from: u16, to: PeerId, frame: Vec<u8>) {
         if let Some(to) = self.rank(to) {
-            self.dispatch(at_us, from, to, frame);
+            self.dispatch(self.now_us, from, to, frame);
         }
     }
 
