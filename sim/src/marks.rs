@@ -43,6 +43,8 @@ pub enum Mark {
     UnauthenticatedDropped,
     /// A frame of a closed link was dropped.
     ClosedDropped,
+    /// A member closed its link with another.
+    LinkClosed,
     /// A cast was refused because the queue was full.
     CastRefused,
     /// There was room again after a refusal.
@@ -63,7 +65,7 @@ pub enum Mark {
 
 impl Mark {
     /// All marks. A large campaign must come by each.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::ForkProven,
         Self::TwoRepliesProven,
         Self::TwoRowsProven,
@@ -82,6 +84,7 @@ impl Mark {
         Self::ReplayDropped,
         Self::UnauthenticatedDropped,
         Self::ClosedDropped,
+        Self::LinkClosed,
         Self::CastRefused,
         Self::Writable,
         Self::OverflowHit,
@@ -114,6 +117,7 @@ impl Mark {
             Self::ReplayDropped => "replay_dropped",
             Self::UnauthenticatedDropped => "unauthenticated_dropped",
             Self::ClosedDropped => "closed_dropped",
+            Self::LinkClosed => "link_closed",
             Self::CastRefused => "cast_refused",
             Self::Writable => "writable",
             Self::OverflowHit => "overflow_hit",

@@ -386,6 +386,7 @@ fn add(sum: &mut Counters, one: &Counters) {
     sum.dropped_replayed += one.dropped_replayed;
     sum.dropped_closed += one.dropped_closed;
     sum.dropped_other_view += one.dropped_other_view;
+    sum.malformed += one.malformed;
     sum.time_went_back += one.time_went_back;
     sum.undrained += one.undrained;
 }

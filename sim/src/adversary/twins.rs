@@ -68,7 +68,7 @@ impl Act for Twins {
 
     fn tick(&mut self, stage: &mut Stage<'_>) {
         // The first round keeps the division of the setup, so that two lives begin at all.
-        if stage.now > Time::ZERO && self.pulse.strikes(stage.now) {
+        if self.pulse.strikes(stage.now) {
             self.mask = stage.puppet.dice.any();
         }
     }

@@ -226,6 +226,13 @@ impl Oracles {
                 let text = format!("member {by} raised it over body {number} of {sender}");
                 self.judge(now_us, Promise::Alarm, Err(text));
             }
+            Event::LinkClosed { peer, why } => {
+                self.marks.hit(Mark::LinkClosed);
+                if !self.liars[peer.index()] {
+                    let text = format!("member {by} closed its link with correct {peer}: {why}");
+                    self.judge(now_us, Promise::P9, Err(text));
+                }
+            }
             Event::Writable => self.marks.hit(Mark::Writable),
             Event::Alarm { .. }
             | Event::Accepted(_)

@@ -330,6 +330,7 @@ impl Stepped {
                     | Event::Send { .. }
                     | Event::SendFailed { .. }
                     | Event::Suspected { .. }
+                    | Event::LinkClosed { .. }
                     | Event::Alarm { .. } => {}
                 }
                 world.oracles.event(world.now_us, self.rank, &event);
