@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use phalanx_core::{Limits, Timeouts};
 
 use crate::adversary::Strategy;
+use crate::oracle::quorums::MEMBERS_MAX;
 use crate::verdict::Promise;
 
 /// Which signatures the run uses.
@@ -77,7 +78,7 @@ pub struct Scenario {
     /// Seed of everything that is drawn.
     #[serde(default = "one")]
     pub seed: u64,
-    /// Members of the group, 1 to 64.
+    /// Members of the group, 1 to 13.
     pub members: u16,
     /// Signatures.
     #[serde(default)]
@@ -290,6 +291,9 @@ pub struct Liars {
     pub ranks: Vec<u16>,
     /// What they do, see `phalanx-sim list`.
     pub strategy: String,
+    /// Whom they treat differently; drawn if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victims: Option<Vec<u16>>,
 }
 
 /// What must come of a run.
@@ -301,8 +305,10 @@ pub struct Expect {
     pub violates: Option<String>,
     /// Ranks that every correct member must suspect.
     pub suspects: Vec<u16>,
-    /// Ranks against which a correct member must hold a Proof.
+    /// Ranks against which every correct member must hold a Proof.
     pub proof_against: Vec<u16>,
+    /// Whether the liars must have done what they are there for.
+    pub fires: bool,
 }
 
 /// A scenario file that is wrong.
@@ -437,8 +443,8 @@ impl Scenario {
 
     fn check(&self) -> Result<(), (&'static str, String)> {
         let n = self.members;
-        if n == 0 || n > 64 {
-            return Err(("members", format!("{n} is not between 1 and 64")));
+        if n == 0 || n > MEMBERS_MAX {
+            return Err(("members", format!("{n} is not between 1 and {MEMBERS_MAX}")));
         }
         let permille = [
             ("spike_permille", self.network.spike_permille),
@@ -495,6 +501,9 @@ impl Scenario {
             }
         }
         ranks("ranks", self.liar_ranks())?;
+        if let Some(Liars { victims: Some(victims), .. }) = &self.liars {
+            ranks("victims", victims)?;
+        }
         ranks("suspects", &self.expect.suspects)?;
         ranks("proof_against", &self.expect.proof_against)?;
         if let Some(liars) = &self.liars

@@ -105,8 +105,9 @@ pub enum Verdict {
     Safety(Vec<Violation>),
     /// Something owed did not come within the bound.
     Liveness(String),
-    /// The scenario expects a violation that did not happen: the scenario or an oracle is wrong.
-    NotViolated(String),
+    /// The run did not show what it is there for, such as a violation that is expected: the
+    /// scenario or an oracle is wrong.
+    Vacuous(String),
 }
 
 impl Verdict {
@@ -118,7 +119,7 @@ impl Verdict {
             Self::Crash(_) => CRASH,
             Self::Safety(_) => SAFETY,
             Self::Liveness(_) => LIVENESS,
-            Self::NotViolated(_) => OWN_ERROR,
+            Self::Vacuous(_) => OWN_ERROR,
         }
     }
 
@@ -130,7 +131,7 @@ impl Verdict {
             Self::Crash(_) => "crash",
             Self::Safety(_) => "safety",
             Self::Liveness(_) => "liveness",
-            Self::NotViolated(_) => "not violated",
+            Self::Vacuous(_) => "vacuous",
         }
     }
 }
@@ -141,7 +142,7 @@ impl fmt::Display for Verdict {
             Self::Held => f.write_str("held"),
             Self::Crash(text) => write!(f, "crash: {text}"),
             Self::Liveness(text) => write!(f, "liveness: {text}"),
-            Self::NotViolated(text) => write!(f, "expected violation did not happen: {text}"),
+            Self::Vacuous(text) => write!(f, "vacuous: {text}"),
             Self::Safety(violations) => {
                 f.write_str("safety:")?;
                 violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))

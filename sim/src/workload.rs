@@ -91,6 +91,18 @@ impl Source {
         self.index >= self.plan.casts
     }
 
+    /// How many casts were accepted.
+    #[must_use]
+    pub const fn made(&self) -> u32 {
+        self.index
+    }
+
+    /// Whether it casts nothing at all.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.plan.casts == 0
+    }
+
     /// Whether it waits for room.
     #[must_use]
     pub const fn is_blocked(&self) -> bool {

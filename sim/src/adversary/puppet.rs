@@ -200,7 +200,7 @@ impl Puppet {
     fn header(&mut self, kind: FrameKind, to: Rank) -> Option<Header> {
         let from = self.peer(self.me)?;
         let counter = self.counters.get(to)?.saturating_add(1);
-        self.counters[to] = counter;
+        *self.counters.at_mut(to) = counter;
         Some(Header { kind, group: self.view.group.prefix(), from, counter })
     }
 

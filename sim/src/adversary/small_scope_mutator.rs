@@ -101,6 +101,7 @@ impl SmallScopeMutator {
                 *round = Round::new(off_by_one(puppet, round.value()));
             }
             Part::Pt2pt(Pt2ptPart::Data { number, .. }) => *number = off_by_one(puppet, *number),
+            Part::Pt2pt(Pt2ptPart::Skip { below }) => *below = off_by_one(puppet, *below),
             Part::Pt2pt(Pt2ptPart::Ack { next, .. }) => *next = off_by_one(puppet, *next),
             // Signed by others: those signatures are not ours to make.
             Part::Heads(_) | Part::Stable(_) | Part::Suspect(_) | Part::Proof(_) => {}

@@ -1,4 +1,5 @@
-//! P9 Blame: a Proof names a liar, verifies by itself, and comes once; in any network.
+//! P9 Blame: a Proof names a liar, verifies by itself, and comes once; in any network. Nor does a
+//! correct member ever close its link with another ([`super::Oracles::event`]).
 
 use std::collections::BTreeSet;
 
