@@ -8,9 +8,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use phalanx_core::crypto::{
-    CryptoCounters, Door, Head, Heads, Key, Roster, Signed, sha256,
-};
+use phalanx_core::crypto::{CryptoCounters, Door, Head, Heads, Key, Roster, Signed, sha256};
 use phalanx_core::wire::List;
 use phalanx_core::{
     Config, Hash32, Number, Order, Pattern, PerRank, Quorum, QuorumRule, Rank, Time,

@@ -230,7 +230,8 @@ fn print_summary(summary: &Summary, flag: &str) {
     for (name, fared) in &summary.strategies {
         println!("{name:<28} {:>7} {:>7} {:>9}", fared.seeds, fared.fired, fared.times);
     }
-    let sizes: Vec<String> = summary.sizes.iter().map(|(n, count)| format!("{n}:{count}")).collect();
+    let sizes: Vec<String> =
+        summary.sizes.iter().map(|(n, count)| format!("{n}:{count}")).collect();
     println!("members {}", sizes.join(" "));
     println!("marks met {}", summary.marks.join(" "));
     println!("marks missed {}", summary.missed.join(" "));
@@ -240,7 +241,9 @@ fn print_summary(summary: &Summary, flag: &str) {
     println!("seeds {}, of which {} count", summary.seeds, summary.counted);
     println!("failed {}", summary.failures.len());
     if let Some((seed, text)) = summary.failures.first() {
-        println!("first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose");
+        println!(
+            "first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose"
+        );
     }
     println!("hash {}", summary.hash);
 }
@@ -251,7 +254,10 @@ fn replay_trace(path: &Path) -> Result<u8, Failed> {
         .map_err(|error| (verdict::USAGE, format!("{}: {error}", path.display())))?;
     match replay(BufReader::new(file)) {
         Ok(replayed) => {
-            println!("replayed {} steps; recorded verdict: {}", replayed.steps, replayed.last.verdict);
+            println!(
+                "replayed {} steps; recorded verdict: {}",
+                replayed.steps, replayed.last.verdict
+            );
             println!("hash {}", replayed.last.hash);
             Ok(verdict::HELD)
         }

@@ -5,9 +5,7 @@ use std::path::Path;
 use crate::scenario::{Scenario, ScenarioError};
 
 /// File name without its ending, and text.
-const FILES: &[(&str, &str)] = &[
-    ("crash", include_str!("../scenarios/crash.toml")),
-];
+const FILES: &[(&str, &str)] = &[("crash", include_str!("../scenarios/crash.toml"))];
 
 /// All scenarios that read; a test says that it is every one of them.
 #[must_use]

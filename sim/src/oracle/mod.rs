@@ -286,9 +286,10 @@ impl Oracles {
                 let cast = self.fifo.cast(*sender, Order::Fifo);
                 if is_whole {
                     let total = self.fifo.cast(*sender, Order::Total);
-                    return owed::missing(&self.fifo, &present, *sender, Order::Fifo, cast).or_else(
-                        || owed::missing(&self.fifo, &present, *sender, Order::Total, total),
-                    );
+                    return owed::missing(&self.fifo, &present, *sender, Order::Fifo, cast)
+                        .or_else(|| {
+                            owed::missing(&self.fifo, &present, *sender, Order::Total, total)
+                        });
                 }
                 let opened = self.observer.opened(*sender);
                 let owed = owed::fifo_owed(cast, opened, self.window_bodies);
