@@ -14,10 +14,12 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests use small numbers"))]
 
 pub mod adversary;
+pub mod bench;
 pub mod canary;
 pub mod clock;
 pub mod cluster;
 pub mod cost;
+pub mod group;
 pub mod library;
 pub mod marks;
 pub mod network;
