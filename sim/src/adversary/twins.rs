@@ -18,6 +18,7 @@ pub(super) struct Twins {
     pulse: Pulse,
     /// Bit `rank`: which twin that member talks with in this round.
     mask: u64,
+    has_begun: bool,
 }
 
 impl Twins {
@@ -27,7 +28,7 @@ impl Twins {
         for rank in puppet.others().filter(|rank| puppet.is_victim(*rank)) {
             mask |= bit(rank);
         }
-        Self { pulse: Pulse::new(every_us), mask }
+        Self { pulse: Pulse::new(every_us), mask, has_begun: false }
     }
 
     fn is_on_side(&self, double: usize, member: Rank) -> bool {
@@ -69,7 +70,10 @@ impl Act for Twins {
     fn tick(&mut self, stage: &mut Stage<'_>) {
         // The first round keeps the division of the setup, so that two lives begin at all.
         if self.pulse.strikes(stage.now) {
-            self.mask = stage.puppet.dice.any();
+            match self.has_begun {
+                true => self.mask = stage.puppet.dice.any(),
+                false => self.has_begun = true,
+            }
         }
     }
 

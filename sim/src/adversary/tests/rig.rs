@@ -75,7 +75,7 @@ impl Rig {
         let view = self.config.genesis.view();
         let parsed = frame::parse(bytes)?;
         assert_eq!(parsed.header.group, view.group.prefix());
-        assert_eq!(parsed.header.from, view.peers()[from]);
+        assert_eq!(parsed.header.from, *view.peers().get(from)?);
         let roster = self.roster();
         let key = roster.key(from)?;
         let links = LinkKeys::derive(&self.identity(at), 3, key, 3, &view.group);
