@@ -101,9 +101,7 @@ impl Lockstep {
     /// One round: everybody casts, hears everything, and ticks.
     pub fn round(&mut self) {
         for member in 0..self.load.n {
-            for _ in 0..self.load.casts_per_body {
-                self.group.cast(member, Order::Total, &self.payload);
-            }
+            self.group.cast_many(member, Order::Total, &self.payload, self.load.casts_per_body);
         }
         self.group.deliver(all);
         self.group.tick();

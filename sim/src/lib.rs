@@ -19,6 +19,7 @@ pub mod canary;
 pub mod clock;
 pub mod cluster;
 pub mod cost;
+pub mod fuzzing;
 pub mod group;
 pub mod library;
 pub mod marks;

@@ -272,21 +272,35 @@ impl<'a> Run<'a> {
         for crash in &self.scenario.crashes {
             culprits.push((usize::from(crash.rank), adversary::Verdict::Suspected));
         }
-        if let Some(strategy) = self.scenario.strategy()
-            && self.scenario.expect.violates.is_none()
-        {
-            for rank in self.scenario.liar_ranks() {
-                if self.processes[usize::from(*rank)].fired() > 0 {
-                    culprits.push((usize::from(*rank), strategy.verdict()));
-                }
-            }
-        }
         culprits
     }
 
     fn undetected(&self) -> Option<String> {
         let oracles = &self.world.oracles;
-        self.culprits().into_iter().find_map(|(rank, verdict)| oracles.undetected(rank, verdict))
+        let mut culprits = self.culprits().into_iter();
+        culprits
+            .find_map(|(rank, verdict)| oracles.undetected(rank, verdict))
+            .or_else(|| self.unnoticed())
+    }
+
+    /// Of liars that lied, one at least must be found, if their strategy is such that it shows:
+    /// where the total order stands still, only who holds up its first slot is looked for. So with
+    /// a crash none may be.
+    fn unnoticed(&self) -> Option<String> {
+        let verdict = self.scenario.strategy()?.verdict();
+        let is_hidden =
+            verdict == adversary::Verdict::Suspected && !self.scenario.crashes.is_empty();
+        if is_hidden || self.scenario.expect.violates.is_some() {
+            return None;
+        }
+        let mut missing = None;
+        for rank in self.scenario.liar_ranks().iter().map(|rank| usize::from(*rank)) {
+            if self.processes[rank].fired() > 0 {
+                // A liar that was found ends the search.
+                missing = Some(self.world.oracles.undetected(rank, verdict)?);
+            }
+        }
+        missing
     }
 
     /// In a timely network a crashed member is found within its time-out and two seconds.

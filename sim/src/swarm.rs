@@ -156,6 +156,10 @@ fn draw_workload(scenario: &mut Scenario, stream: &mut Stream) {
     if workload.burst_max == 1 {
         workload.pause_us = workload.pause_us.min(5_000);
     }
+    if scenario.liars.is_some() {
+        // Many strategies show in the total order only.
+        workload.total_permille = workload.total_permille.max(100);
+    }
     if stream.permille(200) {
         workload.silent =
             u16::try_from(stream.below(u64::from(scenario.members))).unwrap_or_default();

@@ -35,6 +35,13 @@ impl Integrity {
         self.casts[sender].push(Cast { order, len });
     }
 
+    /// Bytes that all casts of `sender` take in its bodies.
+    #[must_use]
+    pub fn cast_bytes(&self, sender: usize) -> usize {
+        let len = |cast: &Cast| cast.len + phalanx_core::wire::casts::PREFIX;
+        self.casts[sender].iter().map(len).sum()
+    }
+
     /// The cast that `sender` asked for last was refused: nothing of it may show.
     pub fn refused(&mut self, sender: usize) {
         self.casts[sender].pop();

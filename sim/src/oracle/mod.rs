@@ -29,6 +29,7 @@ use fifo::Fifo;
 use integrity::Integrity;
 use memory::Memory;
 use order::TotalOrder;
+use owed::Window;
 use suspicion::{Sighting, Suspicion};
 
 /// A cast delivered by correct member `by`.
@@ -66,7 +67,7 @@ pub struct Oracles {
     crashed: Vec<bool>,
     is_calm: bool,
     is_within_model: bool,
-    window_bodies: usize,
+    window: Window,
     integrity: Integrity,
     fifo: Fifo,
     agreement: Agreement,
@@ -96,7 +97,10 @@ impl Oracles {
             crashed: vec![false; n],
             is_calm: scenario.is_calm(),
             is_within_model: !is_paper && faulty <= quorums::faulty(scenario.members),
-            window_bodies: scenario.limits.window_bodies as usize,
+            window: Window {
+                bodies: scenario.limits.window_bodies as usize,
+                bytes: scenario.limits.window_bytes as usize,
+            },
             integrity: Integrity::new(n),
             fifo: Fifo::new(n),
             agreement: Agreement::new(n),
@@ -292,7 +296,8 @@ impl Oracles {
                         });
                 }
                 let opened = self.observer.opened(*sender);
-                let owed = owed::fifo_owed(cast, opened, self.window_bodies);
+                let bytes = self.integrity.cast_bytes(*sender);
+                let owed = owed::fifo_owed(cast, bytes, opened, self.window);
                 owed::missing(&self.fifo, &present, *sender, Order::Fifo, owed)
             })
         })
@@ -305,7 +310,7 @@ impl Oracles {
         present.len() < self.n
             && present
                 .iter()
-                .any(|sender| self.observer.opened(*sender).1 + 1 >= self.window_bodies)
+                .any(|sender| self.observer.opened(*sender).1 + 1 >= self.window.bodies)
     }
 
     /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
