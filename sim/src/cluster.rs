@@ -100,11 +100,8 @@ impl Group {
             return Ok(None);
         };
         let Some(strategy) = Strategy::parse(&liars.strategy) else { return Ok(None) };
-        let keys: BTreeMap<Rank, [u8; 32]> = liars
-            .ranks
-            .iter()
-            .map(|rank| (Rank::new(*rank), key_seed(self.seed, *rank)))
-            .collect();
+        let keys: BTreeMap<Rank, [u8; 32]> =
+            liars.ranks.iter().map(|rank| (Rank::new(*rank), key_seed(self.seed, *rank))).collect();
         let victims =
             liars.victims.as_ref().map(|ranks| ranks.iter().copied().map(Rank::new).collect());
         let setup = Setup {

@@ -13,10 +13,10 @@ use sha2::{Digest as _, Sha256};
 
 use phalanx_core::{Event, Input, Order, Output, Request, Time};
 
+use crate::TRACE_VERSION;
 use crate::adversary::Sent;
 use crate::scenario::Scenario;
 use crate::verdict::Verdict;
-use crate::TRACE_VERSION;
 
 /// Bytes gathered before they are hashed.
 const CHUNK: usize = 64 * 1024;
@@ -307,6 +307,8 @@ mod tests {
         };
         let base = hash(0, 1, b"ab");
         assert_eq!(base, hash(0, 1, b"ab"));
-        assert!([hash(1, 1, b"ab"), hash(0, 2, b"ab"), hash(0, 1, b"ac")].iter().all(|h| *h != base));
+        assert!(
+            [hash(1, 1, b"ab"), hash(0, 2, b"ab"), hash(0, 1, b"ac")].iter().all(|h| *h != base)
+        );
     }
 }

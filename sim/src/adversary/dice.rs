@@ -1,28 +1,30 @@
-//! The adversary's seeded randomness: integers only.
+//! The adversary's seeded choices.
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use crate::rng::{Seed, Stream};
 
-/// A stream of choices; the same seed and stream give the same ones.
+/// A stream of choices; the same seed and index give the same ones.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(ChaCha8Rng);
+pub(super) struct Dice(Stream);
 
 impl Dice {
-    /// Stream `stream` of `seed`.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(stream);
-        Self(rng)
+    /// The stream of one liar.
+    pub(super) fn own(seed: u64, rank: u64) -> Self {
+        Self(Seed(seed).stream("liar", rank))
+    }
+
+    /// The stream that all liars of a run draw alike.
+    pub(super) fn common(seed: u64) -> Self {
+        Self(Seed(seed).stream("liars", 0))
     }
 
     /// Any number.
     pub(super) fn any(&mut self) -> u64 {
-        self.0.next_u64()
+        self.0.any()
     }
 
-    /// A number below `limit`, 0 if that is 0. The bias of the remainder does not matter here.
+    /// A number below `limit`, 0 if that is 0.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
-        self.any() % limit.max(1)
+        self.0.below(limit)
     }
 
     /// True once in `times`, on average.
@@ -31,31 +33,15 @@ impl Dice {
     }
 
     /// An index into something of this length, 0 if it is empty.
-    #[allow(clippy::cast_possible_truncation, reason = "below a usize")]
     pub(super) fn index(&mut self, len: usize) -> usize {
-        self.below(len as u64) as usize
+        self.0.index(len)
     }
 
     /// Random bytes.
     pub(super) fn fill(&mut self, bytes: &mut [u8]) {
-        self.0.fill_bytes(bytes);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn streams_repeat_and_differ() {
-        let draw = |seed, stream| {
-            let mut dice = Dice::new(seed, stream);
-            [dice.any(), dice.any()]
-        };
-        assert_eq!(draw(1, 2), draw(1, 2));
-        assert_ne!(draw(1, 2), draw(1, 3));
-        assert_ne!(draw(1, 2), draw(2, 2));
-        let mut dice = Dice::new(3, 0);
-        assert!((0..100).all(|_| dice.below(7) < 7 && dice.index(0) == 0));
+        for chunk in bytes.chunks_mut(8) {
+            let random = self.any().to_le_bytes();
+            chunk.iter_mut().zip(random).for_each(|(to, from)| *to = from);
+        }
     }
 }

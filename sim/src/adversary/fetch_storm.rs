@@ -12,7 +12,7 @@ use super::act::{Act, Pulse, Stage};
 use super::puppet::{Letter, Puppet};
 
 /// Questions in one packet.
-const QUESTIONS: usize = 24;
+const QUESTIONS: usize = 8;
 
 /// The strategy.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct FetchStorm {
 
 impl FetchStorm {
     pub(super) fn new() -> Self {
-        Self { pulse: Pulse::new(3_000), newest: Number::ZERO }
+        Self { pulse: Pulse::new(5_000), newest: Number::ZERO }
     }
 
     fn question(&self, puppet: &mut Puppet, sender: Rank) -> Part {

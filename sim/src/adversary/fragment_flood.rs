@@ -1,12 +1,12 @@
-//! Fragment flood: pieces of the largest frames, of which the last piece never comes.
+//! Fragment flood: pieces of frames with the largest bodies, of which the last piece never comes.
 //!
 //! It tries to fill members' memory with partial frames, and to push out those of others. It must
 //! fail: partial frames are bounded per peer, and the oldest makes room (section 3, P10).
 //!
 //! Verdict: harmless.
 
+use phalanx_core::Time;
 use phalanx_core::wire::frame::FrameKind;
-use phalanx_core::{Config, Time};
 
 use super::act::{Act, Pulse, Stage};
 
@@ -33,8 +33,10 @@ impl Act for FragmentFlood {
         if !self.pulse.strikes(stage.now) {
             return;
         }
-        let total = u32::try_from(Config::FRAME_MAX - 64).unwrap_or(u32::MAX);
-        let count = u16::try_from(total as usize / PIECE + 1).unwrap_or(u16::MAX);
+        // As long as the casts of the largest body: any receiver must be ready for that.
+        let longest = stage.puppet.limits.casts_max();
+        let total = u32::try_from(longest.max(2 * PIECE)).unwrap_or(u32::MAX);
+        let count = u16::try_from((total as usize).div_ceil(PIECE)).unwrap_or(u16::MAX);
         let mut content = Vec::with_capacity(PIECE + 16);
         content.extend(self.message.to_le_bytes());
         content.extend(self.index.to_le_bytes());

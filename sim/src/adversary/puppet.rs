@@ -114,14 +114,14 @@ impl Puppet {
         let liars: Vec<Rank> = setup.liars.keys().copied().collect();
         let victims = match &setup.victims {
             Some(victims) => victims.clone(),
-            None => draw_victims(n, &liars, &mut Dice::new(setup.seed, u64::MAX)),
+            None => draw_victims(n, &liars, &mut Dice::common(setup.seed)),
         };
         Ok(Self {
             me: setup.me,
             peers: view.peers(),
             roster,
             liars,
-            dice: Dice::new(setup.seed, setup.me.index() as u64),
+            dice: Dice::own(setup.seed, u64::from(setup.me.value())),
             limits: setup.config.genesis.limits,
             timeouts: setup.config.timeouts,
             victims,

@@ -13,12 +13,8 @@ use phalanx_core::{Reason, Time};
 use super::act::{Act, Pulse, Stage};
 
 /// The reasons given, in this order.
-const REASONS: [Reason; 4] = [
-    Reason::Mute,
-    Reason::ImpedingOrder,
-    Reason::Application,
-    Reason::Proof,
-];
+const REASONS: [Reason; 4] =
+    [Reason::Mute, Reason::ImpedingOrder, Reason::Application, Reason::Proof];
 
 /// The strategy.
 #[derive(Debug)]

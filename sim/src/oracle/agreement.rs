@@ -77,7 +77,12 @@ mod tests {
     use super::*;
     use phalanx_core::Order;
 
-    fn deliver(oracle: &mut Agreement, by: usize, number: u64, payload: &[u8]) -> Result<(), String> {
+    fn deliver(
+        oracle: &mut Agreement,
+        by: usize,
+        number: u64,
+        payload: &[u8],
+    ) -> Result<(), String> {
         let order = Order::Fifo;
         oracle.delivered(&Delivery {
             by,

@@ -4,8 +4,8 @@
 //!
 //! Looks at what correct members send, relayed statements of other correct members included.
 
-use phalanx_core::crypto::{Certificate, Hash32, Heads, Roster, Signed, Stable};
 use phalanx_core::Number;
+use phalanx_core::crypto::{Certificate, Hash32, Heads, Roster, Signed, Stable};
 
 /// Bodies beyond this number are not tracked; no run comes near it.
 const NUMBERS_MAX: u64 = 1 << 20;

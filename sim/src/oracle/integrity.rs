@@ -92,7 +92,15 @@ mod tests {
     }
 
     fn delivery(payload: &[u8]) -> Delivery<'_> {
-        Delivery { by: 1, sender: 0, number: 1, order: Order::Fifo, slot: None, own_ticket: None, payload }
+        Delivery {
+            by: 1,
+            sender: 0,
+            number: 1,
+            order: Order::Fifo,
+            slot: None,
+            own_ticket: None,
+            payload,
+        }
     }
 
     #[test]

@@ -66,7 +66,12 @@ mod tests {
     use super::*;
     use phalanx_core::{Order, Round};
 
-    fn deliver(oracle: &mut TotalOrder, by: usize, sender: usize, round: u64) -> Result<(), String> {
+    fn deliver(
+        oracle: &mut TotalOrder,
+        by: usize,
+        sender: usize,
+        round: u64,
+    ) -> Result<(), String> {
         let place = u16::try_from(sender).unwrap();
         oracle.delivered(&Delivery {
             by,

@@ -59,7 +59,7 @@ fn judge(group: &Group, strategy: Strategy, n: u16, liars: &[u16]) -> Vec<String
 fn play(rig: &Rig, strategy: Strategy, liars: &[u16], seed: u64) -> Vec<String> {
     let n = u16::try_from(rig.config.genesis.members.len()).unwrap();
     let mut group = Group::new(rig, &rig.setup(liars, strategy, seed));
-    group.work(40, 6_000_000);
+    group.work(24, 3_500_000);
     judge(&group, strategy, n, liars)
 }
 
