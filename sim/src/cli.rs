@@ -13,6 +13,13 @@ use phalanx_sim::scenario::{Crypto, Scenario};
 use phalanx_sim::sweep::{self, Plan, Summary};
 use phalanx_sim::{Verdict, canary, library, verdict};
 
+/// Prints a line. A reader that went away is nobody's error: the exit code still tells.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($arg)*);
+    }};
+}
+
 /// Plays groups with Byzantine members in virtual time and judges them.
 ///
 /// Exit codes: 0 everything held, 1 own error, 2 wrong usage, 10 crash, 11 liveness, 12 safety,
@@ -148,17 +155,17 @@ fn play(args: &RunArgs) -> Result<u8, Failed> {
         scenario.crypto = crypto.into();
     }
     if args.verbose {
-        println!("{}", scenario.to_toml());
+        say!("{}", scenario.to_toml());
     }
     let outcome =
         run::run(&scenario, open_trace(args.out.as_deref(), &scenario)?).map_err(|e| own(&e))?;
-    println!("{}: {}", scenario.name, outcome.verdict);
-    println!("hash {}", outcome.hash);
+    say!("{}: {}", scenario.name, outcome.verdict);
+    say!("hash {}", outcome.hash);
     if args.verbose {
         print_counts(&outcome);
     }
     if outcome.verdict != Verdict::Held {
-        println!("again: {}", again(args));
+        say!("again: {}", again(args));
     }
     Ok(outcome.verdict.code())
 }
@@ -185,13 +192,13 @@ fn open_trace(out: Option<&Path>, scenario: &Scenario) -> Result<Option<Box<dyn 
 
 fn print_counts(outcome: &Outcome) {
     let Outcome { tally, counters, .. } = outcome;
-    println!("ended at {} us after {} steps", outcome.end_us, outcome.steps);
-    println!("casts accepted {}, delivered {}", outcome.accepted, outcome.delivered);
-    println!("lies {}, memory at most {} permille", outcome.fired, outcome.memory_permille);
-    println!("network {tally:?}");
-    println!("members {counters:?}");
+    say!("ended at {} us after {} steps", outcome.end_us, outcome.steps);
+    say!("casts accepted {}, delivered {}", outcome.accepted, outcome.delivered);
+    say!("lies {}, memory at most {} permille", outcome.fired, outcome.memory_permille);
+    say!("network {tally:?}");
+    say!("members {counters:?}");
     let marks: Vec<&str> = outcome.marks.iter().map(|mark| mark.name()).collect();
-    println!("marks {}", marks.join(" "));
+    say!("marks {}", marks.join(" "));
 }
 
 fn sweep_seeds(args: SweepArgs) -> u8 {
@@ -218,7 +225,7 @@ fn sweep_seeds(args: SweepArgs) -> u8 {
     }
     let summary = sweep::summarize(&results);
     if args.json {
-        println!("{}", serde_json::to_string(&summary).unwrap_or_default());
+        say!("{}", serde_json::to_string(&summary).unwrap_or_default());
     } else {
         print_summary(&summary, &flag);
     }
@@ -226,26 +233,26 @@ fn sweep_seeds(args: SweepArgs) -> u8 {
 }
 
 fn print_summary(summary: &Summary, flag: &str) {
-    println!("{:<28} {:>7} {:>7} {:>9}", "strategy", "seeds", "fired", "lies");
+    say!("{:<28} {:>7} {:>7} {:>9}", "strategy", "seeds", "fired", "lies");
     for (name, fared) in &summary.strategies {
-        println!("{name:<28} {:>7} {:>7} {:>9}", fared.seeds, fared.fired, fared.times);
+        say!("{name:<28} {:>7} {:>7} {:>9}", fared.seeds, fared.fired, fared.times);
     }
     let sizes: Vec<String> =
         summary.sizes.iter().map(|(n, count)| format!("{n}:{count}")).collect();
-    println!("members {}", sizes.join(" "));
-    println!("marks met {}", summary.marks.join(" "));
-    println!("marks missed {}", summary.missed.join(" "));
-    println!("strategies that never fired {}", summary.idle.join(" "));
-    println!("casts delivered {}", summary.delivered);
-    println!("memory at most {} permille of its bound", summary.memory_permille);
-    println!("seeds {}, of which {} count", summary.seeds, summary.counted);
-    println!("failed {}", summary.failures.len());
+    say!("members {}", sizes.join(" "));
+    say!("marks met {}", summary.marks.join(" "));
+    say!("marks missed {}", summary.missed.join(" "));
+    say!("strategies that never fired {}", summary.idle.join(" "));
+    say!("casts delivered {}", summary.delivered);
+    say!("memory at most {} permille of its bound", summary.memory_permille);
+    say!("seeds {}, of which {} count", summary.seeds, summary.counted);
+    say!("failed {}", summary.failures.len());
     if let Some((seed, text)) = summary.failures.first() {
-        println!(
+        say!(
             "first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose"
         );
     }
-    println!("hash {}", summary.hash);
+    say!("hash {}", summary.hash);
 }
 
 fn replay_trace(path: &Path) -> Result<u8, Failed> {
@@ -254,15 +261,15 @@ fn replay_trace(path: &Path) -> Result<u8, Failed> {
         .map_err(|error| (verdict::USAGE, format!("{}: {error}", path.display())))?;
     match replay(BufReader::new(file)) {
         Ok(replayed) => {
-            println!(
+            say!(
                 "replayed {} steps; recorded verdict: {}",
                 replayed.steps, replayed.last.verdict
             );
-            println!("hash {}", replayed.last.hash);
+            say!("hash {}", replayed.last.hash);
             Ok(verdict::HELD)
         }
         Err(error @ ReplayError::Mismatch { .. }) => {
-            println!("{}: {error}", path.display());
+            say!("{}: {error}", path.display());
             Ok(verdict::REPLAY_MISMATCH)
         }
         Err(error) => Err((verdict::USAGE, format!("{}: {error}", path.display()))),
@@ -270,13 +277,13 @@ fn replay_trace(path: &Path) -> Result<u8, Failed> {
 }
 
 fn list() -> u8 {
-    println!("scenarios:");
+    say!("scenarios:");
     for scenario in library::all() {
-        println!("  {:<34} {}", scenario.name, scenario.about);
+        say!("  {:<34} {}", scenario.name, scenario.about);
     }
-    println!("strategies:");
+    say!("strategies:");
     for strategy in Strategy::ALL {
-        println!("  {:<34} {:?}", strategy.name(), strategy.verdict());
+        say!("  {:<34} {:?}", strategy.name(), strategy.verdict());
     }
     verdict::HELD
 }
@@ -284,11 +291,11 @@ fn list() -> u8 {
 fn run_canary() -> Result<u8, Failed> {
     let reds = canary::canary().map_err(|error| own(&error))?;
     for red in &reds {
-        println!("red: {} with seed {}", red.strategy.name(), red.seed);
-        red.violations.iter().for_each(|violation| println!("  {violation}"));
+        say!("red: {} with seed {}", red.strategy.name(), red.seed);
+        red.violations.iter().for_each(|violation| say!("  {violation}"));
     }
     if reds.is_empty() {
-        println!("no strategy turned P3 or P4 red with f + 1 liars: the oracles cannot fail");
+        say!("no strategy turned P3 or P4 red with f + 1 liars: the oracles cannot fail");
         return Ok(verdict::SAFETY);
     }
     Ok(verdict::HELD)

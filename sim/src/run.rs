@@ -404,3 +404,6 @@ fn add(sum: &mut Counters, one: &Counters) {
     sum.time_went_back += one.time_went_back;
     sum.undrained += one.undrained;
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ pub mod suspicion;
 use phalanx_core::crypto::Roster;
 use phalanx_core::{Event, Fault, Order, Slot, Transmit, View};
 
-use crate::adversary;
+use crate::adversary::{self, Strategy};
 use crate::marks::{Mark, Marks};
 use crate::observe::Observer;
 use crate::scenario::Scenario;
@@ -67,6 +67,8 @@ pub struct Oracles {
     crashed: Vec<bool>,
     is_calm: bool,
     is_within_model: bool,
+    /// What the liars do gives nobody a reason to suspect them.
+    is_harmless: bool,
     window: Window,
     integrity: Integrity,
     fifo: Fifo,
@@ -97,6 +99,9 @@ impl Oracles {
             crashed: vec![false; n],
             is_calm: scenario.is_calm(),
             is_within_model: !is_paper && faulty <= quorums::faulty(scenario.members),
+            is_harmless: faulty <= quorums::faulty(scenario.members)
+                && scenario.strategy().map(Strategy::verdict)
+                    == Some(adversary::Verdict::Harmless),
             window: Window {
                 bodies: scenario.limits.window_bodies as usize,
                 bytes: scenario.limits.window_bytes as usize,
@@ -269,7 +274,8 @@ impl Oracles {
             return;
         }
         self.marks.suspected(sighting.reason);
-        let is_innocent = !self.liars[sighting.subject] && !self.crashed[sighting.subject];
+        let is_liar = self.liars[sighting.subject] && !self.is_harmless;
+        let is_innocent = !is_liar && !self.crashed[sighting.subject];
         let result = self.suspicion.seen(now_us, sighting, is_innocent, self.is_calm);
         self.judge(now_us, Promise::Suspicion, result);
     }

@@ -27,7 +27,7 @@ pub struct Sighting {
 
 impl Suspicion {
     /// Takes in a suspicion of a correct member `by`; `is_innocent` tells that the subject is
-    /// correct and there, `is_calm` that nobody had a reason.
+    /// there and correct, or a liar that gives no reason, `is_calm` that nobody had a reason.
     ///
     /// # Errors
     /// If it should not have suspected.
@@ -42,7 +42,7 @@ impl Suspicion {
         self.seen.entry((observer, by, subject)).or_insert(now_us);
         if is_innocent && (is_calm || reason == Reason::Proof) {
             return Err(format!(
-                "correct member {by} suspects correct member {subject}: {reason:?}"
+                "correct member {by} suspects member {subject} without a reason: {reason:?}"
             ));
         }
         Ok(())
