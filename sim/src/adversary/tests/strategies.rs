@@ -45,7 +45,7 @@ fn every_strategy_lies_and_breaks_nothing() {
     for (seed, strategy) in (0..).zip(Strategy::ALL) {
         let liar = Rank::new(u16::try_from(seed % 4).unwrap());
         let mut group = Group::new(&rig, &rig.setup(&[liar.value()], strategy, seed));
-        group.work(16, 400_000);
+        group.work(16, 2_000_000);
         for text in judge(&group, strategy, 4, liar) {
             wrong.push(format!("{}: {text}", strategy.name()));
         }
