@@ -28,7 +28,7 @@ fn total_order_is_the_same_everywhere_when_all_cast() {
     let mut group = Group::new(Crypto::Real, 4);
     for round in 0..50_u32 {
         for member in 0..4_usize {
-            if (round as usize + member) % 3 != 0 {
+            if !(round as usize + member).is_multiple_of(3) {
                 let order = if round % 5 == 0 { Order::Fifo } else { Order::Total };
                 group.cast(member, order, format!("{member}:{round}").as_bytes());
             }
@@ -76,4 +76,27 @@ fn a_full_queue_refuses_and_becomes_writable_again() {
     for delivered in &group.delivered {
         assert_eq!(delivered.len(), 200 - refusals);
     }
+}
+
+/// F17 of the design's flaws: a member that is silent towards two others keeps its Stable rows and
+/// bodies from them. They get both from the rest, long before their windows fill or anybody is
+/// suspected.
+#[test]
+fn a_member_silent_towards_two_holds_nobody_up() {
+    let mut group = Group::new(Crypto::Ideal, 9);
+    let hears = |from: usize, to: usize| !(from == 1 && (to == 6 || to == 8));
+    for round in 0..300_usize {
+        for member in (0..9).filter(|member| (round + member).is_multiple_of(3)) {
+            let is_total = (round + member).is_multiple_of(10);
+            let order = if is_total { Order::Total } else { Order::Fifo };
+            group.cast(member, order, format!("{member}:{round}").as_bytes());
+        }
+        group.run(10_000, hears);
+        let least = group.delivered.iter().map(Vec::len).min().unwrap();
+        assert!(least + 60 >= 3 * round, "200 ms behind after {round} rounds: {least}");
+    }
+    group.run(1_000_000, hears);
+    assert!(group.delivered.iter().all(|delivered| delivered.len() == 900));
+    let suspected = |event: &Event| matches!(event, Event::Suspected { .. });
+    assert!(!group.events.iter().flatten().any(suspected));
 }
