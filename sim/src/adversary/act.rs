@@ -87,9 +87,11 @@ pub(super) trait Act: core::fmt::Debug {
         false
     }
 
-    /// A letter came in; called before any body double sees it.
-    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &Letter) {
+    /// A letter came in; called before any body double sees it. Returns whether the letter was
+    /// changed: then that is what the body doubles get.
+    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &mut Letter) -> bool {
         let _ = (stage, letter);
+        false
     }
 
     /// Whether a frame from `from` reaches this body double.

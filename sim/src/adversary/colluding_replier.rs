@@ -67,12 +67,12 @@ impl Act for ColludingReplier {
         true
     }
 
-    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &Letter) {
+    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &mut Letter) -> bool {
         self.split.hear(stage, letter);
         let from = letter.peer;
         let (me, liars) = (stage.puppet.me, stage.puppet.liars.clone());
         if liars.contains(&from) {
-            return;
+            return false;
         }
         let mut news: BTreeMap<Rank, Head> = BTreeMap::new();
         for part in letter.packet.parts.iter() {
@@ -95,5 +95,6 @@ impl Act for ColludingReplier {
             stage.fire();
             stage.post(&reply);
         }
+        false
     }
 }

@@ -13,7 +13,7 @@ use phalanx_core::wire::{Blob, BodyHead, List, Part, Pt2ptPart, casts};
 use phalanx_core::{Number, Order, Rank, Round, SlotMark, Time};
 
 use super::act::{Act, Pulse, Stage};
-use super::puppet::Puppet;
+use super::puppet::{Letter, Puppet};
 
 /// The strategy.
 #[derive(Debug)]
@@ -75,6 +75,15 @@ fn parts(puppet: &mut Puppet) -> (Vec<Part>, Vec<u8>) {
 }
 
 impl Act for FarFutureNumbers {
+    fn is_listening(&self) -> bool {
+        true
+    }
+
+    /// The body double never sent messages of that number: it must not hear of them.
+    fn incoming(&mut self, _stage: &mut Stage<'_>, letter: &mut Letter) -> bool {
+        letter.drop_parts(|part| matches!(part, Part::Pt2pt(_))) > 0
+    }
+
     fn tick(&mut self, stage: &mut Stage<'_>) {
         if !self.pulse.strikes(stage.now) {
             return;

@@ -58,9 +58,11 @@ impl Liar {
             stage.post(&entry.remove());
         }
         let from = sender(stage.puppet, &input);
+        let mut changed = None;
         if let (Some(from), Input::Frame(frame)) = (from, input) {
-            overhear(act, &mut stage, from, frame);
+            changed = overhear(act, &mut stage, from, frame);
         }
+        let input = changed.as_deref().map_or(input, Input::Frame);
         for (index, double) in doubles.iter_mut().enumerate() {
             let is_for_it = match input {
                 Input::Frame(_) => from.is_some_and(|from| act.lets_in(stage.puppet, index, from)),
@@ -111,14 +113,15 @@ fn sender(puppet: &Puppet, input: &Input<'_>) -> Option<Rank> {
     }
 }
 
-/// Shows a frame that came in to the strategy.
-fn overhear(act: &mut dyn Act, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) {
+/// Shows a frame that came in to the strategy; returns what the body doubles get in its place.
+fn overhear(act: &mut dyn Act, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) -> Option<Vec<u8>> {
     act.frame_in(stage, from, frame);
-    if act.is_listening()
-        && let Some(Opened::Letter(letter)) = stage.puppet.open(from, frame)
-    {
-        act.incoming(stage, &letter);
+    if !act.is_listening() {
+        return None;
     }
+    let Some(Opened::Letter(mut letter)) = stage.puppet.open(from, frame) else { return None };
+    let is_changed = act.incoming(stage, &mut letter);
+    if is_changed { stage.puppet.reseal(&letter, frame) } else { None }
 }
 
 /// Steps a body double and shows what it says to the strategy.

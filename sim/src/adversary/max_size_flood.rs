@@ -10,6 +10,7 @@ use phalanx_core::Time;
 use phalanx_core::wire::{Blob, Part, Pt2ptPart, SEND_MAX};
 
 use super::act::{Act, Pulse, Stage};
+use super::puppet::Letter;
 
 /// The strategy.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) struct MaxSizeFlood {
 
 impl MaxSizeFlood {
     pub(super) fn new() -> Self {
-        Self { casts: Pulse::new(20_000), messages: Pulse::new(50_000), is_third: false }
+        Self { casts: Pulse::new(100_000), messages: Pulse::new(100_000), is_third: false }
     }
 }
 
@@ -32,6 +33,15 @@ impl Act for MaxSizeFlood {
         }
         stage.fire();
         Some(vec![0xA5; stage.puppet.limits.cast_max as usize])
+    }
+
+    fn is_listening(&self) -> bool {
+        true
+    }
+
+    /// The body double never sent those messages: it must not hear that they arrived.
+    fn incoming(&mut self, _stage: &mut Stage<'_>, letter: &mut Letter) -> bool {
+        letter.drop_parts(|part| matches!(part, Part::Pt2pt(Pt2ptPart::Ack { .. }))) > 0
     }
 
     fn tick(&mut self, stage: &mut Stage<'_>) {

@@ -289,6 +289,19 @@ impl Puppet {
         Some(frame)
     }
 
+    /// A frame that came in, with `letter` in place of what it said: the liar is an end of its link,
+    /// so it can make the MAC. Its number stays.
+    pub(super) fn reseal(&self, letter: &Letter, frame: &[u8]) -> Option<Vec<u8>> {
+        let header = frame::parse(frame)?.header;
+        let packet = wire::encode(&letter.packet);
+        let packet_hash = sha256(&packet);
+        let key = &self.links.get(&letter.peer)?.inbound;
+        let prepared = Prepared::new(packet, packet_hash, sha256(&letter.casts));
+        let mut frame = prepared.seal(key, &header);
+        frame.extend_from_slice(&letter.casts);
+        Some(frame)
+    }
+
     /// The frame for an acknowledgement or a fragment.
     pub(super) fn seal_small(
         &mut self,

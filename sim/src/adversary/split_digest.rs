@@ -98,8 +98,9 @@ impl Act for SplitDigest {
         true
     }
 
-    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &Letter) {
+    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &mut Letter) -> bool {
         self.hear(stage, letter);
+        false
     }
 }
 
