@@ -28,6 +28,7 @@ mod node;
 mod output;
 mod quorum;
 mod seq;
+mod stack;
 mod time;
 mod timer;
 mod view;

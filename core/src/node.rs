@@ -1,13 +1,15 @@
 //! [`Node`]: the only door. Bytes, requests and ticks in; frames, events and faults out.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 
 use crate::config::{Boot, Config, ConfigError};
-use crate::crypto::{CryptoCounters, Identity};
+use crate::crypto::{CryptoCounters, Door, Identity, Roster};
 use crate::input::Input;
+use crate::layer::Context;
 use crate::member::{PeerId, Rank};
-use crate::output::Output;
+use crate::output::{Event, Output};
+use crate::stack::{Stack, Step};
 use crate::time::Time;
 use crate::view::View;
 
@@ -32,6 +34,8 @@ pub struct Counters {
     pub dropped_closed: u64,
     /// Frames of another view.
     pub dropped_other_view: u64,
+    /// Malformed or mis-signed content under a good MAC: each closed a peer's link.
+    pub malformed: u64,
     /// Steps whose time lay before that of an earlier step.
     pub time_went_back: u64,
     /// Times that outputs were dropped undrained.
@@ -39,31 +43,62 @@ pub struct Counters {
 }
 
 /// One process of the group.
+///
+/// Hand it every frame that arrives, every request of the application, and a [`Input::Tick`] by
+/// [`Node::deadline`]; drain what each step returns. Nothing is queued past that: there is nothing
+/// else to poll.
 #[derive(Debug)]
 pub struct Node {
-    view: View,
+    door: Door,
+    now: Time,
+    stack: Stack,
     outputs: VecDeque<Output>,
+    counters: Counters,
+    bound: usize,
 }
 
 impl Node {
     /// A node of the group in `config`, as the member whose key `identity` holds.
     ///
     /// # Errors
-    /// If the configuration is wrong, or the identity is no member.
+    /// If the configuration is wrong, the identity is no member, or `boot` is another life of it.
     pub fn new(
         config: Config,
         identity: Identity,
         boot: Boot,
         now: Time,
     ) -> Result<Self, ConfigError> {
-        let _ = (boot, now);
-        config.validate(identity.suite())?;
-        Ok(Self { view: config.genesis.view(), outputs: VecDeque::new() })
+        let suite = identity.suite();
+        config.validate(suite)?;
+        let view = config.genesis.view();
+        let me = view.rank_of(identity.public_key()).ok_or(ConfigError::NotAMember)?;
+        let listed = view.member(me).map_or(0, |member| member.incarnation);
+        if listed != boot.incarnation {
+            return Err(ConfigError::Incarnation { boot: boot.incarnation, listed });
+        }
+        let roster = view.roster(suite)?;
+        let door = Door::new(identity);
+        let bound = Stack::bound_bytes(&config, view.members.len());
+        let outputs = VecDeque::from([Output::Event(Event::View(view.clone()))]);
+        let stack = Stack::new(&config, view, roster, me, &door, now);
+        Ok(Self { door, now, stack, outputs, counters: Counters::default(), bound })
     }
 
-    /// Takes one input. Nothing from outside is an error.
+    /// Takes one input. Nothing from outside is an error. A `now` before that of an earlier step is
+    /// taken as that, and counted.
     pub fn step(&mut self, now: Time, input: Input<'_>) -> Outputs<'_> {
-        let _ = (now, input);
+        if now < self.now {
+            self.counters.time_went_back = self.counters.time_went_back.saturating_add(1);
+        }
+        self.now = self.now.max(now);
+        if let Input::Frame(bytes) = input {
+            self.counters.frames_in = self.counters.frames_in.saturating_add(1);
+            self.counters.bytes_in = self.counters.bytes_in.saturating_add(bytes.len() as u64);
+        }
+        let roster: Arc<Roster> = Arc::clone(self.stack.roster());
+        let cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+        let mut step = Step::new(cx, &mut self.outputs, &mut self.counters);
+        self.stack.step(&mut step, input);
         Outputs { node: self }
     }
 
@@ -71,37 +106,56 @@ impl Node {
     /// the present: as soon as all frames at hand have been read.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        None
+        self.stack.deadline()
     }
 
     /// The present view.
     #[must_use]
     pub const fn view(&self) -> &View {
-        &self.view
+        self.stack.view()
     }
 
     /// This process's rank in it.
     #[must_use]
     pub const fn rank(&self) -> Rank {
-        Rank::new(0)
+        self.stack.me()
+    }
+
+    /// The keys of the present view: what a [`crate::Proof`] is verified against.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        self.stack.roster()
     }
 
     /// What was counted so far.
     #[must_use]
-    pub fn counters(&self) -> Counters {
-        Counters::default()
+    pub const fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        counters.crypto = *self.door.counters();
+        counters
     }
 
-    /// Whom frames may be for, with their rank and address.
+    /// Whom frames may be for: every other member of the view, with its rank and address.
+    pub fn peers(&self) -> impl Iterator<Item = (PeerId, Rank, &[u8])> {
+        let peers = self.view().peers();
+        let members = Rank::all(peers.len()).zip(&self.view().members);
+        members
+            .filter(|(rank, _)| *rank != self.rank())
+            .map(move |(rank, member)| (peers[rank], rank, member.addr.as_slice()))
+    }
+
+    /// Frames of a peer that were authentic and fresh. When it rises, whoever delivered the frame
+    /// speaks for that peer, or repeats it once.
     #[must_use]
-    pub fn peers(&self) -> Vec<(PeerId, Rank, Vec<u8>)> {
-        Vec::new()
+    pub fn accepted_from(&self, peer: PeerId) -> u64 {
+        self.stack.accepted_from(peer)
     }
 
-    /// Bytes that this node holds on behalf of the protocol, with the most that it ever may.
+    /// Bytes of casts, messages, fragments and evidence that this node holds, and the most that it
+    /// ever may: the sum of the layers' documented bounds for this configuration.
     #[must_use]
     pub fn memory(&self) -> (usize, usize) {
-        (0, 0)
+        (self.stack.held_bytes(), self.bound)
     }
 }
 
@@ -122,5 +176,11 @@ impl Iterator for Outputs<'_> {
 }
 
 impl Drop for Outputs<'_> {
-    fn drop(&mut self) {}
+    fn drop(&mut self) {
+        if self.node.outputs.is_empty() {
+            return;
+        }
+        self.node.outputs.retain(|output| !matches!(output, Output::Transmit(_)));
+        self.node.counters.undrained = self.node.counters.undrained.saturating_add(1);
+    }
 }

@@ -157,6 +157,11 @@ impl Door {
         self.counters.macs = self.counters.macs.saturating_add(macs);
     }
 
+    /// Counts signatures checked in evidence, where no verdict is kept.
+    pub(crate) fn count_verifications(&mut self, verifications: u64) {
+        self.counters.verifications = self.counters.verifications.saturating_add(verifications);
+    }
+
     /// Signs `statement` as `me`.
     pub fn sign<S: Statement>(&mut self, roster: &Roster, me: Rank, statement: S) -> Verified<S> {
         Signed::message(&statement, &roster.group, &roster.view, &mut self.message);
@@ -198,6 +203,12 @@ impl Door {
         self.counters.hashes = self.counters.hashes.saturating_add(1);
         self.counters.hashed_bytes = self.counters.hashed_bytes.saturating_add(casts.len() as u64);
         sha256(casts)
+    }
+
+    /// Hash of an encoded packet, as frames are MACed by it.
+    pub fn small_hash(&mut self, packet: &[u8]) -> Hash32 {
+        self.counters.hashes = self.counters.hashes.saturating_add(1);
+        sha256(packet)
     }
 
     /// `H_r`, see [`body_hash`].

@@ -112,12 +112,11 @@ pub enum Reason {
     Lagging = 2,
     /// It does not settle its slots of the total order.
     ImpedingOrder = 3,
-    /// It claims to hold bodies and does not hand them over.
-    WithholdingBodies = 4,
-    /// Malformed or mis-signed content on its authenticated link.
-    BadBytes = 5,
+    /// Malformed or mis-signed content on its authenticated link, or a signed body that no correct
+    /// member writes.
+    BadBytes = 4,
     /// The application says so.
-    Application = 6,
+    Application = 5,
 }
 
 /// `signer` suspects `subject`: at most once as an opinion and then once by proof, per view.
@@ -138,6 +137,21 @@ impl Statement for Suspect {
         out.extend(self.subject.value().to_le_bytes());
         out.push(self.reason as u8);
         out.extend(self.proof.as_bytes());
+    }
+}
+
+impl Reason {
+    /// Whether it is a suspicion by proof; any other is an opinion.
+    #[must_use]
+    pub const fn is_proof(self) -> bool {
+        match self {
+            Self::Proof => true,
+            Self::Mute
+            | Self::Lagging
+            | Self::ImpedingOrder
+            | Self::BadBytes
+            | Self::Application => false,
+        }
     }
 }
 

@@ -1,1 +1,67 @@
-//! The layers.
+//! The layers, by the paper's names. Each is a machine of its own, `step(input) -> outputs`, built
+//! afresh for a view, with no clock and no socket; [`crate::Node`] passes their outputs on.
+
+pub(crate) mod bottom;
+pub(crate) mod lag;
+pub(crate) mod reliable;
+pub(crate) mod stable;
+pub(crate) mod suspect;
+pub(crate) mod top_appl;
+pub(crate) mod total;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::crypto::{Door, Hash32, Roster};
+use crate::member::Rank;
+use crate::time::Time;
+use crate::wire::Part;
+
+/// What a layer needs to take a step besides its input: the moment, the view's keys and the door
+/// to sign and hash with.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    /// Now.
+    pub(crate) now: Time,
+    /// Signs, hashes and counts.
+    pub(crate) door: &'a mut Door,
+    /// The view's keys and thresholds.
+    pub(crate) roster: &'a Roster,
+}
+
+/// Whom a post is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// Every other member.
+    All,
+    /// One of them.
+    One(Rank),
+}
+
+/// Parts that travel in one frame, with the casts of the body among them.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    /// For whom.
+    pub(crate) to: To,
+    /// What is said; a body, if there is one, is last.
+    pub(crate) parts: Vec<Part>,
+    /// The casts of the body.
+    pub(crate) casts: Option<Cargo>,
+}
+
+/// The casts of a body on their way out, with their hash: it was computed when the body was made or
+/// came in, and is not computed again.
+#[derive(Clone, Debug)]
+pub(crate) struct Cargo {
+    /// The casts.
+    pub(crate) bytes: Arc<[u8]>,
+    /// `H(casts)`.
+    pub(crate) hash: Hash32,
+}
+
+impl Post {
+    /// One part without casts.
+    pub(crate) fn part(to: To, part: Part) -> Self {
+        Self { to, parts: alloc::vec![part], casts: None }
+    }
+}

@@ -61,7 +61,8 @@ pub enum Part {
     Suspect(Signed<Suspect>),
     /// Evidence that holds by itself.
     Proof(Proof),
-    /// Asks for the bodies `from..=to` of a log.
+    /// Asks for the bodies `from..=to` of a log and what certifies them; with `from` just above
+    /// `to` for the latter alone.
     Fetch {
         /// Whose log.
         sender: Rank,
@@ -206,7 +207,7 @@ impl Part {
             }
             Self::Proof(proof) => proof.is_legal(n),
             Self::Fetch { sender, from, to } => {
-                is_member(*sender) && *from > Number::ZERO && from <= to
+                is_member(*sender) && *from > Number::ZERO && *from <= to.next()
             }
             Self::AskRow { member, .. } => is_member(*member),
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,

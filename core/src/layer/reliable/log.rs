@@ -1,0 +1,506 @@
+//! One sender's log as this member knows it: a chain of hashes, the bodies held, and the one branch
+//! that is kept (RM1, RM7 of protocol.md section 4).
+//!
+//! A *cell* is a number whose hash is known because the sender signed it, because a body above it
+//! names it, or because it is certified. Bodies are taken only into cells whose hash they have, so
+//! nothing is held that its sender could deny. A second branch never displaces the first, unless
+//! it is certified.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::body::Body;
+use super::votes::Votes;
+use crate::config::Limits;
+use crate::crypto::{Certificate, Hash32, Head, Heads, Link, Verified};
+use crate::member::{PerRank, Rank};
+use crate::seq::{Number, Round};
+
+/// What is known about one number.
+#[derive(Debug, Default)]
+struct Cell {
+    hash: Option<Hash32>,
+    /// The sender's own Heads with an entry for exactly this number: one half of a Proof.
+    own: Option<Verified<Heads>>,
+    body: Option<Arc<Body>>,
+}
+
+/// What became of a head that was to be entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Anchored {
+    /// It is on the branch that is kept.
+    Fits,
+    /// It lies outside the window, or under what was discarded.
+    Outside,
+    /// The branch that is kept has another hash there.
+    Conflict,
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// It is held.
+    Yes,
+    /// It is not wanted: held already, outside the window, or on a branch that is not kept.
+    No,
+    /// It shows two certified branches.
+    Alarm,
+}
+
+/// What became of the attempt to move `top` up.
+#[derive(Clone, Debug)]
+pub(super) enum Advanced {
+    /// This body is now linked to all before it.
+    By(Arc<Body>),
+    /// The next body is missing.
+    No,
+    /// The next body settles a round that it must not: its sender is to blame.
+    Illegal,
+}
+
+/// What a certificate does to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pinned {
+    /// Nothing new.
+    Known,
+    /// The branch that is kept is certified further.
+    Fits,
+    /// Another branch is certified: the one kept was dropped above the last certified head.
+    Replaced,
+    /// Two certificates conflict: more than `f` members lie.
+    Alarm,
+}
+
+/// The log of one sender in one view.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) sender: Rank,
+    /// Bodies at or under it were discarded.
+    base: Head,
+    /// The first round that a body above the base may settle.
+    base_round: Round,
+    cells: VecDeque<Cell>,
+    /// The highest body such that it and all below are held and linked.
+    top: Head,
+    /// The first round that a body above `top` may settle.
+    next_round: Round,
+    /// The head last replied to (for this member's own log: last signed).
+    pub(super) replied: Head,
+    /// The highest number for which this member ever signed an entry.
+    pub(super) last_entry: Number,
+    /// The highest certified head.
+    certified: Head,
+    /// Everything up to here is certified and held: RM4's have. The chain up to it is final.
+    sure: Number,
+    /// Bytes of casts up to there, since the view began.
+    pub(super) sure_bytes: u64,
+    pub(super) votes: Votes,
+    /// How far each member says it holds this log, certified (RM4).
+    pub(super) haves: PerRank<Number>,
+    /// The highest body delivered upwards (RM5).
+    pub(super) deliverable: Number,
+    /// All Active members and a quorum hold everything up to here (RM8).
+    pub(super) threshold: Number,
+    /// Value bodies handed to the total order that it has not merged yet.
+    pub(super) unmerged: VecDeque<Number>,
+    /// Bytes of casts held.
+    held_bytes: usize,
+    /// The sender wrote an illegal slot at the body above `top`, or forked there.
+    pub(super) is_stuck: bool,
+    /// Hashes became known since votes were last matched with them.
+    has_new_hashes: bool,
+    /// What the sender signed on the branch that was kept first, once it is known to have forked.
+    pub(super) parted: Option<Verified<Heads>>,
+    /// The certificate of `certified`, if it came whole from another member.
+    pub(super) certificate: Option<Certificate>,
+}
+
+impl Log {
+    pub(super) fn new(sender: Rank, root: Hash32, n: usize) -> Self {
+        let start = Head { sender, number: Number::ZERO, hash: root };
+        Self {
+            sender,
+            base: start,
+            base_round: Round::ZERO,
+            cells: VecDeque::new(),
+            top: start,
+            next_round: Round::ZERO,
+            replied: start,
+            last_entry: Number::ZERO,
+            certified: start,
+            sure: Number::ZERO,
+            sure_bytes: 0,
+            votes: Votes::new(n),
+            haves: PerRank::from_fn(n, |_| Number::ZERO),
+            deliverable: Number::ZERO,
+            threshold: Number::ZERO,
+            unmerged: VecDeque::new(),
+            held_bytes: 0,
+            is_stuck: false,
+            has_new_hashes: false,
+            parted: None,
+            certificate: None,
+        }
+    }
+
+    pub(super) const fn top(&self) -> Head {
+        self.top
+    }
+
+    pub(super) const fn certified(&self) -> Head {
+        self.certified
+    }
+
+    pub(super) const fn next_round(&self) -> Round {
+        self.next_round
+    }
+
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Bytes of casts held above the stability threshold.
+    pub(super) fn window_bytes(&self) -> usize {
+        let skip = usize::try_from(self.threshold.past(self.base.number)).unwrap_or(usize::MAX);
+        let bodies = self.cells.iter().skip(skip).filter_map(|cell| cell.body.as_ref());
+        bodies.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()))
+    }
+
+    /// How far this member's Stable row may go: what is certified and held, but no further than a
+    /// window above what was delivered. So a sender that never settles its slots cannot make
+    /// others pile up casts that are stable and wait for the merge.
+    pub(super) fn row(&self, limits: &Limits) -> Number {
+        let finished = self.finished();
+        let last = self.sure.min(finished.plus(u64::from(limits.window_bodies)));
+        let (mut number, mut bytes) = (finished, 0_usize);
+        while number < last {
+            let next = number.next();
+            let len = self.body(next).map_or(0, |body| body.casts.len());
+            bytes = bytes.saturating_add(len);
+            if bytes > limits.window_bytes_max() {
+                break;
+            }
+            number = next;
+        }
+        number.max(self.threshold.min(self.sure))
+    }
+
+    /// RM4: certified and held.
+    pub(super) const fn have(&self) -> Number {
+        self.sure
+    }
+
+    /// The highest body all of whose casts were delivered.
+    pub(super) fn finished(&self) -> Number {
+        self.unmerged.front().map_or(self.deliverable, |first| first.prev())
+    }
+
+    /// The highest number about which anything is known.
+    pub(super) fn horizon(&self) -> Number {
+        let cells = self.base.number.plus(self.cells.len() as u64);
+        cells.max(self.certified.number)
+    }
+
+    fn index(&self, number: Number) -> Option<usize> {
+        let above = number.past(self.base.number).checked_sub(1)?;
+        usize::try_from(above).ok()
+    }
+
+    fn cell(&self, number: Number) -> Option<&Cell> {
+        self.cells.get(self.index(number)?)
+    }
+
+    fn cell_mut(&mut self, number: Number) -> Option<&mut Cell> {
+        let index = self.index(number)?;
+        self.cells.get_mut(index)
+    }
+
+    /// The body, if held.
+    pub(super) fn body(&self, number: Number) -> Option<&Arc<Body>> {
+        self.cell(number)?.body.as_ref()
+    }
+
+    /// The sender's own Heads for exactly this number.
+    pub(super) fn own_heads(&self, number: Number) -> Option<&Verified<Heads>> {
+        self.cell(number)?.own.as_ref()
+    }
+
+    /// `H_number` on the branch that is kept.
+    pub(super) fn hash_at(&self, number: Number) -> Option<Hash32> {
+        if number == self.base.number {
+            return Some(self.base.hash);
+        }
+        if number == self.certified.number {
+            return Some(self.certified.hash);
+        }
+        self.cell(number)?.hash
+    }
+
+    /// Whether the branch that is kept passes through this head, as far as is known.
+    pub(super) fn is_on_chain(&self, head: &Head) -> bool {
+        self.hash_at(head.number) == Some(head.hash)
+    }
+
+    /// The steps from the body above `from` up to `to`, if all bodies there are held.
+    pub(super) fn links(&self, from: Number, to: Number) -> Option<Vec<Link>> {
+        let mut links = Vec::new();
+        let mut number = from;
+        while number < to {
+            number = number.next();
+            links.push(self.body(number)?.link);
+        }
+        Some(links)
+    }
+
+    /// Enters a head that its sender signed. `limit` is the highest number taken.
+    pub(super) fn anchor(
+        &mut self,
+        head: &Head,
+        own: Option<&Verified<Heads>>,
+        limit: Number,
+    ) -> Anchored {
+        if head.number <= self.base.number || head.number > limit {
+            return Anchored::Outside;
+        }
+        if let Some(known) = self.hash_at(head.number)
+            && known != head.hash
+        {
+            return Anchored::Conflict;
+        }
+        self.reach(head.number);
+        self.has_new_hashes = true;
+        if let Some(cell) = self.cell_mut(head.number) {
+            cell.hash = Some(head.hash);
+            if cell.own.is_none() {
+                cell.own = own.cloned();
+            }
+        }
+        Anchored::Fits
+    }
+
+    /// Makes cells up to `number`; the caller keeps it within the window.
+    fn reach(&mut self, number: Number) {
+        let wanted = usize::try_from(number.past(self.base.number)).unwrap_or(0);
+        while self.cells.len() < wanted {
+            self.cells.push_back(Cell::default());
+        }
+    }
+
+    /// Takes a body whose hash stands in its cell.
+    pub(super) fn accept(&mut self, body: &Arc<Body>, limit: Number) -> Accepted {
+        let number = body.number;
+        self.has_new_hashes = true;
+        if number > limit || self.hash_at(number) != Some(body.hash) {
+            return Accepted::No;
+        }
+        self.reach(number);
+        let Some(cell) = self.cell_mut(number) else { return Accepted::No };
+        if cell.body.is_some() {
+            return Accepted::No;
+        }
+        cell.hash = Some(body.hash);
+        cell.body = Some(Arc::clone(body));
+        self.held_bytes = self.held_bytes.saturating_add(body.casts.len());
+        self.link_down(number, body.prev)
+    }
+
+    /// A body at `number` names the head before it.
+    fn link_down(&mut self, number: Number, prev: Hash32) -> Accepted {
+        let before = number.prev();
+        match self.hash_at(before) {
+            Some(known) if known == prev => Accepted::Yes,
+            None => {
+                if let Some(cell) = self.cell_mut(before) {
+                    cell.hash = Some(prev);
+                }
+                Accepted::Yes
+            }
+            Some(_) if number <= self.certified.number => {
+                // What is certified and held stays; what was kept above it is another branch.
+                if before <= self.sure {
+                    return Accepted::Alarm;
+                }
+                self.note_fork(before);
+                self.clear_between(self.sure, before);
+                if let Some(cell) = self.cell_mut(before) {
+                    cell.hash = Some(prev);
+                }
+                Accepted::Yes
+            }
+            // The sender forked, and the branch below came first.
+            Some(_) => {
+                self.note_fork(before);
+                self.truncate(before);
+                Accepted::No
+            }
+        }
+    }
+
+    /// The sender wrote another body at `number` than the one that is kept here.
+    pub(super) fn note_fork(&mut self, number: Number) {
+        if self.parted.is_none() {
+            self.parted = self.own_heads(number).cloned();
+        }
+    }
+
+    /// Enters heads that lead up to a certified one, in place of what was kept.
+    pub(super) fn prefer(&mut self, way: &[Head], limit: Number) {
+        self.clear_between(self.sure, self.certified.number.prev());
+        for head in way {
+            // Nothing is left above `sure` that could conflict.
+            let _: Anchored = self.anchor(head, None, limit);
+        }
+    }
+
+    /// Counts the newest votes that turned out to lie on the chain, if cells changed.
+    pub(super) fn relink_votes(&mut self) {
+        if !core::mem::replace(&mut self.has_new_hashes, false) {
+            return;
+        }
+        for signer in self.haves.ranks() {
+            let newest = self.votes.newest(signer).map(|vote| vote.head);
+            if newest.is_some_and(|head| self.is_on_chain(&head)) {
+                self.votes.link_newest(signer);
+            }
+        }
+    }
+
+    /// Forgets what stands above `low` up to and including `high`.
+    fn clear_between(&mut self, low: Number, high: Number) {
+        self.cut_top(low);
+        let mut number = low;
+        while number < high {
+            number = number.next();
+            let freed = self.cell_mut(number).and_then(|cell| core::mem::take(cell).body);
+            self.release(freed);
+        }
+        self.votes.unlink_above(low);
+    }
+
+    /// Forgets everything above `last`.
+    fn truncate(&mut self, last: Number) {
+        let keep = usize::try_from(last.past(self.base.number)).unwrap_or(usize::MAX);
+        self.cut_top(last);
+        while self.cells.len() > keep {
+            let freed = self.cells.pop_back().and_then(|cell| cell.body);
+            self.release(freed);
+        }
+        self.votes.unlink_above(last);
+    }
+
+    fn release(&mut self, body: Option<Arc<Body>>) {
+        let bytes = body.map_or(0, |body| body.casts.len());
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+    }
+
+    fn cut_top(&mut self, last: Number) {
+        self.is_stuck = false;
+        if self.top.number > last
+            && let Some(hash) = self.hash_at(last)
+        {
+            self.top = Head { sender: self.sender, number: last, hash };
+            self.next_round = self.settled_up_to(last);
+        }
+    }
+
+    /// The first round that a body above `number` may settle; all bodies up to it are held.
+    fn settled_up_to(&self, number: Number) -> Round {
+        let mut at = number;
+        while at > self.base.number {
+            if let Some(round) = self.body(at).and_then(|body| body.link.slot.round()) {
+                return round.next();
+            }
+            at = at.prev();
+        }
+        self.base_round
+    }
+
+    /// Moves `top` up by one body, if the next one is held and its slot is legal.
+    pub(super) fn advance(&mut self, slot_window: u64) -> Advanced {
+        let number = self.top.number.next();
+        let Some(body) = self.body(number).cloned() else { return Advanced::No };
+        if self.is_stuck || body.prev != self.top.hash {
+            return Advanced::No;
+        }
+        if let Some(round) = body.link.slot.round() {
+            if round < self.next_round || round.past(self.next_round) >= slot_window {
+                self.is_stuck = true;
+                return Advanced::Illegal;
+            }
+            self.next_round = round.next();
+        }
+        self.top = Head { sender: self.sender, number, hash: body.hash };
+        Advanced::By(body)
+    }
+
+    /// Writes the next body of the own log; `false` if it does not fit.
+    pub(super) fn write(&mut self, body: &Arc<Body>, limit: Number, slot_window: u64) -> bool {
+        let head = Head { sender: self.sender, number: body.number, hash: body.hash };
+        self.anchor(&head, None, limit) == Anchored::Fits
+            && self.accept(body, limit) == Accepted::Yes
+            && matches!(self.advance(slot_window), Advanced::By(_))
+    }
+
+    /// Enters a certified head. `limit` is the highest number for which a cell is made.
+    pub(super) fn pin(&mut self, head: Head, limit: Number) -> Pinned {
+        if head.number <= self.certified.number {
+            let is_known = head.number < self.base.number
+                || head.number > self.sure
+                || self.is_on_chain(&head);
+            return if is_known { Pinned::Known } else { Pinned::Alarm };
+        }
+        let replaces = self.hash_at(head.number).is_some_and(|known| known != head.hash);
+        self.has_new_hashes = true;
+        if replaces {
+            self.note_fork(head.number);
+            self.truncate(self.sure);
+        }
+        self.certified = head;
+        if head.number <= limit {
+            self.reach(head.number);
+            if let Some(cell) = self.cell_mut(head.number) {
+                cell.hash = Some(head.hash);
+            }
+        }
+        if replaces { Pinned::Replaced } else { Pinned::Fits }
+    }
+
+    /// Counts what is certified and held; returns whether that is more than before.
+    pub(super) fn settle(&mut self) -> bool {
+        // Bodies enter cells by their hash only, so a top at or above the certified head has it.
+        let is_more = self.top.number >= self.certified.number && self.certified.number > self.sure;
+        while is_more && self.sure < self.certified.number {
+            self.sure = self.sure.next();
+            let len = self.body(self.sure).map_or(0, |body| body.casts.len());
+            self.sure_bytes = self.sure_bytes.saturating_add(len as u64);
+        }
+        is_more
+    }
+
+    /// Whether a reply to `top` is due and allowed (RM2).
+    pub(super) fn may_reply(&mut self) -> bool {
+        if self.hash_at(self.replied.number).is_some_and(|known| known != self.replied.hash)
+            && let Some(hash) = self.hash_at(self.sure)
+        {
+            // Only a certificate displaces the branch that was replied to.
+            self.replied = Head { sender: self.sender, number: self.sure, hash };
+        }
+        self.top.number > self.replied.number && self.top.number > self.last_entry
+    }
+
+    /// Drops bodies that are stable here and everywhere and whose casts were delivered.
+    pub(super) fn discard(&mut self) {
+        let last = self.threshold.min(self.finished());
+        while self.base.number < last {
+            let Some(cell) = self.cells.pop_front() else { break };
+            let number = self.base.number.next();
+            let hash = cell.hash.unwrap_or(self.base.hash);
+            if let Some(round) = cell.body.as_ref().and_then(|body| body.link.slot.round()) {
+                self.base_round = round.next();
+            }
+            self.base = Head { sender: self.sender, number, hash };
+            self.release(cell.body);
+        }
+    }
+}

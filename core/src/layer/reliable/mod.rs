@@ -1,0 +1,527 @@
+//! Layer Reliable: one hash-chained, certified log per sender (protocol.md section 4; the paper's
+//! reliable multicast).
+//!
+//! Promises upwards: bodies of one sender are delivered in order, at most once, only as their
+//! sender signed them if it is correct, and a body delivered by any correct member is held,
+//! certified, by a quorum (P1, P2, P3). Needs from below: frames whose peer is known, statements
+//! whose signatures were checked.
+//!
+//! What a faulty member can try: sign two branches (one is kept, the halves meet in replies and
+//! become a Proof, RM7; only one branch can be certified), announce digests without payload (no
+//! reply without the payload, RM2), run beyond the window (ignored, RM8), claim haves that it does
+//! not have (a quorum of claims contains enough correct ones, RM5), ask for everything again and
+//! again (budget per peer), vouch for both branches (a Proof).
+
+mod body;
+mod log;
+mod repair;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod tick;
+mod votes;
+
+pub(crate) use body::Body;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use log::{Accepted, Advanced, Anchored, Log, Pinned};
+use repair::Repair;
+use sender::Sender;
+use votes::Vote;
+
+use super::{Context, Post, To};
+use crate::config::{Config, Limits, Timeouts};
+use crate::crypto::{
+    Certificate, Certified, Hash32, Head, Heads, Link, Roster, Signed, Verified, log_root,
+};
+use crate::fault::{Evidence, Proof};
+use crate::input::{Order, Ticket};
+use crate::member::{PerRank, Rank};
+use crate::output::Refusal;
+use crate::quorum::Quorum;
+use crate::seq::{Number, Round, SlotMark};
+use crate::time::{Time, earliest};
+use crate::timer::Backoff;
+use crate::view::Pattern;
+use crate::wire::casts::Count;
+use crate::wire::{BodyHead, Part};
+
+/// What happens to the layer.
+#[derive(Debug)]
+pub(crate) enum In<'a> {
+    /// A member's statement about heads.
+    Heads(Verified<Heads>),
+    /// A checked certificate, with its wire form to pass on.
+    Certificate(Certificate, Certified),
+    /// A body; its casts were hashed on the way in.
+    Body(BodyHead, Payload<'a>),
+    /// How far `from` holds every log, from its frame or its Stable row.
+    Haves(Rank, &'a [Number]),
+    /// The stability threshold of a log rose (RM8).
+    Threshold(Rank, Number),
+    /// The total order merged all Value bodies of a sender up to this one.
+    Merged(Rank, Number),
+    /// Another sender's Value stands in this round (TO2).
+    Owe(Round),
+    /// A member wants bodies `from..=to` of a log; `and_heads`: and the own newest Heads for it.
+    Fetch {
+        /// Who asks.
+        peer: Rank,
+        /// Whose log.
+        sender: Rank,
+        /// First body wanted.
+        from: Number,
+        /// Last body wanted.
+        to: Number,
+        /// For [`Part::AskSlot`].
+        and_heads: bool,
+    },
+    /// Time passed, or all frames at hand were read.
+    Tick,
+}
+
+/// The casts of a body as they came in: checked to parse, hashed for the MAC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payload<'a> {
+    /// As they stand in the frame.
+    pub(crate) bytes: &'a [u8],
+    /// `H(casts)`.
+    pub(crate) hash: Hash32,
+    /// How many of each order.
+    pub(crate) count: Count,
+}
+
+/// What the layer wants done.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// Something to send.
+    Post(Post),
+    /// Tell all how far this member holds every log, if nothing else is sent.
+    TellHaves,
+    /// First sight of a body on the chain of its sender, with its slot (TO2).
+    Sighted(Rank, SlotMark),
+    /// A body to deliver: certified, held here, and held by a quorum (RM5).
+    Deliver(Arc<Body>),
+    /// A member is proven to lie.
+    Proof(Proof),
+    /// A sender signed a body that no correct one writes.
+    Illegal(Rank),
+    /// Two certified branches of one log: more than `f` members lie.
+    Alarm(Rank, Number),
+    /// After a refusal: there is room again.
+    Writable,
+}
+
+/// The machine, for one view.
+#[derive(Debug)]
+pub(crate) struct Reliable {
+    me: Rank,
+    quorum: Quorum,
+    view: Hash32,
+    pattern: Pattern,
+    limits: Limits,
+    timeouts: Timeouts,
+    logs: PerRank<Log>,
+    sender: Sender,
+    /// This member's newest statement with an entry for each log.
+    mine: PerRank<Option<Verified<Heads>>>,
+    /// Logs whose fork this member has shown to the others.
+    has_told_fork: PerRank<bool>,
+    /// There may be something to reply, or haves to tell.
+    is_due: bool,
+    /// Haves changed since they were last sent.
+    haves_changed: bool,
+    /// Not before this moment is the next statement signed.
+    next_sign: Time,
+    /// The last certified head of the own log that was sent to all (pattern Paper).
+    finalised: Number,
+    repeat: Backoff,
+    repair: Repair,
+    /// Set by an alarm: nothing is delivered any more.
+    is_halted: bool,
+}
+
+impl Reliable {
+    /// The layer for the view of `roster`, seen from rank `me`.
+    pub(crate) fn new(config: &Config, roster: &Roster, me: Rank) -> Self {
+        let n = roster.quorum().n();
+        let limits = config.genesis.limits;
+        let timeouts = config.timeouts;
+        Self {
+            me,
+            quorum: roster.quorum(),
+            view: *roster.view(),
+            pattern: config.genesis.pattern,
+            limits,
+            timeouts,
+            logs: PerRank::from_fn(n, |sender| {
+                Log::new(sender, log_root(roster.view(), sender), n)
+            }),
+            sender: Sender::new(limits, config.cast_queue_bytes),
+            mine: PerRank::from_fn(n, |_| None),
+            has_told_fork: PerRank::from_fn(n, |_| false),
+            is_due: false,
+            haves_changed: false,
+            next_sign: Time::ZERO,
+            finalised: Number::ZERO,
+            repeat: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
+            repair: Repair::new(n, &limits, &timeouts),
+            is_halted: false,
+        }
+    }
+
+    /// Takes a cast of the application, or refuses it whole.
+    pub(crate) fn cast(
+        &mut self,
+        ticket: Ticket,
+        order: Order,
+        payload: &[u8],
+    ) -> Result<(), Refusal> {
+        self.sender.cast(ticket, order, payload)
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, cx: &mut Context<'_>, input: In<'_>) -> Vec<Out> {
+        let mut out = Vec::new();
+        match input {
+            In::Heads(heads) => self.on_heads(cx, &heads, &mut out),
+            In::Certificate(certificate, certified) => {
+                self.on_certificate(cx, certificate, &certified, &mut out);
+            }
+            In::Body(head, payload) => self.on_body(cx, head, payload, &mut out),
+            In::Haves(from, haves) => self.on_haves(cx, from, haves, &mut out),
+            In::Threshold(sender, number) => {
+                let log = &mut self.logs[sender];
+                log.threshold = log.threshold.max(number);
+                log.discard();
+                self.anchor_newest(sender);
+                self.refresh(cx, sender, &mut out);
+            }
+            In::Merged(sender, number) => {
+                let log = &mut self.logs[sender];
+                while log.unmerged.front().is_some_and(|first| *first <= number) {
+                    log.unmerged.pop_front();
+                }
+                log.discard();
+            }
+            In::Owe(round) => self.sender.owe(round),
+            In::Fetch { peer, sender, from, to, and_heads } => {
+                self.on_fetch(cx.now, (peer, sender), (from, to), and_heads, &mut out);
+            }
+            In::Tick => self.on_tick(cx, &mut out),
+        }
+        out
+    }
+
+    /// When a Tick is owed.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let sign = (self.is_due || self.sender.is_ready(self.room())).then_some(self.next_sign);
+        earliest(sign, earliest(self.repeat.due(), self.repair.due()))
+    }
+
+    /// Whether a statement can tell anything new; if not, its signature need not be checked.
+    pub(crate) fn wants(&self, heads: &Signed<Heads>) -> bool {
+        heads.signer != self.me
+            && heads.statement.entries.iter().any(|head| {
+                let log = &self.logs[head.sender];
+                let newest = log.votes.newest(heads.signer).map(|vote| vote.head);
+                let is_new = newest.is_none_or(|newest| head.number > newest.number);
+                match log.hash_at(head.number) {
+                    Some(known) if known != head.hash => true,
+                    Some(_) => is_new && head.number > log.certified().number,
+                    None => {
+                        head.number > log.have()
+                            && (is_new
+                                || heads.signer == head.sender
+                                || newest.is_some_and(|newest| newest != *head))
+                    }
+                }
+            })
+    }
+
+    /// Whether a certificate can tell anything new.
+    pub(crate) fn wants_certificate(&self, head: &Head) -> bool {
+        let log = &self.logs[head.sender];
+        head.number > log.certified().number
+            || log.hash_at(head.number).is_some_and(|known| known != head.hash)
+    }
+
+    /// How far this member holds every log, certified (RM4).
+    pub(crate) fn haves(&self) -> Vec<Number> {
+        self.logs.values().map(Log::have).collect()
+    }
+
+    /// How far its Stable row may go, see [`Log::row`].
+    pub(crate) fn rows(&self) -> Vec<Number> {
+        self.logs.values().map(|log| log.row(&self.limits)).collect()
+    }
+
+    /// The highest number of each log that is accepted (RM8).
+    pub(crate) fn overflow(&self, sender: Rank) -> Number {
+        self.logs[sender].threshold.plus(u64::from(self.limits.window_bodies))
+    }
+
+    /// Whether the log of `sender` cannot go on, or hardly, because its window is full: the last
+    /// place is kept for a null, and the next body may not fit.
+    pub(crate) fn is_at_overflow(&self, sender: Rank) -> bool {
+        let log = &self.logs[sender];
+        let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
+        log.horizon().next() >= self.overflow(sender) || bytes > self.limits.window_bytes as usize
+    }
+
+    /// Per log: bodies and bytes certified and held since the view began.
+    pub(crate) fn progress(&self) -> impl Iterator<Item = (Number, u64)> {
+        self.logs.values().map(|log| (log.have(), log.sure_bytes))
+    }
+
+    /// How far the log of `sender` is held, certified.
+    pub(crate) fn have(&self, sender: Rank) -> Number {
+        self.logs[sender].have()
+    }
+
+    /// Bytes of casts held: in the logs and waiting to be sent.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.logs
+            .values()
+            .fold(self.sender.queue_bytes(), |sum, log| sum.saturating_add(log.held_bytes()))
+    }
+
+    /// The most bytes of casts that it may hold: per sender one window above the stability
+    /// threshold and one below it that is not delivered, each with one body of slack; and the
+    /// queue.
+    pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
+        let limits = &config.genesis.limits;
+        let window = limits.window_bytes_max().saturating_add(limits.casts_max());
+        window.saturating_mul(2).saturating_mul(n).saturating_add(config.cast_queue_bytes)
+    }
+
+    fn on_heads(&mut self, cx: &mut Context<'_>, heads: &Verified<Heads>, out: &mut Vec<Out>) {
+        for head in heads.entries.iter() {
+            self.on_vote(head, heads, out);
+            self.refresh(cx, head.sender, out);
+        }
+    }
+
+    /// One entry of a member's statement.
+    fn on_vote(&mut self, head: &Head, heads: &Verified<Heads>, out: &mut Vec<Out>) {
+        let limit = self.overflow(head.sender);
+        let log = &mut self.logs[head.sender];
+        let signer = heads.signer();
+        if signer == head.sender && signer != self.me {
+            let conflicting = log.own_heads(head.number).cloned();
+            if log.anchor(head, Some(heads), limit) == Anchored::Conflict
+                && let Some(first) = conflicting
+            {
+                out.push(self.two_heads(head.sender, &first, heads));
+                return;
+            }
+        }
+        let log = &mut self.logs[head.sender];
+        if let Some(first) = log.votes.contradicted(signer, head).cloned() {
+            out.push(self.two_heads(head.sender, &first, heads));
+            return;
+        }
+        let known = log.hash_at(head.number);
+        log.votes.record(Vote { head: *head, heads: heads.clone() }, known == Some(head.hash));
+        if known.is_some_and(|known| known != head.hash) {
+            log.note_fork(head.number);
+            self.tell_fork(head.sender, out);
+        }
+    }
+
+    fn two_heads(&self, sender: Rank, a: &Verified<Heads>, b: &Verified<Heads>) -> Out {
+        let (first, second) = (a.signed().as_ref().clone(), b.signed().as_ref().clone());
+        let evidence = Evidence::TwoHeads { sender, first, second };
+        Out::Proof(Proof { view: self.view, evidence })
+    }
+
+    /// The sender wrote two branches: show all what it signed on the one kept here, so that the
+    /// two halves of its equivocation meet (RM7).
+    fn tell_fork(&mut self, sender: Rank, out: &mut Vec<Out>) {
+        if self.has_told_fork[sender] {
+            return;
+        }
+        if let Some(heads) = self.logs[sender].parted.take() {
+            self.has_told_fork[sender] = true;
+            out.push(Out::Post(Post::part(To::All, Part::Heads(heads.signed().as_ref().clone()))));
+        }
+    }
+
+    /// The window moved: the sender's newest head may lie inside it now.
+    fn anchor_newest(&mut self, sender: Rank) {
+        let limit = self.overflow(sender);
+        let log = &mut self.logs[sender];
+        if let Some(vote) = log.votes.newest(sender).cloned() {
+            // A conflict was reported when the statement came.
+            let _: Anchored = log.anchor(&vote.head, Some(&vote.heads), limit);
+        }
+    }
+
+    fn on_certificate(
+        &mut self,
+        cx: &mut Context<'_>,
+        certificate: Certificate,
+        certified: &Certified,
+        out: &mut Vec<Out>,
+    ) {
+        let head = certified.head();
+        let limit = self.overflow(head.sender);
+        let log = &mut self.logs[head.sender];
+        match log.pin(head, limit) {
+            Pinned::Known => {}
+            Pinned::Fits | Pinned::Replaced => log.certificate = Some(certificate),
+            Pinned::Alarm => self.alarm(head.sender, head.number, out),
+        }
+        for heads in certified.heads() {
+            if let Some(entry) = heads.entry(head.sender).copied() {
+                self.on_vote(&entry, heads, out);
+            }
+        }
+        self.tell_fork(head.sender, out);
+        self.refresh(cx, head.sender, out);
+    }
+
+    fn alarm(&mut self, sender: Rank, number: Number, out: &mut Vec<Out>) {
+        if !core::mem::replace(&mut self.is_halted, true) {
+            out.push(Out::Alarm(sender, number));
+        }
+    }
+
+    /// RM1: a body at or under a head that its sender signed or that is certified.
+    fn on_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: BodyHead,
+        payload: Payload<'_>,
+        out: &mut Vec<Out>,
+    ) {
+        let Payload { bytes, hash, count } = payload;
+        let sender = head.sender;
+        let limit = self.overflow(sender);
+        let log = &self.logs[sender];
+        let is_wanted = sender != self.me
+            && head.number > log.have()
+            && head.number <= limit
+            && log.body(head.number).is_none();
+        let used = log.window_bytes();
+        let fits =
+            used == 0 || used.saturating_add(bytes.len()) <= self.limits.window_bytes as usize;
+        if !is_wanted || !fits || bytes.len() > self.limits.casts_max() {
+            return;
+        }
+        let link = Link { slot: head.slot, casts: hash };
+        let hash = cx.door.body_hash(&self.view, sender, head.number, &head.prev, &link);
+        if !self.cover(cx, Head { sender, number: head.number, hash }, &head.links) {
+            return;
+        }
+        let body = Arc::new(Body {
+            sender,
+            number: head.number,
+            prev: head.prev,
+            hash,
+            link,
+            casts: Arc::from(bytes),
+            count,
+            tickets: Vec::new(),
+        });
+        match self.logs[sender].accept(&body, limit) {
+            Accepted::Yes => self.refresh(cx, sender, out),
+            Accepted::No => {}
+            Accepted::Alarm => self.alarm(sender, head.number, out),
+        }
+        self.tell_fork(sender, out);
+    }
+
+    /// Whether `links` lead from `head` to a head that its sender signed or that is certified; if
+    /// so, all the heads on the way are entered.
+    fn cover(&mut self, cx: &mut Context<'_>, head: Head, links: &[Link]) -> bool {
+        let limit = self.overflow(head.sender);
+        let mut way = Vec::with_capacity(links.len().saturating_add(1));
+        way.push(head);
+        let mut tip = head;
+        for link in links {
+            let number = tip.number.next();
+            let hash = cx.door.body_hash(&self.view, head.sender, number, &tip.hash, link);
+            tip = Head { sender: head.sender, number, hash };
+            way.push(tip);
+        }
+        let log = &mut self.logs[head.sender];
+        let signed = log.votes.newest(head.sender).is_some_and(|vote| vote.head == tip);
+        if !signed && !log.is_on_chain(&tip) {
+            return false;
+        }
+        let fits = way.iter().all(|head| log.anchor(head, None, limit) != Anchored::Conflict);
+        if fits || tip.number > log.certified().number {
+            return fits;
+        }
+        log.prefer(&way, limit);
+        true
+    }
+
+    fn on_haves(&mut self, cx: &mut Context<'_>, from: Rank, haves: &[Number], out: &mut Vec<Out>) {
+        for (sender, have) in Rank::all(self.logs.len()).zip(haves) {
+            let known = &mut self.logs[sender].haves[from];
+            if *have > *known {
+                *known = *have;
+                self.deliver(cx.now, sender, out);
+            }
+        }
+    }
+
+    /// Draws every conclusion from what changed in one log.
+    fn refresh(&mut self, cx: &Context<'_>, sender: Rank, out: &mut Vec<Out>) {
+        let limit = self.overflow(sender);
+        let log = &mut self.logs[sender];
+        loop {
+            match log.advance(self.limits.slot_window) {
+                Advanced::By(body) => {
+                    out.push(Out::Sighted(sender, body.link.slot));
+                    self.is_due = true;
+                }
+                Advanced::Illegal => out.push(Out::Illegal(sender)),
+                Advanced::No => break,
+            }
+        }
+        log.relink_votes();
+        let certified = log.votes.certified(self.quorum);
+        if certified > log.certified().number
+            && let Some(hash) = log.hash_at(certified)
+        {
+            log.certificate = None;
+            // What a quorum of linked votes certifies is on the branch that is kept.
+            let _: Pinned = log.pin(Head { sender, number: certified, hash }, limit);
+            self.is_due = true;
+        }
+        if log.settle() {
+            log.haves[self.me] = log.have();
+            self.haves_changed = true;
+            self.is_due = true;
+        }
+        self.deliver(cx.now, sender, out);
+    }
+
+    /// RM5.
+    fn deliver(&mut self, now: Time, sender: Rank, out: &mut Vec<Out>) {
+        if self.is_halted {
+            return;
+        }
+        let log = &mut self.logs[sender];
+        let mut haves: smallvec::SmallVec<[Number; 16]> = log.haves.values().copied().collect();
+        let held = self.quorum.reached(&mut haves).unwrap_or_default().min(log.have());
+        if held <= log.deliverable {
+            return;
+        }
+        while log.deliverable < held {
+            let Some(body) = log.body(log.deliverable.next()).cloned() else { break };
+            log.deliverable = body.number;
+            if let SlotMark::Value(_) = body.link.slot {
+                log.unmerged.push_back(body.number);
+            }
+            out.push(Out::Deliver(body));
+        }
+        log.discard();
+        self.repeat.restart(now);
+    }
+}

@@ -1,0 +1,232 @@
+//! Repair: what was said is repeated until a quorum holds it (RM2), and what is missing is fetched
+//! from whoever has it (RM6). An answer proves itself: it carries the Heads or the certificate that
+//! covers it.
+
+use alloc::vec::Vec;
+
+use super::{Out, Reliable};
+use crate::config::{Limits, Timeouts};
+use crate::crypto::Link;
+use crate::layer::{Post, To};
+use crate::member::{PerRank, Rank};
+use crate::seq::Number;
+use crate::time::{Time, earliest};
+use crate::timer::Backoff;
+use crate::view::Pattern;
+use crate::wire::Part;
+
+/// Bytes handed to one peer in each `fetch_us`, at least; one body is always allowed.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// What is being fetched for one log.
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    timer: Backoff,
+    /// What was held when the timer was started: progress starts it anew.
+    top: Number,
+    have: Number,
+    /// Whom to ask next.
+    turn: usize,
+}
+
+/// What one peer was handed lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Served {
+    since: Time,
+    bytes: usize,
+}
+
+/// Timers and budgets of the repair.
+#[derive(Debug)]
+pub(super) struct Repair {
+    missing: PerRank<Missing>,
+    served: PerRank<Served>,
+    fetch_us: u64,
+    answer_bytes: usize,
+}
+
+impl Repair {
+    pub(super) fn new(n: usize, limits: &Limits, timeouts: &Timeouts) -> Self {
+        Self {
+            missing: PerRank::from_fn(n, |_| Missing {
+                timer: Backoff::new(timeouts.fetch_us, timeouts.resend_max_us),
+                top: Number::ZERO,
+                have: Number::ZERO,
+                turn: 0,
+            }),
+            served: PerRank::from_fn(n, |_| Served::default()),
+            fetch_us: timeouts.fetch_us,
+            answer_bytes: ANSWER_BYTES.max(limits.casts_max()),
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Time> {
+        self.missing.values().fold(None, |first, missing| earliest(first, missing.timer.due()))
+    }
+
+    /// Whether `peer` may be handed `bytes` more now.
+    fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
+        let served = &mut self.served[peer];
+        if now.since(served.since) >= self.fetch_us {
+            *served = Served { since: now, bytes: 0 };
+        }
+        if served.bytes >= self.answer_bytes {
+            return false;
+        }
+        served.bytes = served.bytes.saturating_add(bytes);
+        true
+    }
+}
+
+impl Reliable {
+    /// Heads, haves and the newest own body again, until a quorum holds what they say.
+    pub(super) fn on_repeat(&mut self, now: Time, out: &mut Vec<Out>) {
+        let is_open = |log: &super::Log| log.replied.number > log.deliverable;
+        if !self.logs.values().any(is_open) {
+            self.repeat.stop();
+            return;
+        }
+        self.repeat.start(now);
+        if !self.repeat.fires(now) {
+            return;
+        }
+        let mut said = Vec::new();
+        for (sender, log) in self.logs.iter().filter(|(_, log)| is_open(log)) {
+            let Some(heads) = &self.mine[sender] else { continue };
+            let to = match self.pattern {
+                Pattern::Paper if sender != self.me => To::One(sender),
+                Pattern::Paper | Pattern::Swift => To::All,
+            };
+            let again = (to, Part::Heads(heads.signed().as_ref().clone()));
+            if !said.contains(&again) {
+                said.push(again);
+            }
+            if self.pattern == Pattern::Paper
+                && sender == self.me
+                && log.certified().number > log.deliverable
+                && let Some(certificate) = self.certificate(sender)
+            {
+                said.push((To::All, Part::Certificate(certificate)));
+            }
+        }
+        out.extend(said.into_iter().map(|(to, part)| Out::Post(Post::part(to, part))));
+        self.repeat_body(out);
+    }
+
+    /// The newest own body, to those who do not have it.
+    fn repeat_body(&self, out: &mut Vec<Out>) {
+        let log = &self.logs[self.me];
+        let newest = log.top().number;
+        let Some(body) = log.body(newest).filter(|_| newest > log.deliverable) else { return };
+        let Some(heads) = &self.mine[self.me] else { return };
+        for (peer, have) in log.haves.iter() {
+            if peer != self.me && *have < newest {
+                let heads = Part::Heads(heads.signed().as_ref().clone());
+                let parts = alloc::vec![heads, Part::Body(body.head(Vec::new()))];
+                let casts = Some(body.cargo());
+                out.push(Out::Post(Post { to: To::One(peer), parts, casts }));
+            }
+        }
+    }
+
+    /// Fetches what has been missing for a while, one log after the other.
+    pub(super) fn on_fetch_timers(&mut self, now: Time, out: &mut Vec<Out>) {
+        for sender in self.logs.ranks().filter(|sender| *sender != self.me) {
+            let (limit, log) = (self.overflow(sender), &self.logs[sender]);
+            let (top, have) = (log.top().number, log.have());
+            let told = log.haves.values().copied().fold(Number::ZERO, Number::max).min(limit);
+            let target = told.max(log.horizon()).min(limit);
+            let missing = &mut self.repair.missing[sender];
+            if target <= top && told <= have {
+                missing.timer.stop();
+                continue;
+            }
+            if missing.top != top || missing.have != have || missing.timer.due().is_none() {
+                (missing.top, missing.have) = (top, have);
+                missing.timer.restart(now);
+                continue;
+            }
+            if missing.timer.fires(now) {
+                missing.turn = missing.turn.wrapping_add(1);
+                let turn = missing.turn;
+                if let Some(peer) = self.holder(sender, turn, top, have) {
+                    let from = top.next().min(target.next());
+                    let part = Part::Fetch { sender, from, to: target };
+                    out.push(Out::Post(Post::part(To::One(peer), part)));
+                }
+            }
+        }
+    }
+
+    /// Who says that it holds more than is here: the sender always may, the others by their haves
+    /// and votes. `turn` goes round.
+    fn holder(&self, sender: Rank, turn: usize, top: Number, have: Number) -> Option<Rank> {
+        let log = &self.logs[sender];
+        let least = if top > have { have.next() } else { top.next() };
+        let holders: Vec<Rank> = log
+            .haves
+            .iter()
+            .filter(|(peer, told)| {
+                let voted = log.votes.newest(*peer).is_some_and(|vote| vote.head.number > top);
+                *peer != self.me && (*peer == sender || **told >= least || voted)
+            })
+            .map(|(peer, _)| peer)
+            .collect();
+        holders.get(turn.checked_rem(holders.len())?).copied()
+    }
+
+    /// Hands out bodies `from..=to` of a log as far as they are here and the budget goes.
+    pub(super) fn on_fetch(
+        &mut self,
+        now: Time,
+        (peer, sender): (Rank, Rank),
+        (from, to): (Number, Number),
+        and_heads: bool,
+        out: &mut Vec<Out>,
+    ) {
+        let mut cover = self.cover_for(sender, from);
+        if and_heads && let Some(heads) = &self.mine[sender] {
+            cover.0.push(Part::Heads(heads.signed().as_ref().clone()));
+        }
+        let (mut parts, last) = cover;
+        let mut number = from;
+        while number <= to {
+            let log = &self.logs[sender];
+            let Some(body) = log.body(number).cloned() else { break };
+            if !self.repair.allows(now, peer, body.casts.len()) {
+                break;
+            }
+            let log = &self.logs[sender];
+            // The first one carries what covers all of them; the others are known by their hash.
+            let links: Vec<Link> = match parts.is_empty() {
+                true => Vec::new(),
+                false => log.links(number, last).unwrap_or_default(),
+            };
+            let mut all = core::mem::take(&mut parts);
+            all.push(Part::Body(body.head(links)));
+            let casts = Some(body.cargo());
+            out.push(Out::Post(Post { to: To::One(peer), parts: all, casts }));
+            number = number.next();
+        }
+        // Nothing to hand over but what is known about the log.
+        if !parts.is_empty() && self.repair.allows(now, peer, 0) {
+            out.push(Out::Post(Post { to: To::One(peer), parts, casts: None }));
+        }
+    }
+
+    /// What covers the bodies of a log from `from` on, and the number of the head that does.
+    fn cover_for(&self, sender: Rank, from: Number) -> (Vec<Part>, Number) {
+        let log = &self.logs[sender];
+        let certified = log.certified().number;
+        if certified >= from.prev()
+            && certified > Number::ZERO
+            && let Some(certificate) = self.certificate(sender)
+        {
+            return (alloc::vec![Part::Certificate(certificate)], certified);
+        }
+        let own = log.votes.linked(sender).filter(|vote| vote.head.number >= from);
+        own.map_or((Vec::new(), Number::ZERO), |vote| {
+            (alloc::vec![Part::Heads(vote.heads.signed().as_ref().clone())], vote.head.number)
+        })
+    }
+}

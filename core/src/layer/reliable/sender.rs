@@ -1,0 +1,193 @@
+//! The sending side: casts gather in batches, batches become bodies of this member's own log.
+//!
+//! A cast goes out at once when nothing is in flight; otherwise casts gather up to `body_max`, and
+//! a partial batch leaves only when the tick signs anyway and few bodies are in flight, or when a
+//! slot is owed (protocol.md section 4, last paragraph, and TO2).
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::config::Limits;
+use crate::input::{Order, Ticket};
+use crate::output::Refusal;
+use crate::seq::{Number, Round, SlotMark};
+use crate::wire::casts;
+
+/// Partial batches leave while fewer own bodies than this are on their way. Three delays pass
+/// between a body and its delivery, so three keep the pipe full in lock step; the rest is slack
+/// for jitter.
+const PARTIAL_IN_FLIGHT: u64 = 8;
+
+/// Casts that will be one body.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) casts: Vec<u8>,
+    pub(super) tickets: Vec<Ticket>,
+    pub(super) count: casts::Count,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.casts.len()
+    }
+}
+
+/// What the state of the own log allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// The number that the next body will have.
+    pub(super) next: Number,
+    /// The own stability threshold.
+    pub(super) threshold: Number,
+    /// Bytes of own bodies above it.
+    pub(super) bytes: usize,
+    /// Own bodies not yet delivered.
+    pub(super) in_flight: u64,
+    /// The first round that the next body may settle.
+    pub(super) next_round: Round,
+}
+
+/// Casts on their way into the own log.
+#[derive(Debug)]
+pub(super) struct Sender {
+    limits: Limits,
+    queue: VecDeque<Batch>,
+    queue_bytes: usize,
+    queue_max: usize,
+    was_refused: bool,
+    /// The highest round of another sender's Value that was seen (TO2).
+    owed: Option<Round>,
+}
+
+impl Sender {
+    pub(super) const fn new(limits: Limits, queue_max: usize) -> Self {
+        Self {
+            limits,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            queue_max,
+            was_refused: false,
+            owed: None,
+        }
+    }
+
+    /// Bytes of casts that wait.
+    pub(super) const fn queue_bytes(&self) -> usize {
+        self.queue_bytes
+    }
+
+    /// Whether a body should leave though nothing else is signed.
+    pub(super) fn is_ready(&self, room: Room) -> bool {
+        if self.owes(room.next_round) {
+            return self.has_room(room, 0, true);
+        }
+        let is_pressing = self.queue.len() > 1 || room.in_flight == 0;
+        let fits = |front: &Batch| self.has_room(room, front.len(), false);
+        is_pressing && self.queue.front().is_some_and(fits)
+    }
+
+    /// Takes a cast, or refuses it and leaves everything as it was.
+    pub(super) fn cast(
+        &mut self,
+        ticket: Ticket,
+        order: Order,
+        payload: &[u8],
+    ) -> Result<(), Refusal> {
+        if payload.len() > self.limits.cast_max as usize {
+            return Err(Refusal::TooLarge);
+        }
+        let bytes = payload.len().saturating_add(casts::PREFIX);
+        if self.queue_bytes.saturating_add(bytes) > self.queue_max {
+            self.was_refused = true;
+            return Err(Refusal::Full);
+        }
+        let body_max = self.limits.body_max as usize;
+        let fits =
+            self.queue.back().is_some_and(|last| last.len().saturating_add(bytes) <= body_max);
+        if !fits {
+            self.queue.push_back(Batch::default());
+        }
+        let Some(batch) = self.queue.back_mut() else { return Err(Refusal::Full) };
+        if !casts::push(&mut batch.casts, order, payload) {
+            return Err(Refusal::TooLarge);
+        }
+        batch.tickets.push(ticket);
+        match order {
+            Order::Fifo => batch.count.fifo = batch.count.fifo.saturating_add(1),
+            Order::Total => batch.count.total = batch.count.total.saturating_add(1),
+        }
+        self.queue_bytes = self.queue_bytes.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// A Value of another sender in `round` was seen: the own slots up to it are owed.
+    pub(super) fn owe(&mut self, round: Round) {
+        self.owed = Some(self.owed.map_or(round, |owed| owed.max(round)));
+    }
+
+    /// Whether a slot is owed beyond `next_round`.
+    pub(super) fn owes(&self, next_round: Round) -> bool {
+        self.owed.is_some_and(|owed| owed >= next_round)
+    }
+
+    /// Whether, after a refusal, half of the queue is free again: then says so once.
+    pub(super) fn is_writable_again(&mut self) -> bool {
+        let is_again = self.was_refused && self.queue_bytes <= self.queue_max / 2;
+        if is_again {
+            self.was_refused = false;
+        }
+        is_again
+    }
+
+    /// The next body to write, if one should leave now. `is_signing` says that this tick signs
+    /// whether or not there is a body.
+    pub(super) fn seal(&mut self, room: Room, is_signing: bool) -> Option<(SlotMark, Batch)> {
+        if self.owes(room.next_round) {
+            return self.settle(room);
+        }
+        let front = self.queue.front()?;
+        let is_full = self.queue.len() > 1;
+        let is_few = room.in_flight == 0 || (is_signing && room.in_flight < PARTIAL_IN_FLIGHT);
+        if !(is_full || is_few) || !self.has_room(room, front.len(), false) {
+            return None;
+        }
+        let slot =
+            if front.count.total > 0 { SlotMark::Value(room.next_round) } else { SlotMark::None };
+        Some((slot, self.take()?))
+    }
+
+    /// A body that settles what is owed: with the Total casts that wait, or null (TO2).
+    fn settle(&mut self, room: Room) -> Option<(SlotMark, Batch)> {
+        let owed = self.owed?;
+        let reach = room.next_round.plus(self.limits.slot_window.saturating_sub(1));
+        let front = self.queue.front().filter(|front| self.has_room(room, front.len(), false));
+        match front {
+            Some(front) if owed <= reach && front.count.total > 0 => {
+                let slot = SlotMark::Value(owed.max(room.next_round));
+                Some((slot, self.take()?))
+            }
+            Some(front) if front.count.total == 0 => {
+                Some((SlotMark::Null(owed.min(reach)), self.take()?))
+            }
+            Some(_) | None if self.has_room(room, 0, true) => {
+                Some((SlotMark::Null(owed.min(reach)), Batch::default()))
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    fn take(&mut self) -> Option<Batch> {
+        let batch = self.queue.pop_front()?;
+        self.queue_bytes = self.queue_bytes.saturating_sub(batch.len());
+        Some(batch)
+    }
+
+    /// Whether the window has room for a body of `bytes`. Its last place is kept for a null (TO2).
+    fn has_room(&self, room: Room, bytes: usize, is_null: bool) -> bool {
+        let places = u64::from(self.limits.window_bodies).saturating_sub(u64::from(!is_null));
+        let fits = bytes == 0
+            || room.bytes == 0
+            || room.bytes.saturating_add(bytes) <= self.limits.window_bytes as usize;
+        room.next.past(room.threshold) <= places && fits
+    }
+}

@@ -1,0 +1,210 @@
+//! The tick: everything this member has to say about heads goes into one signed statement, with
+//! its next bodies (protocol.md section 4, "one signature per tick"). Pattern Paper signs one
+//! entry at a time, as the paper does, so that the two can be compared.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::sender::{Batch, Room};
+use super::{Body, Out, Reliable, Vote};
+use crate::crypto::{Certificate, Head, Heads, Link, Verified};
+use crate::layer::{Context, Post, To};
+use crate::member::Rank;
+use crate::seq::{Number, SlotMark};
+use crate::view::Pattern;
+use crate::wire::{List, Part};
+
+impl Reliable {
+    pub(super) fn on_tick(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
+        if cx.now >= self.next_sign {
+            self.speak(cx, out);
+        }
+        if self.sender.is_writable_again() {
+            out.push(Out::Writable);
+        }
+        self.on_repeat(cx.now, out);
+        self.on_fetch_timers(cx.now, out);
+    }
+
+    /// Replies, new bodies and haves.
+    fn speak(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
+        self.is_due = false;
+        let me = self.me;
+        let replies: Vec<Head> = self
+            .logs
+            .iter_mut()
+            .filter(|(sender, _)| *sender != me)
+            .filter_map(|(_, log)| log.may_reply().then(|| log.top()))
+            .collect();
+        let first = self.logs[me].top().number.next();
+        while let Some((slot, batch)) = self.sender.seal(self.room(), !replies.is_empty()) {
+            self.open(cx, slot, batch);
+        }
+        let bodies: Vec<Arc<Body>> = self.own_bodies(first);
+        let has_news = !replies.is_empty() || !bodies.is_empty();
+        if has_news {
+            self.next_sign = cx.now.plus(self.timeouts.heads_delay_us);
+            match self.pattern {
+                Pattern::Swift => self.speak_swift(cx, replies, &bodies, out),
+                Pattern::Paper => self.speak_paper(cx, &replies, &bodies, out),
+            }
+            self.repeat.start(cx.now);
+        }
+        if self.pattern == Pattern::Paper {
+            self.finalise(out);
+        }
+        if core::mem::replace(&mut self.haves_changed, false) && !has_news {
+            self.next_sign = cx.now.plus(self.timeouts.heads_delay_us);
+            out.push(Out::TellHaves);
+        }
+    }
+
+    /// What the own log has room for.
+    pub(super) fn room(&self) -> Room {
+        let log = &self.logs[self.me];
+        let top = log.top().number;
+        Room {
+            next: top.next(),
+            threshold: log.threshold,
+            bytes: log.window_bytes(),
+            in_flight: top.past(log.deliverable),
+            next_round: log.next_round(),
+        }
+    }
+
+    /// Writes the next body of the own log.
+    fn open(&mut self, cx: &mut Context<'_>, slot: SlotMark, batch: Batch) {
+        let me = self.me;
+        let top = self.logs[me].top();
+        let number = top.number.next();
+        let link = Link { slot, casts: cx.door.casts_hash(&batch.casts) };
+        let hash = cx.door.body_hash(&self.view, me, number, &top.hash, &link);
+        let body = Arc::new(Body {
+            sender: me,
+            number,
+            prev: top.hash,
+            hash,
+            link,
+            casts: Arc::from(batch.casts),
+            count: batch.count,
+            tickets: batch.tickets,
+        });
+        let limit = self.overflow(me);
+        let log = &mut self.logs[me];
+        let is_open = log.write(&body, limit, self.limits.slot_window);
+        assert!(is_open, "a body of the own log fits its own window and slots");
+    }
+
+    fn own_bodies(&self, first: Number) -> Vec<Arc<Body>> {
+        let log = &self.logs[self.me];
+        let mut bodies = Vec::new();
+        let mut number = first;
+        while let Some(body) = log.body(number) {
+            bodies.push(Arc::clone(body));
+            number = number.next();
+        }
+        bodies
+    }
+
+    /// One statement for everything, to all.
+    fn speak_swift(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut entries: Vec<Head>,
+        bodies: &[Arc<Body>],
+        out: &mut Vec<Out>,
+    ) {
+        if !bodies.is_empty() {
+            entries.push(self.logs[self.me].top());
+            entries.sort_by_key(|head| head.sender);
+        }
+        let heads = self.vouch(cx, entries, out);
+        let heads = Part::Heads(heads.signed().as_ref().clone());
+        if bodies.is_empty() {
+            out.push(Out::Post(Post::part(To::All, heads)));
+            return;
+        }
+        let links: Vec<Link> = bodies.iter().map(|body| body.link).collect();
+        for (index, body) in bodies.iter().enumerate() {
+            let above = links.iter().skip(index).skip(1).copied().collect();
+            let parts = alloc::vec![heads.clone(), Part::Body(body.head(above))];
+            let casts = Some(body.cargo());
+            out.push(Out::Post(Post { to: To::All, parts, casts }));
+        }
+    }
+
+    /// The paper's phases: a digest for each body to all, a reply for each log to its sender.
+    fn speak_paper(
+        &mut self,
+        cx: &mut Context<'_>,
+        replies: &[Head],
+        bodies: &[Arc<Body>],
+        out: &mut Vec<Out>,
+    ) {
+        for body in bodies {
+            let head = Head { sender: self.me, number: body.number, hash: body.hash };
+            let heads = self.vouch(cx, alloc::vec![head], out);
+            let heads = Part::Heads(heads.signed().as_ref().clone());
+            let parts = alloc::vec![heads, Part::Body(body.head(Vec::new()))];
+            let casts = Some(body.cargo());
+            out.push(Out::Post(Post { to: To::All, parts, casts }));
+        }
+        for head in replies {
+            let heads = self.vouch(cx, alloc::vec![*head], out);
+            let part = Part::Heads(heads.signed().as_ref().clone());
+            out.push(Out::Post(Post::part(To::One(head.sender), part)));
+        }
+    }
+
+    /// The paper's final phase: the certificate of the own log to all.
+    fn finalise(&mut self, out: &mut Vec<Out>) {
+        let head = self.logs[self.me].certified();
+        if head.number <= self.finalised {
+            return;
+        }
+        if let Some(certificate) = self.certificate(self.me) {
+            self.finalised = head.number;
+            out.push(Out::Post(Post::part(To::All, Part::Certificate(certificate))));
+        }
+    }
+
+    /// Signs these entries and counts them as this member's votes.
+    fn vouch(
+        &mut self,
+        cx: &mut Context<'_>,
+        entries: Vec<Head>,
+        out: &mut Vec<Out>,
+    ) -> Verified<Heads> {
+        let statement = Heads { entries: List::from(entries) };
+        let heads = cx.door.sign(cx.roster, self.me, statement);
+        for head in heads.entries.iter() {
+            let limit = self.overflow(head.sender);
+            let log = &mut self.logs[head.sender];
+            log.replied = *head;
+            log.last_entry = log.last_entry.max(head.number);
+            if head.sender == self.me {
+                let _: super::Anchored = log.anchor(head, Some(&heads), limit);
+            }
+            log.votes.record(Vote { head: *head, heads: heads.clone() }, true);
+            self.mine[head.sender] = Some(heads.clone());
+        }
+        for head in heads.entries.iter() {
+            self.refresh(cx, head.sender, out);
+        }
+        heads
+    }
+
+    /// The certificate of the highest certified head of a log, if it can be put together here.
+    pub(super) fn certificate(&self, sender: Rank) -> Option<Certificate> {
+        let log = &self.logs[sender];
+        if let Some(certificate) = &log.certificate {
+            return Some(certificate.clone());
+        }
+        let head = log.certified();
+        let votes = log.votes.certify(head.number, self.quorum)?;
+        let last = votes.last()?.head.number;
+        let links = log.links(head.number, last)?;
+        let heads = votes.iter().map(|vote| vote.heads.signed().as_ref().clone()).collect();
+        Some(Certificate { head, heads, links: List::from(links) })
+    }
+}

@@ -1,0 +1,104 @@
+//! Who vouches for which head of one log (RM3): per member the newest entry and the newest one
+//! that is known to lie on the chain, each with the statement that holds it.
+
+use alloc::vec::Vec;
+
+use crate::crypto::{Head, Heads, Verified};
+use crate::member::{PerRank, Rank};
+use crate::quorum::Quorum;
+use crate::seq::Number;
+
+/// An entry with the statement that holds it.
+#[derive(Clone, Debug)]
+pub(super) struct Vote {
+    pub(super) head: Head,
+    pub(super) heads: Verified<Heads>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Pair {
+    newest: Option<Vote>,
+    linked: Option<Vote>,
+}
+
+/// The votes of all members about one log.
+#[derive(Debug)]
+pub(super) struct Votes(PerRank<Pair>);
+
+fn number(vote: Option<&Vote>) -> Number {
+    vote.map_or(Number::ZERO, |vote| vote.head.number)
+}
+
+impl Votes {
+    pub(super) fn new(n: usize) -> Self {
+        Self(PerRank::from_fn(n, |_| Pair::default()))
+    }
+
+    /// The newest entry of a member.
+    pub(super) fn newest(&self, signer: Rank) -> Option<&Vote> {
+        self.0.get(signer)?.newest.as_ref()
+    }
+
+    /// The newest entry of a member that lies on the chain.
+    pub(super) fn linked(&self, signer: Rank) -> Option<&Vote> {
+        self.0.get(signer)?.linked.as_ref()
+    }
+
+    /// A statement in which this member vouched for another hash at the same number.
+    pub(super) fn contradicted(&self, signer: Rank, head: &Head) -> Option<&Verified<Heads>> {
+        let pair = self.0.get(signer)?;
+        let votes = [&pair.newest, &pair.linked].into_iter().flatten();
+        let mut same = votes.filter(|vote| vote.head.number == head.number);
+        same.find(|vote| vote.head.hash != head.hash).map(|vote| &vote.heads)
+    }
+
+    /// Keeps a vote; `is_on_chain` says whether its head is known to be.
+    pub(super) fn record(&mut self, vote: Vote, is_on_chain: bool) {
+        let pair = &mut self.0[vote.heads.signer()];
+        if is_on_chain && vote.head.number > number(pair.linked.as_ref()) {
+            pair.linked = Some(vote.clone());
+        }
+        if vote.head.number > number(pair.newest.as_ref()) {
+            pair.newest = Some(vote);
+        }
+    }
+
+    /// The newest entry of a member turned out to lie on the chain.
+    pub(super) fn link_newest(&mut self, signer: Rank) {
+        let pair = &mut self.0[signer];
+        if number(pair.newest.as_ref()) > number(pair.linked.as_ref()) {
+            pair.linked = pair.newest.clone();
+        }
+    }
+
+    /// The chain above `last` was dropped.
+    pub(super) fn unlink_above(&mut self, last: Number) {
+        for pair in self.0.values_mut() {
+            if number(pair.linked.as_ref()) > last {
+                pair.linked = None;
+            }
+        }
+    }
+
+    /// The highest number that a quorum vouches for.
+    pub(super) fn certified(&self, quorum: Quorum) -> Number {
+        let mut numbers: smallvec::SmallVec<[Number; 16]> =
+            self.0.values().map(|pair| number(pair.linked.as_ref())).collect();
+        quorum.reached(&mut numbers).unwrap_or_default()
+    }
+
+    /// The statements of exactly a quorum that certify `least`, highest entries last; `None` if
+    /// there are not enough.
+    pub(super) fn certify(&self, least: Number, quorum: Quorum) -> Option<Vec<Vote>> {
+        let mut votes: Vec<Vote> = self
+            .0
+            .values()
+            .filter_map(|pair| pair.linked.clone())
+            .filter(|vote| vote.head.number >= least)
+            .collect();
+        // The lowest entries need the fewest links.
+        votes.sort_by_key(|vote| vote.head.number);
+        votes.truncate(quorum.q());
+        (votes.len() == quorum.q()).then_some(votes)
+    }
+}

@@ -1,0 +1,195 @@
+//! Layer Stable: the stability matrix of signed rows (protocol.md section 5, RM8).
+//!
+//! Promises upwards: [`Out::Threshold`] rises only to what all Active members and a quorum signed
+//! that they hold. Rows are relayed on request, so all correct members see the same ones. What a
+//! faulty member can try: overstate (its own word counts only for itself, and a threshold needs all
+//! Active members), stand still (it is lagging, an opinion), sign two rows that contradict each
+//! other (a Proof), send its rows to a few only (anybody hands them on).
+
+use alloc::vec::Vec;
+
+use super::{Context, Post, To};
+use crate::config::{Config, Limits};
+use crate::crypto::{Roster, Signed, Stable as Row, Verified};
+use crate::fault::{Evidence, Proof, rows_contradict};
+use crate::member::{PerRank, Rank};
+use crate::quorum::Quorum;
+use crate::seq::Number;
+use crate::time::Time;
+use crate::wire::{List, Part};
+
+/// What happens to the layer.
+#[derive(Debug)]
+pub(crate) enum In {
+    /// A row, of its signer or relayed.
+    Row(Verified<Row>),
+    /// A peer asks for a row of `member` with a counter above this.
+    AskRow(Rank, Rank, u64),
+    /// The own row is due ([`Stable::is_due`]); this is what it says.
+    Sign(Vec<Number>),
+}
+
+/// What the layer wants done.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// Something to send.
+    Post(Post),
+    /// A newer row of this member is here: it is alive, and holds what the row says.
+    Fresh(Rank, Vec<Number>),
+    /// The stability threshold of a log rose.
+    Threshold(Rank, Number),
+    /// A member signed two rows that contradict each other.
+    Proof(Proof),
+}
+
+/// The machine, for one view.
+#[derive(Debug)]
+pub(crate) struct Stable {
+    me: Rank,
+    quorum: Quorum,
+    active: Vec<Rank>,
+    interval_us: u64,
+    limits: Limits,
+    rows: PerRank<Option<Verified<Row>>>,
+    thresholds: PerRank<Number>,
+    counter: u64,
+    due: Time,
+    /// Bodies and bytes of each log at the last own row.
+    told: PerRank<(Number, u64)>,
+}
+
+impl Stable {
+    /// The layer for the view of `roster`, whose Active members are `active`; the first row is due
+    /// at once.
+    pub(crate) fn new(
+        config: &Config,
+        roster: &Roster,
+        me: Rank,
+        active: Vec<Rank>,
+        now: Time,
+    ) -> Self {
+        let n = roster.quorum().n();
+        Self {
+            me,
+            quorum: roster.quorum(),
+            active,
+            interval_us: config.timeouts.stable_us,
+            limits: config.genesis.limits,
+            rows: PerRank::from_fn(n, |_| None),
+            thresholds: PerRank::from_fn(n, |_| Number::ZERO),
+            counter: 0,
+            due: now,
+            told: PerRank::from_fn(n, |_| (Number::ZERO, 0)),
+        }
+    }
+
+    /// When the next own row is owed at the latest.
+    pub(crate) const fn deadline(&self) -> Option<Time> {
+        Some(self.due)
+    }
+
+    /// Whether the own row is due: the interval passed, or half a window of bodies or a quarter of
+    /// its bytes was used up since the last one, so that a busy group does not wait for the clock.
+    pub(crate) fn is_due(&self, now: Time, held: impl Iterator<Item = (Number, u64)>) -> bool {
+        let bodies = u64::from(self.limits.window_bodies / 2);
+        let bytes = u64::from(self.limits.window_bytes / 4);
+        now >= self.due
+            || self.told.values().zip(held).any(|(told, held)| {
+                held.0.past(told.0) >= bodies || held.1.saturating_sub(told.1) >= bytes
+            })
+    }
+
+    /// Notes what is held at the moment of the own row.
+    pub(crate) fn note(&mut self, held: impl Iterator<Item = (Number, u64)>) {
+        self.told.values_mut().zip(held).for_each(|(told, held)| *told = held);
+    }
+
+    /// Whether a row can tell anything new; if not, its signature need not be checked.
+    pub(crate) fn wants(&self, row: &Signed<Row>) -> bool {
+        row.signer != self.me
+            && self.rows[row.signer].as_ref().is_none_or(|known| {
+                row.statement.counter > known.counter || rows_contradict(&row.statement, known)
+            })
+    }
+
+    /// The counter of the newest row of a member; 0 if there is none.
+    pub(crate) fn counter(&self, member: Rank) -> u64 {
+        self.rows[member].as_ref().map_or(0, |row| row.counter)
+    }
+
+    /// What a member's newest row says about a log.
+    pub(crate) fn row(&self, member: Rank, sender: Rank) -> Number {
+        let row = self.rows[member].as_ref();
+        row.and_then(|row| row.have.get(sender.index()).copied()).unwrap_or_default()
+    }
+
+    /// The stability threshold of a log.
+    pub(crate) fn threshold(&self, sender: Rank) -> Number {
+        self.thresholds[sender]
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, cx: &mut Context<'_>, input: In) -> Vec<Out> {
+        let mut out = Vec::new();
+        match input {
+            In::Row(row) => self.on_row(cx, row, &mut out),
+            In::AskRow(peer, member, above) => {
+                if let Some(row) = self.rows[member].as_ref().filter(|row| row.counter > above) {
+                    let part = Part::Stable(row.signed().as_ref().clone());
+                    out.push(Out::Post(Post::part(To::One(peer), part)));
+                }
+            }
+            In::Sign(have) => {
+                self.counter = self.counter.saturating_add(1);
+                self.due = cx.now.plus(self.interval_us);
+                // Never falling, whatever the caller says (protocol.md section 2).
+                let have: Vec<Number> = Rank::all(self.rows.len())
+                    .zip(have)
+                    .map(|(sender, have)| have.max(self.row(self.me, sender)))
+                    .collect();
+                let row = Row { counter: self.counter, have: List::from(have) };
+                let row = cx.door.sign(cx.roster, self.me, row);
+                let part = Part::Stable(row.signed().as_ref().clone());
+                out.push(Out::Post(Post::part(To::All, part)));
+                self.on_row(cx, row, &mut out);
+            }
+        }
+        out
+    }
+
+    fn on_row(&mut self, cx: &Context<'_>, row: Verified<Row>, out: &mut Vec<Out>) {
+        let signer = row.signer();
+        if let Some(known) = &self.rows[signer] {
+            let (first, second) =
+                if known.counter <= row.counter { (known, &row) } else { (&row, known) };
+            if rows_contradict(first, second) {
+                let (first, second) =
+                    (first.signed().as_ref().clone(), second.signed().as_ref().clone());
+                let evidence = Evidence::TwoRows { first, second };
+                out.push(Out::Proof(Proof { view: *cx.roster.view(), evidence }));
+                return;
+            }
+            if row.counter <= known.counter {
+                return;
+            }
+        }
+        out.push(Out::Fresh(signer, row.have.to_vec()));
+        self.rows[signer] = Some(row);
+        for sender in self.thresholds.ranks() {
+            let reached = self.reached(sender);
+            if reached > self.thresholds[sender] {
+                self.thresholds[sender] = reached;
+                out.push(Out::Threshold(sender, reached));
+            }
+        }
+    }
+
+    /// RM8: what all Active members and at least a quorum in all report.
+    fn reached(&self, sender: Rank) -> Number {
+        let mut all: Vec<Number> =
+            self.rows.ranks().map(|member| self.row(member, sender)).collect();
+        let by_quorum = self.quorum.reached(&mut all).unwrap_or_default();
+        let by_active = self.active.iter().map(|member| self.row(*member, sender)).min();
+        by_quorum.min(by_active.unwrap_or(by_quorum))
+    }
+}

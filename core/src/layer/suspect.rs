@@ -1,0 +1,283 @@
+//! Layer Suspect: heartbeats, opinions and proofs (protocol.md sections 5 and 7).
+//!
+//! Promises upwards: an opinion is formed only after all were asked for the missing thing and
+//! nobody had it, and only while fresh rows of a quorum are here, so that a member cut off from
+//! the group blames nobody. A Proof convinces everybody. What a faulty member can try: slander (its
+//! word alone is one Suspect, and it takes a correct member's to make `weak` of them), be silent
+//! towards a few (the others hand its rows on), pass on false proofs (its own bad bytes).
+
+use alloc::vec::Vec;
+
+use super::{Context, Post, To};
+use crate::config::Timeouts;
+use crate::crypto::{Door, Hash32, Reason, Roster, Signed, Suspect as Statement, Verified};
+use crate::fault::Proof;
+use crate::member::{PerRank, Rank};
+use crate::quorum::Quorum;
+use crate::time::{Time, earliest};
+use crate::timer::Backoff;
+use crate::wire::Part;
+
+/// After this many time-outs of good conduct a mute time-out that was doubled halves again.
+const GOOD_CONDUCT: u64 = 8;
+
+/// What happens to the layer.
+#[derive(Debug)]
+pub(crate) enum In {
+    /// A newer Stable row of this member is here.
+    Fresh(Rank),
+    /// A member's suspicion.
+    Suspect(Verified<Statement>),
+    /// A proof that was verified, or found here.
+    Proof(Proof),
+    /// Another layer or the application holds this opinion; all were asked.
+    Opinion(Rank, Reason),
+    /// Time passed.
+    Tick,
+}
+
+/// What the layer wants done.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// Something to send.
+    Post(Post),
+    /// Ask all for a fresh row of this member.
+    AskRow(Rank),
+    /// A suspicion that was not known here before.
+    Suspected {
+        /// Who is suspected.
+        subject: Rank,
+        /// By whom.
+        by: Rank,
+        /// Why.
+        reason: Reason,
+    },
+    /// A member is proven to misbehave, in a way not known here before.
+    Fault(Proof),
+}
+
+/// The heartbeat of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heart {
+    /// Its last fresh row was in time.
+    Beats,
+    /// All were asked for a row of it.
+    Asked(Time),
+    /// Nobody had one.
+    Mute,
+}
+
+/// What is known about one member.
+#[derive(Debug)]
+struct Watch {
+    fresh: Time,
+    mute_us: u64,
+    /// Since when it has given no alarm.
+    good_since: Time,
+    heart: Heart,
+    /// An opinion of this member that waits for a quorum of fresh rows.
+    pending: Option<Reason>,
+    /// Who is known to suspect it: as an opinion, by proof.
+    opinions: PerRank<bool>,
+    proofs: PerRank<bool>,
+    /// The first proof of each kind against it.
+    proven: Vec<Proof>,
+}
+
+/// The machine, for one view.
+#[derive(Debug)]
+pub(crate) struct Suspect {
+    me: Rank,
+    quorum: Quorum,
+    timeouts: Timeouts,
+    watches: PerRank<Watch>,
+    /// This member's own suspicions, repeated for those who missed them.
+    mine: Vec<Verified<Statement>>,
+    repeat: Backoff,
+}
+
+impl Suspect {
+    /// The layer for the view of `roster`.
+    pub(crate) fn new(timeouts: &Timeouts, roster: &Roster, me: Rank, now: Time) -> Self {
+        let n = roster.quorum().n();
+        let watch = |_| Watch {
+            fresh: now,
+            mute_us: timeouts.mute_us,
+            good_since: now,
+            heart: Heart::Beats,
+            pending: None,
+            opinions: PerRank::from_fn(n, |_| false),
+            proofs: PerRank::from_fn(n, |_| false),
+            proven: Vec::new(),
+        };
+        Self {
+            me,
+            quorum: roster.quorum(),
+            timeouts: *timeouts,
+            watches: PerRank::from_fn(n, watch),
+            mine: Vec::new(),
+            repeat: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
+        }
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, cx: &mut Context<'_>, input: In) -> Vec<Out> {
+        let mut out = Vec::new();
+        match input {
+            In::Fresh(member) => self.on_fresh(cx.now, member),
+            In::Suspect(suspect) => self.on_suspect(&suspect, &mut out),
+            In::Proof(proof) => self.on_proof(cx, proof, &mut out),
+            In::Opinion(member, reason) => {
+                let watch = &mut self.watches[member];
+                if member != self.me && !watch.opinions[self.me] && watch.pending.is_none() {
+                    watch.pending = Some(reason);
+                }
+                self.speak(cx, &mut out);
+            }
+            In::Tick => self.on_tick(cx, &mut out),
+        }
+        out
+    }
+
+    /// When a Tick is owed.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let beats = self.watches.iter().filter(|(member, _)| *member != self.me);
+        let due = beats.fold(None, |first, (_, watch)| earliest(first, self.heart_due(watch)));
+        earliest(due, self.repeat.due())
+    }
+
+    fn heart_due(&self, watch: &Watch) -> Option<Time> {
+        match watch.heart {
+            Heart::Beats => Some(watch.fresh.plus(watch.mute_us)),
+            Heart::Asked(since) => Some(since.plus(self.timeouts.ask_us)),
+            Heart::Mute => None,
+        }
+    }
+
+    /// Whether this process has told the group already that it suspects a member.
+    pub(crate) fn has_told(&self, member: Rank) -> bool {
+        let watch = &self.watches[member];
+        watch.opinions[self.me] || watch.proofs[self.me] || watch.pending.is_some()
+    }
+
+    /// Whether a suspicion can tell anything new; if not, its signature need not be checked.
+    pub(crate) fn wants(&self, suspect: &Signed<Statement>) -> bool {
+        let watch = &self.watches[suspect.statement.subject];
+        let is_proof = suspect.statement.reason.is_proof();
+        let known = if is_proof { &watch.proofs } else { &watch.opinions };
+        suspect.signer != self.me
+            && suspect.signer != suspect.statement.subject
+            && !known[suspect.signer]
+    }
+
+    /// Whether a proof can tell anything new; if not, it need not be verified.
+    pub(crate) fn wants_proof(&self, proof: &Proof) -> bool {
+        let culprit = &self.watches[proof.culprit()];
+        culprit.proven.iter().all(|known| known.kind() != proof.kind())
+    }
+
+    /// Bytes held as evidence.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.watches.values().map(|watch| watch.proven.len()).sum::<usize>().saturating_mul(4096)
+    }
+
+    fn on_fresh(&mut self, now: Time, member: Rank) {
+        let timeouts = self.timeouts;
+        let watch = &mut self.watches[member];
+        watch.fresh = now;
+        if watch.heart == Heart::Mute {
+            // A false alarm, or a member that came back: wait longer for it from now on.
+            watch.mute_us = watch.mute_us.saturating_mul(2).min(timeouts.mute_max_us);
+            watch.good_since = now;
+            if watch.pending == Some(Reason::Mute) {
+                watch.pending = None;
+            }
+        } else if now.since(watch.good_since) >= watch.mute_us.saturating_mul(GOOD_CONDUCT) {
+            watch.mute_us = (watch.mute_us / 2).max(timeouts.mute_us);
+            watch.good_since = now;
+        }
+        watch.heart = Heart::Beats;
+    }
+
+    fn on_suspect(&mut self, suspect: &Verified<Statement>, out: &mut Vec<Out>) {
+        let (subject, by, reason) = (suspect.subject, suspect.signer(), suspect.reason);
+        if by == subject {
+            return;
+        }
+        let watch = &mut self.watches[subject];
+        let known = if reason.is_proof() { &mut watch.proofs } else { &mut watch.opinions };
+        if !core::mem::replace(&mut known[by], true) {
+            out.push(Out::Suspected { subject, by, reason });
+        }
+    }
+
+    fn on_proof(&mut self, cx: &mut Context<'_>, proof: Proof, out: &mut Vec<Out>) {
+        if !self.wants_proof(&proof) || proof.culprit() == self.me {
+            return;
+        }
+        let (culprit, hash) = (proof.culprit(), proof.hash());
+        self.watches[culprit].proven.push(proof.clone());
+        out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
+        out.push(Out::Fault(proof));
+        if !self.watches[culprit].proofs[self.me] {
+            self.tell(cx, Statement { subject: culprit, reason: Reason::Proof, proof: hash }, out);
+        }
+    }
+
+    fn on_tick(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
+        let (now, ask_us) = (cx.now, self.timeouts.ask_us);
+        for (member, watch) in self.watches.iter_mut().filter(|(member, _)| *member != self.me) {
+            match watch.heart {
+                Heart::Beats if now >= watch.fresh.plus(watch.mute_us) => {
+                    watch.heart = Heart::Asked(now);
+                    out.push(Out::AskRow(member));
+                }
+                Heart::Asked(since) if now >= since.plus(ask_us) => {
+                    watch.heart = Heart::Mute;
+                    if !watch.opinions[self.me] && watch.pending.is_none() {
+                        watch.pending = Some(Reason::Mute);
+                    }
+                }
+                Heart::Beats | Heart::Asked(_) | Heart::Mute => {}
+            }
+        }
+        self.speak(cx, out);
+        if self.repeat.fires(now) {
+            for suspect in &self.mine {
+                let part = Part::Suspect(suspect.signed().as_ref().clone());
+                out.push(Out::Post(Post::part(To::All, part)));
+            }
+            for proof in self.watches.values().flat_map(|watch| &watch.proven) {
+                out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
+            }
+        }
+    }
+
+    /// Signs the opinions that wait, if fresh rows of a quorum are here, the own one included.
+    fn speak(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
+        let is_fresh = |watch: &&Watch| cx.now < watch.fresh.plus(watch.mute_us);
+        if self.watches.values().filter(is_fresh).count() < self.quorum.q() {
+            return;
+        }
+        for subject in self.watches.ranks() {
+            if let Some(reason) = self.watches[subject].pending.take() {
+                self.tell(cx, Statement { subject, reason, proof: Hash32::ZERO }, out);
+            }
+        }
+    }
+
+    fn tell(&mut self, cx: &mut Context<'_>, statement: Statement, out: &mut Vec<Out>) {
+        let suspect = cx.door.sign(cx.roster, self.me, statement);
+        let part = Part::Suspect(suspect.signed().as_ref().clone());
+        out.push(Out::Post(Post::part(To::All, part)));
+        self.on_suspect(&suspect, out);
+        self.mine.push(suspect);
+        self.repeat.restart(cx.now);
+    }
+}
+
+/// Checks a proof that came from a peer, counted at the door.
+pub(crate) fn verify(door: &mut Door, roster: &Roster, proof: &Proof) -> bool {
+    door.count_verifications(2);
+    proof.verify(roster).is_ok()
+}

@@ -1,0 +1,206 @@
+//! Layer Total: the born-order merge (protocol.md section 6; the paper's total ordering protocol).
+//!
+//! The Active members in rank order own the slots of each round. A body with Total casts stands in
+//! one slot of its sender, and says by standing there that the sender's earlier slots are null; a
+//! null body says so for a whole range. Slots are delivered in order, up to the first about which
+//! nothing is known yet.
+//!
+//! Promises upwards: all correct members deliver the same bodies in the same order (P4), because
+//! what they merge is the same certified logs. What a faulty member can try: settle nothing (asked
+//! for, then an opinion), run ahead (its own slots become null, those of others are settled by one
+//! null body each), settle a slot twice (slots strictly rise along a chain).
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::reliable::Body;
+use crate::config::Timeouts;
+use crate::member::Rank;
+use crate::seq::{Round, Slot, SlotMark};
+use crate::time::Time;
+
+/// What happens to the layer.
+#[derive(Debug)]
+pub(crate) enum In {
+    /// A body of another sender was seen for the first time (phase 1), with this slot.
+    Sighted(Rank, SlotMark),
+    /// A deliverable body.
+    Deliverable(Arc<Body>),
+    /// Time passed; says which members' logs stand at their overflow.
+    Tick,
+}
+
+/// What the layer wants done.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// Deliver the Total casts of this body: their slot has come.
+    Deliver(Arc<Body>, Slot),
+    /// Another sender uses this round: the own slots up to it must be settled (TO2).
+    Owe(Round),
+    /// Ask all for a body of this sender that settles this round (TO3).
+    AskSlot(Rank, Round),
+    /// Nobody had one: this sender impedes the total order.
+    Impedes(Rank),
+}
+
+/// What is known about the slots of one sender.
+#[derive(Debug)]
+struct Lane {
+    sender: Rank,
+    /// Every round below is settled.
+    settled: Round,
+    /// Deliverable bodies with Total casts, not merged yet.
+    values: VecDeque<(Round, Arc<Body>)>,
+}
+
+/// Waiting for a slot (TO3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Nothing waits.
+    Idle,
+    /// A body waits behind this slot since this moment.
+    Since(Slot, Time),
+    /// All were asked at this moment.
+    Asked(Slot, Time),
+    /// It was said that the sender impedes.
+    Told(Slot),
+}
+
+/// The machine, for one view.
+#[derive(Debug)]
+pub(crate) struct Total {
+    me: Rank,
+    slot_us: u64,
+    ask_us: u64,
+    lanes: Vec<Lane>,
+    wait: Wait,
+}
+
+impl Total {
+    /// The layer for a view with these Active members, ascending.
+    pub(crate) fn new(timeouts: &Timeouts, me: Rank, active: &[Rank]) -> Self {
+        let lane =
+            |sender: &Rank| Lane { sender: *sender, settled: Round::ZERO, values: VecDeque::new() };
+        Self {
+            me,
+            slot_us: timeouts.slot_us,
+            ask_us: timeouts.ask_us,
+            lanes: active.iter().map(lane).collect(),
+            wait: Wait::Idle,
+        }
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, now: Time, input: In) -> Vec<Out> {
+        let mut out = Vec::new();
+        match input {
+            In::Sighted(sender, SlotMark::Value(round)) if sender != self.me => {
+                out.push(Out::Owe(round));
+            }
+            In::Sighted(..) => {}
+            In::Deliverable(body) => self.on_deliverable(now, body, &mut out),
+            In::Tick => self.on_tick(now, &mut out),
+        }
+        out
+    }
+
+    /// When a Tick is owed.
+    pub(crate) const fn deadline(&self) -> Option<Time> {
+        match self.wait {
+            Wait::Since(_, since) => Some(since.plus(self.slot_us)),
+            Wait::Asked(_, since) => Some(since.plus(self.ask_us)),
+            Wait::Idle | Wait::Told(_) => None,
+        }
+    }
+
+    /// Whether Total casts wait for a slot of another member.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.wait != Wait::Idle
+    }
+
+    fn on_deliverable(&mut self, now: Time, body: Arc<Body>, out: &mut Vec<Out>) {
+        let Some(round) = body.link.slot.round() else { return };
+        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == body.sender) else {
+            return;
+        };
+        lane.settled = lane.settled.max(round.next());
+        if let SlotMark::Value(_) = body.link.slot {
+            lane.values.push_back((round, body));
+        }
+        self.merge(out);
+        self.watch(now);
+    }
+
+    /// TO1: delivers settled slots in order.
+    fn merge(&mut self, out: &mut Vec<Out>) {
+        while let Some(next) = self.next_value() {
+            if self.first_unsettled().is_some_and(|open| open < next) {
+                return;
+            }
+            let Some(lane) = self.lanes.get_mut(usize::from(next.place)) else { return };
+            if let Some((_, body)) = lane.values.pop_front() {
+                out.push(Out::Deliver(body, next));
+            }
+        }
+    }
+
+    /// The lowest slot with something to deliver.
+    fn next_value(&self) -> Option<Slot> {
+        let fronts = (0_u16..).zip(&self.lanes).filter_map(|(place, lane)| {
+            lane.values.front().map(|(round, _)| Slot { round: *round, place })
+        });
+        fronts.min()
+    }
+
+    /// The lowest slot about which nothing is known.
+    fn first_unsettled(&self) -> Option<Slot> {
+        let ends = (0_u16..).zip(&self.lanes);
+        ends.map(|(place, lane)| Slot { round: lane.settled, place }).min()
+    }
+
+    /// Keeps an eye on the slot that something waits behind.
+    fn watch(&mut self, now: Time) {
+        let open = self.next_value().and_then(|_| self.first_unsettled());
+        let watched = match self.wait {
+            Wait::Idle => None,
+            Wait::Since(slot, _) | Wait::Asked(slot, _) | Wait::Told(slot) => Some(slot),
+        };
+        match open {
+            None => self.wait = Wait::Idle,
+            Some(slot) if watched != Some(slot) => self.wait = Wait::Since(slot, now),
+            Some(_) => {}
+        }
+    }
+
+    /// TO3.
+    fn on_tick(&mut self, now: Time, out: &mut Vec<Out>) {
+        match self.wait {
+            Wait::Since(slot, since) if now >= since.plus(self.slot_us) => {
+                self.wait = Wait::Asked(slot, now);
+                if let Some(sender) = self.sender_of(slot) {
+                    out.push(Out::AskSlot(sender, slot.round));
+                }
+            }
+            Wait::Asked(slot, since) if now >= since.plus(self.ask_us) => {
+                self.wait = Wait::Told(slot);
+                if let Some(sender) = self.sender_of(slot) {
+                    out.push(Out::Impedes(sender));
+                }
+            }
+            Wait::Idle | Wait::Since(..) | Wait::Asked(..) | Wait::Told(_) => {}
+        }
+    }
+
+    /// The sender impedes, but its window is full: it is not to blame, so ask again later.
+    pub(crate) fn excuse(&mut self, now: Time) {
+        if let Wait::Told(slot) = self.wait {
+            self.wait = Wait::Since(slot, now);
+        }
+    }
+
+    fn sender_of(&self, slot: Slot) -> Option<Rank> {
+        let sender = self.lanes.get(usize::from(slot.place))?.sender;
+        (sender != self.me).then_some(sender)
+    }
+}

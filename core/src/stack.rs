@@ -1,0 +1,447 @@
+//! The stack of one view: the layers and the one way through them, bytes in at the bottom, events
+//! out at the top.
+//!
+//! ```text
+//! Top_Appl   casts become events
+//! Total      born-order merge          Suspect, Lag   heartbeats, opinions, proofs
+//! Reliable   certified logs            Stable         stability matrix
+//! Pt2pt      messages to one member
+//! Bottom     frames, MACs, fragments
+//! ```
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::crypto::{Door, Reason, Roster};
+use crate::fault::Proof;
+use crate::input::{Input, Order, Request, Ticket};
+use crate::layer::bottom::{Bottom, Inbound, Taken};
+use crate::layer::lag::{self, Lag};
+use crate::layer::reliable::{self, Reliable};
+use crate::layer::stable::{self, Stable};
+use crate::layer::suspect::{self, Suspect};
+use crate::layer::total::{self, Total};
+use crate::layer::{Context, Post, To, top_appl};
+use crate::member::{PeerId, PerRank, Rank};
+use crate::node::Counters;
+use crate::output::{Event, Fault, Output, Refusal, Transmit};
+use crate::time::{Time, earliest};
+use crate::view::View;
+use crate::wire::Part;
+
+/// What the stack needs from the node for one step.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) cx: Context<'a>,
+    pub(crate) outputs: &'a mut VecDeque<Output>,
+    pub(crate) counters: &'a mut Counters,
+    /// What is to be sent at the end of the step.
+    posts: Vec<Post>,
+    /// Haves are to be told even if nothing else is.
+    tells_haves: bool,
+}
+
+impl<'a> Step<'a> {
+    /// A step at `cx.now`.
+    pub(crate) const fn new(
+        cx: Context<'a>,
+        outputs: &'a mut VecDeque<Output>,
+        counters: &'a mut Counters,
+    ) -> Self {
+        Self { cx, outputs, counters, posts: Vec::new(), tells_haves: false }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+/// The layers of one view.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    view: View,
+    me: Rank,
+    roster: Arc<Roster>,
+    bottom: Bottom,
+    reliable: Reliable,
+    stable: Stable,
+    total: Total,
+    suspect: Suspect,
+    lag: Lag,
+}
+
+impl Stack {
+    /// The stack of member `me` of `view`.
+    pub(crate) fn new(
+        config: &Config,
+        view: View,
+        roster: Roster,
+        me: Rank,
+        door: &Door,
+        now: Time,
+    ) -> Self {
+        let active = view.active();
+        let timeouts = &config.timeouts;
+        Self {
+            bottom: Bottom::new(config, &view, &roster, door.identity(), me),
+            reliable: Reliable::new(config, &roster, me),
+            total: Total::new(timeouts, me, &active),
+            stable: Stable::new(config, &roster, me, active, now),
+            suspect: Suspect::new(timeouts, &roster, me, now),
+            lag: Lag::new(timeouts, roster.quorum().n()),
+            roster: Arc::new(roster),
+            view,
+            me,
+        }
+    }
+
+    pub(crate) const fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(crate) const fn me(&self) -> Rank {
+        self.me
+    }
+
+    pub(crate) const fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    pub(crate) fn accepted_from(&self, peer: PeerId) -> u64 {
+        self.bottom.accepted_from(peer)
+    }
+
+    /// Bytes held on behalf of peers and the application.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.reliable.held_bytes()
+    }
+
+    /// The most bytes that may be held, see [`crate::Node::memory`].
+    pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
+        Reliable::bound_bytes(config, n)
+    }
+
+    /// When a Tick is owed.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let ordering = earliest(self.reliable.deadline(), self.total.deadline());
+        let watching = earliest(self.suspect.deadline(), self.lag.deadline());
+        earliest(earliest(ordering, watching), self.stable.deadline())
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, step: &mut Step<'_>, input: Input<'_>) {
+        match input {
+            Input::Frame(bytes) => self.on_frame(step, bytes),
+            Input::Request(ticket, request) => self.on_request(step, ticket, request),
+            Input::Tick => self.on_tick(step),
+        }
+        self.flush(step);
+    }
+
+    /// Sends what the step has to say.
+    fn flush(&mut self, step: &mut Step<'_>) {
+        let mut posts = core::mem::take(&mut step.posts);
+        if posts.is_empty() && step.tells_haves {
+            posts.push(Post { to: To::All, parts: Vec::new(), casts: None });
+        }
+        if posts.is_empty() {
+            return;
+        }
+        let haves = self.reliable.haves();
+        let mut frames: Vec<Transmit> = Vec::new();
+        self.bottom.send(&mut step.cx, &haves, posts, &mut frames);
+        for frame in frames {
+            step.counters.frames_out = step.counters.frames_out.saturating_add(1);
+            step.counters.bytes_out = step.counters.bytes_out.saturating_add(frame.len() as u64);
+            step.outputs.push_back(Output::Transmit(frame));
+        }
+    }
+
+    fn on_frame(&mut self, step: &mut Step<'_>, bytes: &[u8]) {
+        let counter = match self.bottom.on_frame(&mut step.cx, bytes) {
+            Taken::Packet(inbound) => return self.on_packet(step, &inbound),
+            Taken::Malformed(peer, _) => return self.close(step, peer),
+            Taken::Nothing => return,
+            Taken::Unauthenticated => &mut step.counters.dropped_unauthenticated,
+            Taken::Replayed => &mut step.counters.dropped_replayed,
+            Taken::Closed => &mut step.counters.dropped_closed,
+            Taken::OtherView => &mut step.counters.dropped_other_view,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    /// Bad bytes on an authenticated link: an opinion, and nothing more is read from it.
+    fn close(&mut self, step: &mut Step<'_>, peer: Rank) {
+        step.counters.malformed = step.counters.malformed.saturating_add(1);
+        self.bottom.close(peer);
+        self.run_suspect(step, suspect::In::Opinion(peer, Reason::BadBytes));
+    }
+
+    fn on_packet(&mut self, step: &mut Step<'_>, inbound: &Inbound<'_>) {
+        let from = inbound.from;
+        for part in inbound.packet.parts.iter() {
+            if self.on_part(step, inbound, part).is_err() {
+                return self.close(step, from);
+            }
+        }
+        if !inbound.packet.haves.is_empty() {
+            self.run_reliable(step, reliable::In::Haves(from, &inbound.packet.haves));
+        }
+    }
+
+    /// Hands a part to its layer, its signatures checked if they can matter.
+    fn on_part(
+        &mut self,
+        step: &mut Step<'_>,
+        inbound: &Inbound<'_>,
+        part: &Part,
+    ) -> Result<(), BadPart> {
+        let from = inbound.from;
+        match part {
+            Part::Heads(heads) => {
+                if self.reliable.wants(heads) {
+                    let heads = step.cx.door.verify(step.cx.roster, heads.clone())?;
+                    self.run_reliable(step, reliable::In::Heads(heads));
+                }
+            }
+            Part::Certificate(certificate) => {
+                if self.reliable.wants_certificate(&certificate.head) {
+                    let certified = step.cx.door.certify(step.cx.roster, certificate.clone())?;
+                    let input = reliable::In::Certificate(certificate.clone(), certified);
+                    self.run_reliable(step, input);
+                }
+            }
+            Part::Body(head) => {
+                self.run_reliable(step, reliable::In::Body(head.clone(), inbound.payload()));
+            }
+            Part::Stable(row) => {
+                if self.stable.wants(row) {
+                    let row = step.cx.door.verify(step.cx.roster, row.clone())?;
+                    self.run_stable(step, stable::In::Row(row));
+                }
+            }
+            Part::Suspect(said) => {
+                if self.suspect.wants(said) {
+                    let said = step.cx.door.verify(step.cx.roster, said.clone())?;
+                    self.run_suspect(step, suspect::In::Suspect(said));
+                }
+            }
+            Part::Proof(proof) => self.on_proof(step, proof)?,
+            Part::Fetch { sender, from: first, to } => {
+                let range = (*first, *to);
+                self.on_fetch(step, (from, *sender), range, false);
+            }
+            Part::AskRow { member, above } => {
+                self.run_stable(step, stable::In::AskRow(from, *member, *above));
+            }
+            Part::AskSlot { sender, from: first, .. } => {
+                let range = (*first, self.reliable.overflow(*sender));
+                self.on_fetch(step, (from, *sender), range, true);
+            }
+            Part::Pt2pt(_) => {}
+        }
+        Ok(())
+    }
+
+    fn on_fetch(
+        &mut self,
+        step: &mut Step<'_>,
+        (peer, sender): (Rank, Rank),
+        (from, to): (crate::Number, crate::Number),
+        and_heads: bool,
+    ) {
+        self.run_reliable(step, reliable::In::Fetch { peer, sender, from, to, and_heads });
+    }
+
+    fn on_proof(&mut self, step: &mut Step<'_>, proof: &Proof) -> Result<(), BadPart> {
+        if self.suspect.wants_proof(proof) {
+            if !suspect::verify(step.cx.door, step.cx.roster, proof) {
+                return Err(BadPart);
+            }
+            self.run_suspect(step, suspect::In::Proof(proof.clone()));
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, step: &mut Step<'_>, ticket: Ticket, request: Request<'_>) {
+        let answer = match request {
+            Request::Cast { order, payload } => self.reliable.cast(ticket, order, payload),
+            Request::Send { .. } => Err(Refusal::NotMember),
+            Request::Suspect { member } => self.may_suspect(member),
+        };
+        step.event(match answer {
+            Ok(()) => Event::Accepted(ticket),
+            Err(refusal) => Event::Refused(ticket, refusal),
+        });
+        if let (Request::Suspect { member }, Ok(())) = (request, answer) {
+            self.run_suspect(step, suspect::In::Opinion(member, Reason::Application));
+        }
+    }
+
+    fn may_suspect(&self, member: Rank) -> Result<(), Refusal> {
+        if member == self.me || self.view.member(member).is_none() {
+            return Err(Refusal::NotMember);
+        }
+        if self.suspect.has_told(member) { Err(Refusal::AlreadyDone) } else { Ok(()) }
+    }
+
+    /// Everything that waits for time to pass, or for the frames at hand to be read. Reliable comes
+    /// last: what the others owe goes into its statement.
+    fn on_tick(&mut self, step: &mut Step<'_>) {
+        let now = step.cx.now;
+        let outs = self.total.step(now, total::In::Tick);
+        self.route_total(step, outs);
+        self.run_suspect(step, suspect::In::Tick);
+        let is_row_due = self.stable.is_due(now, self.reliable.progress());
+        if is_row_due || self.lag.deadline().is_some_and(|due| due <= now) {
+            self.watch_lag(step);
+        }
+        if is_row_due {
+            self.stable.note(self.reliable.progress());
+            self.run_stable(step, stable::In::Sign(self.reliable.rows()));
+        }
+        self.run_reliable(step, reliable::In::Tick);
+    }
+
+    /// Who holds which full log back.
+    fn watch_lag(&mut self, step: &mut Step<'_>) {
+        let mut held_back = PerRank::from_fn(self.view.members.len(), |_| None);
+        for sender in held_back.ranks() {
+            if !self.reliable.is_at_overflow(sender) {
+                continue;
+            }
+            let threshold = self.stable.threshold(sender);
+            let own = self.stable.row(self.me, sender);
+            for (member, entry) in held_back.iter_mut() {
+                let row = self.stable.row(member, sender);
+                if member != self.me && row <= threshold && own > row && entry.is_none() {
+                    *entry = Some((sender, row));
+                }
+            }
+        }
+        for out in self.lag.step(step.cx.now, &held_back) {
+            match out {
+                lag::Out::AskRow(member) => self.ask_row(step, member),
+                lag::Out::Lagging(member) => {
+                    self.run_suspect(step, suspect::In::Opinion(member, Reason::Lagging));
+                }
+            }
+        }
+    }
+
+    fn ask_row(&self, step: &mut Step<'_>, member: Rank) {
+        let above = self.stable.counter(member);
+        step.posts.push(Post::part(To::All, Part::AskRow { member, above }));
+    }
+
+    fn run_reliable(&mut self, step: &mut Step<'_>, input: reliable::In<'_>) {
+        let mut queue: VecDeque<reliable::Out> = self.reliable.step(&mut step.cx, input).into();
+        while let Some(out) = queue.pop_front() {
+            match out {
+                reliable::Out::Post(post) => step.posts.push(post),
+                reliable::Out::TellHaves => step.tells_haves = true,
+                reliable::Out::Writable => step.event(Event::Writable),
+                reliable::Out::Sighted(sender, slot) => {
+                    let outs = self.total.step(step.cx.now, total::In::Sighted(sender, slot));
+                    queue.extend(self.route_total(step, outs));
+                }
+                reliable::Out::Deliver(body) => {
+                    top_appl::deliver(self.view.number, &body, Order::Fifo, None, step.outputs);
+                    let outs = self.total.step(step.cx.now, total::In::Deliverable(body));
+                    queue.extend(self.route_total(step, outs));
+                }
+                reliable::Out::Proof(proof) => self.run_suspect(step, suspect::In::Proof(proof)),
+                reliable::Out::Illegal(sender) => {
+                    self.run_suspect(step, suspect::In::Opinion(sender, Reason::BadBytes));
+                }
+                reliable::Out::Alarm(sender, number) => {
+                    step.event(Event::Alarm { sender, number });
+                }
+            }
+        }
+    }
+
+    /// Returns what the layer below makes of it.
+    fn route_total(&mut self, step: &mut Step<'_>, outs: Vec<total::Out>) -> Vec<reliable::Out> {
+        let mut below = Vec::new();
+        for out in outs {
+            match out {
+                total::Out::Deliver(body, slot) => {
+                    let view = self.view.number;
+                    top_appl::deliver(view, &body, Order::Total, Some(slot), step.outputs);
+                    let merged = reliable::In::Merged(body.sender, body.number);
+                    below.extend(self.reliable.step(&mut step.cx, merged));
+                }
+                total::Out::Owe(round) => {
+                    below.extend(self.reliable.step(&mut step.cx, reliable::In::Owe(round)));
+                }
+                total::Out::AskSlot(sender, round) => {
+                    let from = self.reliable.have(sender).next();
+                    let part = Part::AskSlot { sender, round, from };
+                    step.posts.push(Post::part(To::All, part));
+                }
+                total::Out::Impedes(sender) if self.reliable.is_at_overflow(sender) => {
+                    self.total.excuse(step.cx.now);
+                }
+                total::Out::Impedes(sender) => {
+                    self.run_suspect(step, suspect::In::Opinion(sender, Reason::ImpedingOrder));
+                }
+            }
+        }
+        below
+    }
+
+    fn run_stable(&mut self, step: &mut Step<'_>, input: stable::In) {
+        for out in self.stable.step(&mut step.cx, input) {
+            match out {
+                stable::Out::Post(post) => step.posts.push(post),
+                stable::Out::Fresh(member, have) => {
+                    self.run_suspect(step, suspect::In::Fresh(member));
+                    self.run_reliable(step, reliable::In::Haves(member, &have));
+                }
+                stable::Out::Threshold(sender, number) => {
+                    self.run_reliable(step, reliable::In::Threshold(sender, number));
+                }
+                stable::Out::Proof(proof) => self.run_suspect(step, suspect::In::Proof(proof)),
+            }
+        }
+    }
+
+    fn run_suspect(&mut self, step: &mut Step<'_>, input: suspect::In) {
+        for out in self.suspect.step(&mut step.cx, input) {
+            match out {
+                suspect::Out::Post(post) => step.posts.push(post),
+                suspect::Out::AskRow(member) => self.ask_row(step, member),
+                suspect::Out::Suspected { subject, by, reason } => {
+                    step.event(Event::Suspected { subject, by, reason });
+                }
+                suspect::Out::Fault(proof) => {
+                    let culprit = proof.culprit();
+                    if let Some(member) = self.view.member(culprit) {
+                        let key = member.key;
+                        step.outputs.push_back(Output::Fault(Fault { culprit, key, proof }));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A signature or certificate that does not verify, passed on by a peer that should have checked
+/// it: that peer's fault.
+#[derive(Debug)]
+struct BadPart;
+
+impl From<crate::crypto::BadSignature> for BadPart {
+    fn from(_: crate::crypto::BadSignature) -> Self {
+        Self
+    }
+}
+
+impl From<crate::crypto::CertificateError> for BadPart {
+    fn from(_: crate::crypto::CertificateError) -> Self {
+        Self
+    }
+}
