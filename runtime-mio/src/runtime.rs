@@ -18,7 +18,7 @@ use mio::Waker;
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
     Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Node, Order, Output,
-    PeerId, QuorumRule, Refusal, Request, Ticket, Time, Transmit, View,
+    PeerId, QuorumRule, Refusal, Request, Ticket, Time, Transmit, View, peek_sender,
 };
 
 use crate::keys::SecretKey;
@@ -38,7 +38,7 @@ pub enum Notice {
     /// What happened.
     Event(Event),
     /// A member is proven to misbehave.
-    Fault(Fault),
+    Fault(Box<Fault>),
 }
 
 /// Why a runtime cannot start or go on.
@@ -239,9 +239,10 @@ impl Runtime {
     fn receive(&mut self) {
         let Self { node, network, clock, notices, outbox, .. } = self;
         network.receive(&mut |frame| {
-            let before = unread(&node.counters());
+            let sender = peek_sender(frame).unwrap_or(PeerId(0));
+            let before = node.accepted_from(sender);
             sort(node.step(clock.now(), Input::Frame(frame)), outbox, notices);
-            unread(&node.counters()) == before
+            node.accepted_from(sender) > before
         });
     }
 
@@ -328,12 +329,6 @@ impl Runtime {
     }
 }
 
-/// Frames that the node dropped before it knew them to be a peer's. If a step does not raise it,
-/// its frame was authentic and fresh.
-const fn unread(counters: &Counters) -> u64 {
-    counters.dropped_unauthenticated + counters.dropped_replayed + counters.dropped_closed
-}
-
 fn sort(
     outputs: impl IntoIterator<Item = Output>,
     outbox: &mut Vec<Transmit>,
@@ -343,7 +338,7 @@ fn sort(
         match output {
             Output::Transmit(frame) => outbox.push(frame),
             Output::Event(event) => notices.push_back(Notice::Event(event)),
-            Output::Fault(fault) => notices.push_back(Notice::Fault(fault)),
+            Output::Fault(fault) => notices.push_back(Notice::Fault(Box::new(fault))),
         }
     }
 }

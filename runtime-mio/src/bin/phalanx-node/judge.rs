@@ -155,7 +155,7 @@ impl Case<'_> {
 mod tests {
     use super::*;
     use crate::report::Status;
-    use phalanx_core::crypto::{Hash32, Head, Heads, Identity, Signed, Statement};
+    use phalanx_core::crypto::{Hash32, Head, Heads, Identity, Signed};
     use phalanx_core::wire::List;
     use phalanx_core::{Evidence, Number, Proof};
     use phalanx_mio::config::{MemberEntry, group_text};
@@ -241,16 +241,9 @@ mod tests {
         let me = Rank::new(3);
         let mut heads = |byte| {
             let head = Head { sender: me, number: Number::new(1), hash: Hash32([byte; 32]) };
-            signed(door.sign(&roster, me, Heads { entries: List::from(vec![head]) }))
+            Signed::clone(door.sign(&roster, me, Heads { entries: List::from(vec![head]) }).signed())
         };
         let evidence = Evidence::TwoHeads { sender: me, first: heads(1), second: heads(2) };
         Proof { view: view.id(), evidence }
-    }
-
-    fn signed<S: Statement + Clone>(verified: phalanx_core::crypto::Verified<S>) -> Signed<S>
-    where
-        Signed<S>: Clone,
-    {
-        (*verified).clone()
     }
 }

@@ -96,7 +96,8 @@ impl Meter {
         let Some(ticket) = delivery.own else { return };
         self.status.own += 1;
         let waiting = self.on_their_way(delivery.order);
-        if let Some((_, cast_at)) = waiting.pop_front_if(|(first, _)| *first == ticket) {
+        let is_first = waiting.front().is_some_and(|(first, _)| *first == ticket);
+        if is_first && let Some((_, cast_at)) = waiting.pop_front() {
             let micros = u64::try_from(cast_at.elapsed().as_micros()).unwrap_or(LONGEST_US);
             self.latency.saturating_record(micros);
             self.recent.saturating_record(micros);
