@@ -1,7 +1,7 @@
 //! Reliable, FIFO and total order through whole nodes.
 
 use phalanx_core::{Event, Order};
-use phalanx_tests::{Crypto, Delivered, Group, all};
+use phalanx_sim::group::{Crypto, Delivered, Group, all};
 
 fn totals(delivered: &[Delivered]) -> Vec<&[u8]> {
     let is_total = |d: &&Delivered| d.1 == Order::Total;

@@ -350,3 +350,6 @@ pub struct Boot {
 
 /// The id of a group, for configuration files and messages.
 pub type GroupId = Hash32;
+
+#[cfg(test)]
+mod tests;

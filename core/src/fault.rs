@@ -8,11 +8,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{
-    Hash32, Head, Heads, LINKS_MAX, Link, Roster, Signed, Stable, body_hash, hash,
+    BadSignature, CertificateError, Hash32, Head, Heads, LINKS_MAX, Link, Roster, Signed, Stable,
+    body_hash, hash,
 };
 use crate::member::Rank;
 use crate::seq::Number;
-use crate::wire::{List, heads_are_legal};
+use crate::wire::{List, Malformed, heads_are_legal};
 
 /// The kinds of misbehaviour that leave a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +24,26 @@ pub enum FaultKind {
     TwoReplies,
     /// Two Stable rows that contradict each other.
     TwoRows,
+}
+
+/// What a peer did wrong on its authenticated link: it convinces only this end of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkFault {
+    /// Bytes that are no packet.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A signature that does not verify; who passes a statement on must have checked it.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+    /// A certificate that proves nothing.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Evidence that proves nothing.
+    #[error(transparent)]
+    Proof(#[from] NotAProof),
+    /// Messages to this member beyond what it may send, or acknowledged before they were sent.
+    #[error("the messages between two members break their window")]
+    Window,
 }
 
 /// Two signed statements of one member that no correct member makes both of.
@@ -218,3 +239,6 @@ pub(crate) fn rows_contradict(first: &Stable, second: &Stable) -> bool {
         core::cmp::Ordering::Greater => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

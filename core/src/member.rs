@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::{Index, IndexMut};
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::PublicKey;
@@ -83,8 +82,8 @@ pub struct Member {
 
 /// One `T` for each rank of a view.
 ///
-/// Indexing with a rank of a larger view is our own bug and fails loudly: every rank that comes
-/// from a frame is checked against the view at the decode door.
+/// [`PerRank::at`] with a rank of a larger view is our own bug and fails loudly: every rank that
+/// comes from a frame is checked against the view at the decode door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PerRank<T>(Vec<T>);
 
@@ -112,10 +111,36 @@ impl<T> PerRank<T> {
         self.0.is_empty()
     }
 
+    /// The value of a rank of this view.
+    ///
+    /// # Panics
+    /// If the rank is of a larger view.
+    #[must_use]
+    #[allow(clippy::indexing_slicing, reason = "a rank outside its view is our own bug")]
+    pub fn at(&self, rank: Rank) -> &T {
+        &self.0[rank.index()]
+    }
+
+    /// The value of a rank of this view, to change.
+    ///
+    /// # Panics
+    /// If the rank is of a larger view.
+    #[must_use]
+    #[allow(clippy::indexing_slicing, reason = "a rank outside its view is our own bug")]
+    pub fn at_mut(&mut self, rank: Rank) -> &mut T {
+        &mut self.0[rank.index()]
+    }
+
     /// The value of a rank that may be out of range.
     #[must_use]
     pub fn get(&self, rank: Rank) -> Option<&T> {
         self.0.get(rank.index())
+    }
+
+    /// The value of a rank that may be out of range, to change.
+    #[must_use]
+    pub fn get_mut(&mut self, rank: Rank) -> Option<&mut T> {
+        self.0.get_mut(rank.index())
     }
 
     /// All ranks.
@@ -141,27 +166,5 @@ impl<T> PerRank<T> {
     /// Ranks and values in rank order, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Rank, &mut T)> {
         self.ranks().zip(self.0.iter_mut())
-    }
-}
-
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a rank outside its view is our own bug and must be loud"
-)]
-impl<T> Index<Rank> for PerRank<T> {
-    type Output = T;
-
-    fn index(&self, rank: Rank) -> &T {
-        &self.0[rank.index()]
-    }
-}
-
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a rank outside its view is our own bug and must be loud"
-)]
-impl<T> IndexMut<Rank> for PerRank<T> {
-    fn index_mut(&mut self, rank: Rank) -> &mut T {
-        &mut self.0[rank.index()]
     }
 }

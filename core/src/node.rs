@@ -36,6 +36,8 @@ pub struct Counters {
     pub dropped_other_view: u64,
     /// Malformed or mis-signed content under a good MAC: each closed a peer's link.
     pub malformed: u64,
+    /// Frames to be sent in fragments for which there was no room, or that were given up.
+    pub fragmented_lost: u64,
     /// Steps whose time lay before that of an earlier step.
     pub time_went_back: u64,
     /// Times that outputs were dropped undrained.
@@ -129,8 +131,9 @@ impl Node {
 
     /// What was counted so far.
     #[must_use]
-    pub const fn counters(&self) -> Counters {
+    pub fn counters(&self) -> Counters {
         let mut counters = self.counters;
+        counters.fragmented_lost = self.stack.frames_lost();
         counters.crypto = *self.door.counters();
         counters
     }
@@ -141,14 +144,7 @@ impl Node {
         let members = Rank::all(peers.len()).zip(&self.view().members);
         members
             .filter(|(rank, _)| *rank != self.rank())
-            .map(move |(rank, member)| (peers[rank], rank, member.addr.as_slice()))
-    }
-
-    /// Frames of a peer that were authentic and fresh. When it rises, whoever delivered the frame
-    /// speaks for that peer, or repeats it once.
-    #[must_use]
-    pub fn accepted_from(&self, peer: PeerId) -> u64 {
-        self.stack.accepted_from(peer)
+            .map(move |(rank, member)| (*peers.at(rank), rank, member.addr.as_slice()))
     }
 
     /// Bytes of casts, messages, fragments and evidence that this node holds, and the most that it

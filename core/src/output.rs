@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::{Deref, Range};
 
 use crate::crypto::{PublicKey, Reason};
-use crate::fault::Proof;
+use crate::fault::{LinkFault, Proof};
 use crate::input::{Order, Ticket};
 use crate::member::{PeerId, Rank};
 use crate::seq::{Number, Slot};
@@ -162,6 +162,13 @@ pub enum Event {
         by: Rank,
         /// Why.
         reason: Reason,
+    },
+    /// The link of a peer is dropped unread for the rest of the view.
+    LinkClosed {
+        /// Whose.
+        peer: Rank,
+        /// Why.
+        why: LinkFault,
     },
     /// Certificates conflict: more than `f` members lie. Deliveries have stopped.
     Alarm {

@@ -15,16 +15,17 @@ use alloc::vec::Vec;
 
 use crate::config::Config;
 use crate::crypto::{Door, Reason, Roster};
-use crate::fault::Proof;
+use crate::fault::{LinkFault, Proof};
 use crate::input::{Input, Order, Request, Ticket};
 use crate::layer::bottom::{Bottom, Inbound, Taken};
 use crate::layer::lag::{self, Lag};
+use crate::layer::pt2pt::{self, Pt2pt};
 use crate::layer::reliable::{self, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
 use crate::layer::{Context, Post, To, top_appl};
-use crate::member::{PeerId, PerRank, Rank};
+use crate::member::{PerRank, Rank};
 use crate::node::Counters;
 use crate::output::{Event, Fault, Output, Refusal, Transmit};
 use crate::time::{Time, earliest};
@@ -65,6 +66,7 @@ pub(crate) struct Stack {
     me: Rank,
     roster: Arc<Roster>,
     bottom: Bottom,
+    pt2pt: Pt2pt,
     reliable: Reliable,
     stable: Stable,
     total: Total,
@@ -86,6 +88,7 @@ impl Stack {
         let timeouts = &config.timeouts;
         Self {
             bottom: Bottom::new(config, &view, &roster, door.identity(), me),
+            pt2pt: Pt2pt::new(roster.quorum().n(), me, config),
             reliable: Reliable::new(config, &roster, me),
             total: Total::new(timeouts, me, &active),
             stable: Stable::new(config, &roster, me, active, now),
@@ -109,49 +112,56 @@ impl Stack {
         &self.roster
     }
 
-    pub(crate) fn accepted_from(&self, peer: PeerId) -> u64 {
-        self.bottom.accepted_from(peer)
+    pub(crate) fn frames_lost(&self) -> u64 {
+        self.bottom.lost()
     }
 
     /// Bytes held on behalf of peers and the application.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.reliable.held_bytes()
+        let casts = self.reliable.held_bytes();
+        casts.saturating_add(self.pt2pt.held_bytes()).saturating_add(self.bottom.held_bytes())
     }
 
     /// The most bytes that may be held, see [`crate::Node::memory`].
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
         Reliable::bound_bytes(config, n)
+            .saturating_add(pt2pt::bound(config, n))
+            .saturating_add(Bottom::bound_bytes(config, n))
     }
 
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let ordering = earliest(self.reliable.deadline(), self.total.deadline());
         let watching = earliest(self.suspect.deadline(), self.lag.deadline());
-        earliest(earliest(ordering, watching), self.stable.deadline())
+        let links = earliest(self.bottom.deadline(), self.pt2pt.deadline());
+        earliest(earliest(ordering, watching), earliest(self.stable.deadline(), links))
     }
 
     /// One step.
     pub(crate) fn step(&mut self, step: &mut Step<'_>, input: Input<'_>) {
+        let is_tick = matches!(input, Input::Tick);
         match input {
             Input::Frame(bytes) => self.on_frame(step, bytes),
             Input::Request(ticket, request) => self.on_request(step, ticket, request),
             Input::Tick => self.on_tick(step),
         }
-        self.flush(step);
+        self.flush(step, is_tick);
     }
 
     /// Sends what the step has to say.
-    fn flush(&mut self, step: &mut Step<'_>) {
+    fn flush(&mut self, step: &mut Step<'_>, is_tick: bool) {
         let mut posts = core::mem::take(&mut step.posts);
         if posts.is_empty() && step.tells_haves {
             posts.push(Post { to: To::All, parts: Vec::new(), casts: None });
         }
-        if posts.is_empty() {
-            return;
-        }
-        let haves = self.reliable.haves();
         let mut frames: Vec<Transmit> = Vec::new();
-        self.bottom.send(&mut step.cx, &haves, posts, &mut frames);
+        if !posts.is_empty() {
+            let haves = self.reliable.haves();
+            self.bottom.send(&mut step.cx, &haves, posts, &mut frames);
+        }
+        if is_tick {
+            self.bottom.pump(&mut step.cx, &mut frames);
+        }
         for frame in frames {
             step.counters.frames_out = step.counters.frames_out.saturating_add(1);
             step.counters.bytes_out = step.counters.bytes_out.saturating_add(frame.len() as u64);
@@ -162,7 +172,7 @@ impl Stack {
     fn on_frame(&mut self, step: &mut Step<'_>, bytes: &[u8]) {
         let counter = match self.bottom.on_frame(&mut step.cx, bytes) {
             Taken::Packet(inbound) => return self.on_packet(step, &inbound),
-            Taken::Malformed(peer, _) => return self.close(step, peer),
+            Taken::Malformed(peer, why) => return self.close(step, peer, why.into()),
             Taken::Nothing => return,
             Taken::Unauthenticated => &mut step.counters.dropped_unauthenticated,
             Taken::Replayed => &mut step.counters.dropped_replayed,
@@ -173,17 +183,18 @@ impl Stack {
     }
 
     /// Bad bytes on an authenticated link: an opinion, and nothing more is read from it.
-    fn close(&mut self, step: &mut Step<'_>, peer: Rank) {
+    fn close(&mut self, step: &mut Step<'_>, peer: Rank, why: LinkFault) {
         step.counters.malformed = step.counters.malformed.saturating_add(1);
         self.bottom.close(peer);
+        step.event(Event::LinkClosed { peer, why });
         self.run_suspect(step, suspect::In::Opinion(peer, Reason::BadBytes));
     }
 
     fn on_packet(&mut self, step: &mut Step<'_>, inbound: &Inbound<'_>) {
         let from = inbound.from;
         for part in inbound.packet.parts.iter() {
-            if self.on_part(step, inbound, part).is_err() {
-                return self.close(step, from);
+            if let Err(why) = self.on_part(step, inbound, part) {
+                return self.close(step, from, why);
             }
         }
         if !inbound.packet.haves.is_empty() {
@@ -197,7 +208,7 @@ impl Stack {
         step: &mut Step<'_>,
         inbound: &Inbound<'_>,
         part: &Part,
-    ) -> Result<(), BadPart> {
+    ) -> Result<(), LinkFault> {
         let from = inbound.from;
         match part {
             Part::Heads(heads) => {
@@ -240,7 +251,9 @@ impl Stack {
                 let range = (*first, self.reliable.overflow(*sender));
                 self.on_fetch(step, (from, *sender), range, true);
             }
-            Part::Pt2pt(_) => {}
+            Part::Pt2pt(part) => {
+                return self.run_pt2pt(step, pt2pt::In::Part { from, part: part.clone() });
+            }
         }
         Ok(())
     }
@@ -255,11 +268,9 @@ impl Stack {
         self.run_reliable(step, reliable::In::Fetch { peer, sender, from, to, and_heads });
     }
 
-    fn on_proof(&mut self, step: &mut Step<'_>, proof: &Proof) -> Result<(), BadPart> {
+    fn on_proof(&mut self, step: &mut Step<'_>, proof: &Proof) -> Result<(), LinkFault> {
         if self.suspect.wants_proof(proof) {
-            if !suspect::verify(step.cx.door, step.cx.roster, proof) {
-                return Err(BadPart);
-            }
+            suspect::verify(step.cx.door, step.cx.roster, proof)?;
             self.run_suspect(step, suspect::In::Proof(proof.clone()));
         }
         Ok(())
@@ -268,7 +279,12 @@ impl Stack {
     fn on_request(&mut self, step: &mut Step<'_>, ticket: Ticket, request: Request<'_>) {
         let answer = match request {
             Request::Cast { order, payload } => self.reliable.cast(ticket, order, payload),
-            Request::Send { .. } => Err(Refusal::NotMember),
+            Request::Send { to, payload } => {
+                // It answers the ticket itself; what the application asks is no peer's fault.
+                let input = pt2pt::In::Send { to, ticket, payload };
+                let _: Result<(), LinkFault> = self.run_pt2pt(step, input);
+                return;
+            }
             Request::Suspect { member } => self.may_suspect(member),
         };
         step.event(match answer {
@@ -302,7 +318,29 @@ impl Stack {
             self.stable.note(self.reliable.progress());
             self.run_stable(step, stable::In::Sign(self.reliable.rows()));
         }
+        // Misbehaviour shows when a part comes in, not when time passes.
+        let _: Result<(), LinkFault> = self.run_pt2pt(step, pt2pt::In::Tick);
         self.run_reliable(step, reliable::In::Tick);
+    }
+
+    fn run_pt2pt(&mut self, step: &mut Step<'_>, input: pt2pt::In<'_>) -> Result<(), LinkFault> {
+        let mut verdict = Ok(());
+        for out in self.pt2pt.step(step.cx.now, input) {
+            match out {
+                pt2pt::Out::Part { to, part } => {
+                    step.posts.push(Post::part(To::One(to), Part::Pt2pt(part)));
+                }
+                pt2pt::Out::Deliver { from, payload } => {
+                    step.event(Event::Send { sender: from, payload });
+                }
+                pt2pt::Out::Accepted(ticket) => step.event(Event::Accepted(ticket)),
+                pt2pt::Out::Refused(ticket, why) => step.event(Event::Refused(ticket, why)),
+                pt2pt::Out::Failed { to, ticket } => step.event(Event::SendFailed { to, ticket }),
+                pt2pt::Out::Writable => step.event(Event::Writable),
+                pt2pt::Out::Misbehaved { .. } => verdict = Err(LinkFault::Window),
+            }
+        }
+        verdict
     }
 
     /// Who holds which full log back.
@@ -426,22 +464,5 @@ impl Stack {
                 }
             }
         }
-    }
-}
-
-/// A signature or certificate that does not verify, passed on by a peer that should have checked
-/// it: that peer's fault.
-#[derive(Debug)]
-struct BadPart;
-
-impl From<crate::crypto::BadSignature> for BadPart {
-    fn from(_: crate::crypto::BadSignature) -> Self {
-        Self
-    }
-}
-
-impl From<crate::crypto::CertificateError> for BadPart {
-    fn from(_: crate::crypto::CertificateError) -> Self {
-        Self
     }
 }

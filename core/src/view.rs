@@ -145,3 +145,75 @@ impl View {
         Ok(Roster::new(self.group, self.id(), keys, quorum))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{genesis, identity};
+    use alloc::string::ToString;
+
+    /// Ids are part of what is signed: changing one cuts a group off from its past.
+    #[test]
+    fn golden_ids() {
+        let genesis = genesis(4);
+        assert_eq!(
+            genesis.group().to_string(),
+            "89f11ca6e537db6c15bc133f9d50fca3cab2b64390335f0d4acfe09fea4f73e0"
+        );
+        assert_eq!(
+            genesis.view().id().to_string(),
+            "ee3674e60e2c48b2de791cdf3e39495e905e3d44e7532ff999406c7c8d0a5c98"
+        );
+        assert_eq!(peer_id(&genesis.members[0].key).to_string(), "8ea8a33eca8b2a8b");
+    }
+
+    #[test]
+    fn every_field_of_a_view_enters_its_id() {
+        let base = genesis(4).view();
+        let changed = |change: fn(&mut View)| {
+            let mut view = base.clone();
+            change(&mut view);
+            view.id()
+        };
+        let ids = [
+            base.id(),
+            changed(|view| view.group = Hash32::ZERO),
+            changed(|view| view.number = 1),
+            changed(|view| view.prev = view.group),
+            changed(|view| view.members.swap(0, 1)),
+            changed(|view| view.members[0].status = Status::Silenced),
+            changed(|view| view.members[0].incarnation = 1),
+            changed(|view| view.pledge = 0),
+            changed(|view| view.rule = QuorumRule::Paper),
+        ];
+        for (i, id) in ids.iter().enumerate() {
+            assert!(!ids[..i].contains(id), "change {i}");
+        }
+    }
+
+    #[test]
+    fn the_pledge_is_at_most_what_the_group_can_spare() {
+        let pledge = |n, limit| {
+            let mut genesis = genesis(n);
+            genesis.pledge = limit;
+            genesis.view().pledge
+        };
+        assert_eq!([pledge(7, None), pledge(7, Some(1)), pledge(7, Some(9))], [2, 1, 2]);
+    }
+
+    #[test]
+    fn members_are_found_by_key_and_rank() {
+        let mut view = genesis(4).view();
+        assert_eq!(view.rank_of(identity(2).public_key()), Some(Rank::new(2)));
+        assert_eq!(view.rank_of(identity(4).public_key()), None);
+        assert_eq!(view.member(Rank::new(3)).unwrap().key, *identity(3).public_key());
+        assert!(view.member(Rank::new(4)).is_none());
+        assert_eq!(*view.peers().at(Rank::new(1)), peer_id(identity(1).public_key()));
+        assert_eq!(view.active().len(), 4);
+        view.members[1].status = Status::Silenced;
+        assert_eq!(view.active(), [Rank::new(0), Rank::new(2), Rank::new(3)]);
+        assert_eq!(view.quorum().q(), 3, "a silenced member counts");
+        view.members.clear();
+        assert_eq!(view.roster(Suite::Ed25519).unwrap_err(), ConfigError::NoMembers);
+    }
+}

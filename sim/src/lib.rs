@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The seeded simulator of Phalanx.
+
+pub mod bench;
+pub mod group;

@@ -55,7 +55,7 @@ impl Lag {
     ) -> Vec<Out> {
         let mut out = Vec::new();
         for (member, watched) in self.watched.iter_mut() {
-            let Some((log, row)) = held_back[member] else {
+            let Some((log, row)) = *held_back.at(member) else {
                 *watched = None;
                 continue;
             };

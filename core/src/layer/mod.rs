@@ -3,6 +3,7 @@
 
 pub(crate) mod bottom;
 pub(crate) mod lag;
+pub(crate) mod pt2pt;
 pub(crate) mod reliable;
 pub(crate) mod stable;
 pub(crate) mod suspect;

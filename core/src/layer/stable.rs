@@ -107,25 +107,25 @@ impl Stable {
     /// Whether a row can tell anything new; if not, its signature need not be checked.
     pub(crate) fn wants(&self, row: &Signed<Row>) -> bool {
         row.signer != self.me
-            && self.rows[row.signer].as_ref().is_none_or(|known| {
+            && self.rows.at(row.signer).as_ref().is_none_or(|known| {
                 row.statement.counter > known.counter || rows_contradict(&row.statement, known)
             })
     }
 
     /// The counter of the newest row of a member; 0 if there is none.
     pub(crate) fn counter(&self, member: Rank) -> u64 {
-        self.rows[member].as_ref().map_or(0, |row| row.counter)
+        self.rows.at(member).as_ref().map_or(0, |row| row.counter)
     }
 
     /// What a member's newest row says about a log.
     pub(crate) fn row(&self, member: Rank, sender: Rank) -> Number {
-        let row = self.rows[member].as_ref();
+        let row = self.rows.at(member).as_ref();
         row.and_then(|row| row.have.get(sender.index()).copied()).unwrap_or_default()
     }
 
     /// The stability threshold of a log.
     pub(crate) fn threshold(&self, sender: Rank) -> Number {
-        self.thresholds[sender]
+        *self.thresholds.at(sender)
     }
 
     /// One step.
@@ -134,7 +134,7 @@ impl Stable {
         match input {
             In::Row(row) => self.on_row(cx, row, &mut out),
             In::AskRow(peer, member, above) => {
-                if let Some(row) = self.rows[member].as_ref().filter(|row| row.counter > above) {
+                if let Some(row) = self.rows.at(member).as_ref().filter(|row| row.counter > above) {
                     let part = Part::Stable(row.signed().as_ref().clone());
                     out.push(Out::Post(Post::part(To::One(peer), part)));
                 }
@@ -159,7 +159,7 @@ impl Stable {
 
     fn on_row(&mut self, cx: &Context<'_>, row: Verified<Row>, out: &mut Vec<Out>) {
         let signer = row.signer();
-        if let Some(known) = &self.rows[signer] {
+        if let Some(known) = self.rows.at(signer) {
             let (first, second) =
                 if known.counter <= row.counter { (known, &row) } else { (&row, known) };
             if rows_contradict(first, second) {
@@ -174,11 +174,11 @@ impl Stable {
             }
         }
         out.push(Out::Fresh(signer, row.have.to_vec()));
-        self.rows[signer] = Some(row);
+        *self.rows.at_mut(signer) = Some(row);
         for sender in self.thresholds.ranks() {
             let reached = self.reached(sender);
-            if reached > self.thresholds[sender] {
-                self.thresholds[sender] = reached;
+            if reached > *self.thresholds.at(sender) {
+                *self.thresholds.at_mut(sender) = reached;
                 out.push(Out::Threshold(sender, reached));
             }
         }

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::{Context, Post, To};
 use crate::config::Timeouts;
 use crate::crypto::{Door, Hash32, Reason, Roster, Signed, Suspect as Statement, Verified};
-use crate::fault::Proof;
+use crate::fault::{NotAProof, Proof};
 use crate::member::{PerRank, Rank};
 use crate::quorum::Quorum;
 use crate::time::{Time, earliest};
@@ -128,8 +128,8 @@ impl Suspect {
             In::Suspect(suspect) => self.on_suspect(&suspect, &mut out),
             In::Proof(proof) => self.on_proof(cx, proof, &mut out),
             In::Opinion(member, reason) => {
-                let watch = &mut self.watches[member];
-                if member != self.me && !watch.opinions[self.me] && watch.pending.is_none() {
+                let watch = self.watches.at_mut(member);
+                if member != self.me && !watch.opinions.at(self.me) && watch.pending.is_none() {
                     watch.pending = Some(reason);
                 }
                 self.speak(cx, &mut out);
@@ -156,34 +156,29 @@ impl Suspect {
 
     /// Whether this process has told the group already that it suspects a member.
     pub(crate) fn has_told(&self, member: Rank) -> bool {
-        let watch = &self.watches[member];
-        watch.opinions[self.me] || watch.proofs[self.me] || watch.pending.is_some()
+        let watch = self.watches.at(member);
+        *watch.opinions.at(self.me) || *watch.proofs.at(self.me) || watch.pending.is_some()
     }
 
     /// Whether a suspicion can tell anything new; if not, its signature need not be checked.
     pub(crate) fn wants(&self, suspect: &Signed<Statement>) -> bool {
-        let watch = &self.watches[suspect.statement.subject];
+        let watch = self.watches.at(suspect.statement.subject);
         let is_proof = suspect.statement.reason.is_proof();
         let known = if is_proof { &watch.proofs } else { &watch.opinions };
         suspect.signer != self.me
             && suspect.signer != suspect.statement.subject
-            && !known[suspect.signer]
+            && !known.at(suspect.signer)
     }
 
     /// Whether a proof can tell anything new; if not, it need not be verified.
     pub(crate) fn wants_proof(&self, proof: &Proof) -> bool {
-        let culprit = &self.watches[proof.culprit()];
+        let culprit = self.watches.at(proof.culprit());
         culprit.proven.iter().all(|known| known.kind() != proof.kind())
-    }
-
-    /// Bytes held as evidence.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.watches.values().map(|watch| watch.proven.len()).sum::<usize>().saturating_mul(4096)
     }
 
     fn on_fresh(&mut self, now: Time, member: Rank) {
         let timeouts = self.timeouts;
-        let watch = &mut self.watches[member];
+        let watch = self.watches.at_mut(member);
         watch.fresh = now;
         if watch.heart == Heart::Mute {
             // A false alarm, or a member that came back: wait longer for it from now on.
@@ -204,9 +199,9 @@ impl Suspect {
         if by == subject {
             return;
         }
-        let watch = &mut self.watches[subject];
+        let watch = self.watches.at_mut(subject);
         let known = if reason.is_proof() { &mut watch.proofs } else { &mut watch.opinions };
-        if !core::mem::replace(&mut known[by], true) {
+        if !core::mem::replace(known.at_mut(by), true) {
             out.push(Out::Suspected { subject, by, reason });
         }
     }
@@ -216,10 +211,10 @@ impl Suspect {
             return;
         }
         let (culprit, hash) = (proof.culprit(), proof.hash());
-        self.watches[culprit].proven.push(proof.clone());
+        self.watches.at_mut(culprit).proven.push(proof.clone());
         out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
         out.push(Out::Fault(proof));
-        if !self.watches[culprit].proofs[self.me] {
+        if !self.watches.at(culprit).proofs.at(self.me) {
             self.tell(cx, Statement { subject: culprit, reason: Reason::Proof, proof: hash }, out);
         }
     }
@@ -234,7 +229,7 @@ impl Suspect {
                 }
                 Heart::Asked(since) if now >= since.plus(ask_us) => {
                     watch.heart = Heart::Mute;
-                    if !watch.opinions[self.me] && watch.pending.is_none() {
+                    if !watch.opinions.at(self.me) && watch.pending.is_none() {
                         watch.pending = Some(Reason::Mute);
                     }
                 }
@@ -260,7 +255,7 @@ impl Suspect {
             return;
         }
         for subject in self.watches.ranks() {
-            if let Some(reason) = self.watches[subject].pending.take() {
+            if let Some(reason) = self.watches.at_mut(subject).pending.take() {
                 self.tell(cx, Statement { subject, reason, proof: Hash32::ZERO }, out);
             }
         }
@@ -277,7 +272,10 @@ impl Suspect {
 }
 
 /// Checks a proof that came from a peer, counted at the door.
-pub(crate) fn verify(door: &mut Door, roster: &Roster, proof: &Proof) -> bool {
+///
+/// # Errors
+/// If it proves nothing.
+pub(crate) fn verify(door: &mut Door, roster: &Roster, proof: &Proof) -> Result<(), NotAProof> {
     door.count_verifications(2);
-    proof.verify(roster).is_ok()
+    proof.verify(roster)
 }

@@ -114,11 +114,6 @@ impl Total {
         }
     }
 
-    /// Whether Total casts wait for a slot of another member.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.wait != Wait::Idle
-    }
-
     fn on_deliverable(&mut self, now: Time, body: Arc<Body>, out: &mut Vec<Out>) {
         let Some(round) = body.link.slot.round() else { return };
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == body.sender) else {

@@ -9,7 +9,8 @@
 //! 26  mac            [u8; 16]
 //! 42  whole:         packet length u32, packet, casts
 //!     fragment:      message u64, index u16, count u16, total u32, piece of a frame's part from 42 on
-//!     acknowledgement: message u64, a bit for each fragment that arrived, least significant first
+//!     acknowledgement: message u64, base u16: all fragments below it arrived, then a bit for each
+//!                from base on that did, least significant first, the last byte not zero
 //! ```
 //!
 //! Integers are little-endian. The MAC of a whole frame covers its first 26 bytes, `H(packet)` and

@@ -31,6 +31,9 @@ pub const PARTS_MAX: usize = 256;
 /// The longest message of `send`, in bytes.
 pub const SEND_MAX: usize = 256 * 1024;
 
+/// What a message of `send` costs beyond its bytes, so that empty ones are not free.
+pub const SEND_COST: usize = 64;
+
 /// The most message numbers in one [`Pt2ptPart::Ack`].
 pub const NAKS_MAX: usize = 64;
 
@@ -118,15 +121,20 @@ pub enum Pt2ptPart {
         /// What the application sent.
         payload: Blob<SEND_MAX>,
     },
-    /// All messages below `next` arrived, those in `missing` did not, and `credit` bytes in all
-    /// may have been sent.
+    /// All messages below `next` arrived or were skipped, those in `missing` did not.
     Ack {
         /// The first message not yet delivered.
         next: u64,
         /// Messages at or above `next` that are missing below one that arrived, ascending.
         missing: List<u64, NAKS_MAX>,
-        /// Total payload bytes that the sender may have sent since the beginning.
+        /// How much the messages sent from `next` on may cost together: each its length and
+        /// [`SEND_COST`].
         credit: u64,
+    },
+    /// The sender has given up the messages below `below`: they are not to be waited for.
+    Skip {
+        /// The first message that is still to come.
+        below: u64,
     },
 }
 
@@ -148,9 +156,10 @@ pub enum Malformed {
     /// Casts that do not parse, or that do not go with the slot of their body.
     #[error("the casts of the body are malformed")]
     Casts,
-    /// Longer than any frame may be.
-    #[error("the frame is longer than the limit")]
-    TooLong,
+    /// A fragment that contradicts another, an acknowledgement or an assembled frame that does not
+    /// parse.
+    #[error("the fragments of the frame do not fit together")]
+    Fragment,
 }
 
 /// Encodes a packet.
@@ -211,7 +220,9 @@ impl Part {
             }
             Self::AskRow { member, .. } => is_member(*member),
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
-            Self::Pt2pt(Pt2ptPart::Data { number, .. }) => *number > 0,
+            Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
+                *number > 0
+            }
             Self::Pt2pt(Pt2ptPart::Ack { next, missing, .. }) => {
                 *next > 0 && missing.first().is_none_or(|first| first >= next) && ascend(missing)
             }
@@ -232,3 +243,6 @@ pub(crate) fn heads_are_legal(heads: &Signed<Heads>, n: usize) -> bool {
         && entries.iter().all(|head| head.sender.index() < n && head.number > Number::ZERO)
         && entries.iter().zip(entries.iter().skip(1)).all(|(a, b)| a.sender < b.sender)
 }
+
+#[cfg(test)]
+mod tests;

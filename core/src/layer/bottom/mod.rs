@@ -9,23 +9,30 @@
 //! counter), flood with partial frames (bounded per peer), cost a hash per byte it sends (that is
 //! what a byte costs anyway).
 
+mod assemble;
+mod fragment;
 mod replay;
+mod split;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::reliable::Payload;
-use super::{Cargo, Context, Post, To};
-use crate::config::Config;
-use crate::crypto::{Hash32, LinkKeys, Roster};
+use super::{Cargo, Context, Post, To, pt2pt};
+use crate::config::{Config, Limits};
+use crate::crypto::{Hash32, Identity, LinkKeys, Roster};
 use crate::member::{PeerId, PerRank, Rank};
 use crate::output::Transmit;
 use crate::seq::Number;
+use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::casts::{self, Count};
 use crate::wire::frame::{self, FrameKind, Header, Parsed, Prepared};
 use crate::wire::{List, Malformed, Packet, Part, decode, encode};
+use assemble::Assembler;
+use fragment::Ack;
 use replay::ReplayWindow;
+use split::{SplitLimits, Splitter};
 
 /// What a frame turned out to be.
 #[derive(Debug)]
@@ -95,7 +102,16 @@ struct Link {
     counter: u64,
     replay: ReplayWindow,
     is_closed: bool,
-    accepted: u64,
+    splitter: Splitter,
+    assembler: Assembler,
+}
+
+impl Link {
+    /// The header of the next frame.
+    fn header(&mut self, kind: FrameKind, group: u64, from: PeerId) -> Header {
+        self.counter = self.counter.saturating_add(1);
+        Header { kind, group, from, counter: self.counter }
+    }
 }
 
 /// The machine, for one view.
@@ -111,15 +127,46 @@ pub(crate) struct Bottom {
     /// Ranks by peer id, ascending.
     ranks: Vec<(PeerId, Rank)>,
     nothing: Arc<[u8]>,
+    frame_max: usize,
 }
+
+/// Fragments on their way to one peer and not acknowledged.
+const FRAGMENTS_IN_FLIGHT: usize = 64;
+
+/// Times that a fragment is sent again while nothing of its frame is acknowledged.
+const FRAGMENT_TRIES: u32 = 10;
+
+/// The longest content of a frame of a group of `n`: the largest body, its cover (a certificate and
+/// own Heads with links), and the messages to one member that may share the frame.
+const fn content_max(limits: &Limits, n: usize) -> usize {
+    let heads = n.saturating_mul(48).saturating_add(160);
+    let covers = heads.saturating_mul(n.saturating_add(PARTS_PER_FRAME));
+    let links = (limits.window_bodies as usize).saturating_mul(48 * 4);
+    let messages = pt2pt::WINDOW.saturating_mul(2);
+    limits.casts_max().saturating_add(covers).saturating_add(links).saturating_add(messages)
+}
+
+fn split_limits(config: &Config) -> SplitLimits {
+    SplitLimits {
+        piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
+        in_flight_max: FRAGMENTS_IN_FLIGHT,
+        begun_max: config.partial_frames,
+        queue_bytes_max: config.genesis.limits.casts_max().saturating_add(QUEUE_SLACK),
+        retransmit_us: config.timeouts.retransmit_us,
+        tries: FRAGMENT_TRIES,
+    }
+}
+
+/// Room for frames that wait behind the largest one to be cut into pieces.
+const QUEUE_SLACK: usize = 1024 * 1024;
 
 impl Bottom {
     /// The links of member `me` of a view.
     pub(crate) fn new(
-        _config: &Config,
+        config: &Config,
         view: &View,
         roster: &Roster,
-        cx_identity: &crate::crypto::Identity,
+        identity: &Identity,
         me: Rank,
     ) -> Self {
         let peers = view.peers();
@@ -127,14 +174,18 @@ impl Bottom {
         let links = PerRank::from_fn(peers.len(), |rank| {
             let key = roster.key(rank).filter(|_| rank != me)?;
             let mine = incarnation(me);
-            let keys = LinkKeys::derive(cx_identity, mine, key, incarnation(rank), roster.group());
+            let keys = LinkKeys::derive(identity, mine, key, incarnation(rank), roster.group());
             Some(Link {
-                peer: peers[rank],
+                peer: *peers.at(rank),
                 keys,
                 counter: 0,
                 replay: ReplayWindow::default(),
                 is_closed: false,
-                accepted: 0,
+                splitter: Splitter::new(split_limits(config)),
+                assembler: Assembler::new(
+                    config.partial_frames,
+                    content_max(&config.genesis.limits, peers.len()),
+                ),
             })
         });
         let mut ranks: Vec<(PeerId, Rank)> =
@@ -142,7 +193,7 @@ impl Bottom {
         ranks.sort_unstable();
         Self {
             me,
-            id: peers[me],
+            id: *peers.at(me),
             group: roster.group().prefix(),
             view: *roster.view(),
             n: peers.len(),
@@ -150,7 +201,32 @@ impl Bottom {
             links,
             ranks,
             nothing: Arc::from([]),
+            frame_max: config.frame_max,
         }
+    }
+
+    /// Bytes held in fragments, of both directions.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.links.values().flatten().fold(0, |sum: usize, link| {
+            let both = link.splitter.held_bytes().saturating_add(link.assembler.held_bytes());
+            sum.saturating_add(both)
+        })
+    }
+
+    /// The most bytes that it may hold: per peer one largest frame coming in, in the shortest
+    /// pieces, and one largest body with 1 MiB of slack going out.
+    pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
+        let one = Assembler::bound(content_max(&config.genesis.limits, n))
+            .saturating_add(Splitter::bound(&split_limits(config)));
+        one.saturating_mul(n.saturating_sub(1))
+    }
+
+    /// When [`Bottom::pump`] is owed.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.links.values().flatten().fold(None, |first, link| {
+            let ack = link.assembler.owes_acks().then_some(Time::ZERO);
+            earliest(first, earliest(ack, link.splitter.deadline()))
+        })
     }
 
     /// The rank of a peer, if it is another member.
@@ -159,15 +235,15 @@ impl Bottom {
         self.ranks.get(index).map(|(_, rank)| *rank).filter(|rank| *rank != self.me)
     }
 
-    /// Frames of a peer that were authentic and fresh.
-    pub(crate) fn accepted_from(&self, peer: PeerId) -> u64 {
-        let link = self.rank_of(peer).and_then(|rank| self.links[rank].as_ref());
-        link.map_or(0, |link| link.accepted)
+    /// Frames that were too many or too long to be cut into fragments, or were given up.
+    pub(crate) fn lost(&self) -> u64 {
+        let links = self.links.values().flatten();
+        links.fold(0, |sum, link| sum.saturating_add(link.splitter.lost()))
     }
 
     /// Drops everything from this peer unread for the rest of the view.
     pub(crate) fn close(&mut self, peer: Rank) {
-        if let Some(link) = &mut self.links[peer] {
+        if let Some(link) = self.links.at_mut(peer) {
             link.is_closed = true;
         }
     }
@@ -184,15 +260,57 @@ impl Bottom {
         };
         match parsed.header.kind {
             FrameKind::Whole => self.on_whole(cx, from, &parsed),
-            FrameKind::Fragment | FrameKind::FragmentAck => Taken::Unauthenticated,
+            FrameKind::Fragment | FrameKind::FragmentAck => self.on_small(cx, from, &parsed),
         }
+    }
+
+    /// A fragment, or an acknowledgement of fragments.
+    fn on_small<'a>(&mut self, cx: &mut Context<'_>, from: Rank, parsed: &Parsed<'a>) -> Taken<'a> {
+        let Some(link) = self.links.at_mut(from) else { return Taken::Unauthenticated };
+        if link.is_closed {
+            return Taken::Closed;
+        }
+        cx.door.count_macs(1);
+        if !parsed.verifies_small(&link.keys.inbound) {
+            return Taken::Unauthenticated;
+        }
+        if !link.replay.admits(parsed.header.counter) {
+            return Taken::Replayed;
+        }
+        if parsed.header.kind == FrameKind::FragmentAck {
+            let Some(ack) = Ack::parse(parsed.content()) else {
+                return Taken::Malformed(from, Malformed::Fragment);
+            };
+            link.splitter.on_ack(&ack);
+            return Taken::Nothing;
+        }
+        match link.assembler.on_fragment(parsed.content()) {
+            Err(_) => Taken::Malformed(from, Malformed::Fragment),
+            Ok(None) => Taken::Nothing,
+            Ok(Some(content)) => self.on_assembled(cx, from, content),
+        }
+    }
+
+    fn on_assembled<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Rank,
+        content: Vec<u8>,
+    ) -> Taken<'a> {
+        let Some((packet, casts)) = frame::split_whole(&content) else {
+            return Taken::Malformed(from, Malformed::Fragment);
+        };
+        let hash = if casts.is_empty() { self.empty_hash } else { cx.door.casts_hash(casts) };
+        let packet = decode(packet, self.n, !casts.is_empty());
+        let at = content.len().saturating_sub(casts.len());
+        self.open(from, packet, Casts::Assembled(content, at), hash)
     }
 
     fn on_whole<'a>(&mut self, cx: &mut Context<'_>, from: Rank, parsed: &Parsed<'a>) -> Taken<'a> {
         let Some((packet, casts)) = frame::split_whole(parsed.content()) else {
             return Taken::Unauthenticated;
         };
-        let Some(link) = &mut self.links[from] else { return Taken::Unauthenticated };
+        let Some(link) = self.links.at_mut(from) else { return Taken::Unauthenticated };
         if link.is_closed {
             return Taken::Closed;
         }
@@ -205,14 +323,19 @@ impl Bottom {
         if !link.replay.admits(parsed.header.counter) {
             return Taken::Replayed;
         }
-        link.accepted = link.accepted.saturating_add(1);
-        let bytes = Casts::Borrowed(casts);
-        self.open(from, packet, bytes, casts_hash)
+        let packet = decode(packet, self.n, !casts.is_empty());
+        self.open(from, packet, Casts::Borrowed(casts), casts_hash)
     }
 
-    /// Decodes what a peer is known to have sent.
-    fn open<'a>(&self, from: Rank, packet: &[u8], casts: Casts<'a>, hash: Hash32) -> Taken<'a> {
-        let packet = match decode(packet, self.n, !casts.bytes().is_empty()) {
+    /// Judges what a peer is known to have sent.
+    fn open<'a>(
+        &self,
+        from: Rank,
+        packet: Result<Packet, Malformed>,
+        casts: Casts<'a>,
+        hash: Hash32,
+    ) -> Taken<'a> {
+        let packet = match packet {
             Ok(packet) => packet,
             Err(malformed) => return Taken::Malformed(from, malformed),
         };
@@ -279,18 +402,38 @@ impl Bottom {
         casts: Option<&Cargo>,
         out: &mut Vec<Transmit>,
     ) {
-        let Some(link) = &mut self.links[to] else { return };
-        link.counter = link.counter.saturating_add(1);
-        let header = Header {
-            kind: FrameKind::Whole,
-            group: self.group,
-            from: self.id,
-            counter: link.counter,
-        };
+        let Some(link) = self.links.at_mut(to) else { return };
+        let body = Arc::clone(casts.map_or(&self.nothing, |casts| &casts.bytes));
+        if frame.len().saturating_add(body.len()) > self.frame_max {
+            // A frame for which there is no room is lost, like any other may be.
+            let _: bool = link.splitter.push(frame.content(), body);
+            return;
+        }
         cx.door.count_macs(1);
+        let header = link.header(FrameKind::Whole, self.group, self.id);
         let head = frame.seal(&link.keys.outbound, &header);
-        let body = casts.map_or(&self.nothing, |casts| &casts.bytes);
-        out.push(Transmit { to: link.peer, head, body: Arc::clone(body) });
+        out.push(Transmit { to: link.peer, head, body });
+    }
+
+    /// Fragments to send now, and acknowledgements owed.
+    pub(crate) fn pump(&mut self, cx: &mut Context<'_>, out: &mut Vec<Transmit>) {
+        let mut pieces = Vec::new();
+        for link in self.links.values_mut().flatten() {
+            let acks = link.assembler.take_acks();
+            link.splitter.poll(cx.now, &mut pieces);
+            cx.door.count_macs(pieces.len().saturating_add(acks.len()) as u64);
+            for ack in acks {
+                let header = link.header(FrameKind::FragmentAck, self.group, self.id);
+                let head = frame::seal_small(&link.keys.outbound, &header, &[&ack.to_bytes()]);
+                out.push(Transmit { to: link.peer, head, body: Arc::clone(&self.nothing) });
+            }
+            for piece in pieces.drain(..) {
+                let header = link.header(FrameKind::Fragment, self.group, self.id);
+                let content = [&piece.fields[..], &piece.bytes];
+                let head = frame::seal_small(&link.keys.outbound, &header, &content);
+                out.push(Transmit { to: link.peer, head, body: Arc::clone(&self.nothing) });
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) struct ReplayWindow {
 impl ReplayWindow {
     /// Whether this counter is new; it is not any more afterwards.
     pub(super) fn admits(&mut self, counter: u64) -> bool {
-        if counter == 0 || counter.saturating_add(WINDOW) <= self.highest {
+        if counter == 0 || self.highest.saturating_sub(counter) >= WINDOW {
             return false;
         }
         if counter > self.highest {

@@ -193,14 +193,14 @@ impl Reliable {
             In::Body(head, payload) => self.on_body(cx, head, payload, &mut out),
             In::Haves(from, haves) => self.on_haves(cx, from, haves, &mut out),
             In::Threshold(sender, number) => {
-                let log = &mut self.logs[sender];
+                let log = self.logs.at_mut(sender);
                 log.threshold = log.threshold.max(number);
                 log.discard();
                 self.anchor_newest(sender);
                 self.refresh(cx, sender, &mut out);
             }
             In::Merged(sender, number) => {
-                let log = &mut self.logs[sender];
+                let log = self.logs.at_mut(sender);
                 while log.unmerged.front().is_some_and(|first| *first <= number) {
                     log.unmerged.pop_front();
                 }
@@ -225,7 +225,7 @@ impl Reliable {
     pub(crate) fn wants(&self, heads: &Signed<Heads>) -> bool {
         heads.signer != self.me
             && heads.statement.entries.iter().any(|head| {
-                let log = &self.logs[head.sender];
+                let log = self.logs.at(head.sender);
                 let newest = log.votes.newest(heads.signer).map(|vote| vote.head);
                 let is_new = newest.is_none_or(|newest| head.number > newest.number);
                 match log.hash_at(head.number) {
@@ -243,7 +243,7 @@ impl Reliable {
 
     /// Whether a certificate can tell anything new.
     pub(crate) fn wants_certificate(&self, head: &Head) -> bool {
-        let log = &self.logs[head.sender];
+        let log = self.logs.at(head.sender);
         head.number > log.certified().number
             || log.hash_at(head.number).is_some_and(|known| known != head.hash)
     }
@@ -260,13 +260,13 @@ impl Reliable {
 
     /// The highest number of each log that is accepted (RM8).
     pub(crate) fn overflow(&self, sender: Rank) -> Number {
-        self.logs[sender].threshold.plus(u64::from(self.limits.window_bodies))
+        self.logs.at(sender).threshold.plus(u64::from(self.limits.window_bodies))
     }
 
     /// Whether the log of `sender` cannot go on, or hardly, because its window is full: the last
     /// place is kept for a null, and the next body may not fit.
     pub(crate) fn is_at_overflow(&self, sender: Rank) -> bool {
-        let log = &self.logs[sender];
+        let log = self.logs.at(sender);
         let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
         log.horizon().next() >= self.overflow(sender) || bytes > self.limits.window_bytes as usize
     }
@@ -278,7 +278,7 @@ impl Reliable {
 
     /// How far the log of `sender` is held, certified.
     pub(crate) fn have(&self, sender: Rank) -> Number {
-        self.logs[sender].have()
+        self.logs.at(sender).have()
     }
 
     /// Bytes of casts held: in the logs and waiting to be sent.
@@ -307,7 +307,7 @@ impl Reliable {
     /// One entry of a member's statement.
     fn on_vote(&mut self, head: &Head, heads: &Verified<Heads>, out: &mut Vec<Out>) {
         let limit = self.overflow(head.sender);
-        let log = &mut self.logs[head.sender];
+        let log = self.logs.at_mut(head.sender);
         let signer = heads.signer();
         if signer == head.sender && signer != self.me {
             let conflicting = log.own_heads(head.number).cloned();
@@ -318,7 +318,7 @@ impl Reliable {
                 return;
             }
         }
-        let log = &mut self.logs[head.sender];
+        let log = self.logs.at_mut(head.sender);
         if let Some(first) = log.votes.contradicted(signer, head).cloned() {
             out.push(self.two_heads(head.sender, &first, heads));
             return;
@@ -340,11 +340,11 @@ impl Reliable {
     /// The sender wrote two branches: show all what it signed on the one kept here, so that the
     /// two halves of its equivocation meet (RM7).
     fn tell_fork(&mut self, sender: Rank, out: &mut Vec<Out>) {
-        if self.has_told_fork[sender] {
+        if *self.has_told_fork.at(sender) {
             return;
         }
-        if let Some(heads) = self.logs[sender].parted.take() {
-            self.has_told_fork[sender] = true;
+        if let Some(heads) = self.logs.at_mut(sender).parted.take() {
+            *self.has_told_fork.at_mut(sender) = true;
             out.push(Out::Post(Post::part(To::All, Part::Heads(heads.signed().as_ref().clone()))));
         }
     }
@@ -352,7 +352,7 @@ impl Reliable {
     /// The window moved: the sender's newest head may lie inside it now.
     fn anchor_newest(&mut self, sender: Rank) {
         let limit = self.overflow(sender);
-        let log = &mut self.logs[sender];
+        let log = self.logs.at_mut(sender);
         if let Some(vote) = log.votes.newest(sender).cloned() {
             // A conflict was reported when the statement came.
             let _: Anchored = log.anchor(&vote.head, Some(&vote.heads), limit);
@@ -368,7 +368,7 @@ impl Reliable {
     ) {
         let head = certified.head();
         let limit = self.overflow(head.sender);
-        let log = &mut self.logs[head.sender];
+        let log = self.logs.at_mut(head.sender);
         match log.pin(head, limit) {
             Pinned::Known => {}
             Pinned::Fits | Pinned::Replaced => log.certificate = Some(certificate),
@@ -400,7 +400,7 @@ impl Reliable {
         let Payload { bytes, hash, count } = payload;
         let sender = head.sender;
         let limit = self.overflow(sender);
-        let log = &self.logs[sender];
+        let log = self.logs.at(sender);
         let is_wanted = sender != self.me
             && head.number > log.have()
             && head.number <= limit
@@ -426,7 +426,7 @@ impl Reliable {
             count,
             tickets: Vec::new(),
         });
-        match self.logs[sender].accept(&body, limit) {
+        match self.logs.at_mut(sender).accept(&body, limit) {
             Accepted::Yes => self.refresh(cx, sender, out),
             Accepted::No => {}
             Accepted::Alarm => self.alarm(sender, head.number, out),
@@ -447,7 +447,7 @@ impl Reliable {
             tip = Head { sender: head.sender, number, hash };
             way.push(tip);
         }
-        let log = &mut self.logs[head.sender];
+        let log = self.logs.at_mut(head.sender);
         let signed = log.votes.newest(head.sender).is_some_and(|vote| vote.head == tip);
         if !signed && !log.is_on_chain(&tip) {
             return false;
@@ -462,7 +462,7 @@ impl Reliable {
 
     fn on_haves(&mut self, cx: &mut Context<'_>, from: Rank, haves: &[Number], out: &mut Vec<Out>) {
         for (sender, have) in Rank::all(self.logs.len()).zip(haves) {
-            let known = &mut self.logs[sender].haves[from];
+            let known = self.logs.at_mut(sender).haves.at_mut(from);
             if *have > *known {
                 *known = *have;
                 self.deliver(cx.now, sender, out);
@@ -473,7 +473,7 @@ impl Reliable {
     /// Draws every conclusion from what changed in one log.
     fn refresh(&mut self, cx: &Context<'_>, sender: Rank, out: &mut Vec<Out>) {
         let limit = self.overflow(sender);
-        let log = &mut self.logs[sender];
+        let log = self.logs.at_mut(sender);
         loop {
             match log.advance(self.limits.slot_window) {
                 Advanced::By(body) => {
@@ -495,7 +495,7 @@ impl Reliable {
             self.is_due = true;
         }
         if log.settle() {
-            log.haves[self.me] = log.have();
+            *log.haves.at_mut(self.me) = log.have();
             self.haves_changed = true;
             self.is_due = true;
         }
@@ -507,7 +507,7 @@ impl Reliable {
         if self.is_halted {
             return;
         }
-        let log = &mut self.logs[sender];
+        let log = self.logs.at_mut(sender);
         let mut haves: smallvec::SmallVec<[Number; 16]> = log.haves.values().copied().collect();
         let held = self.quorum.reached(&mut haves).unwrap_or_default().min(log.have());
         if held <= log.deliverable {

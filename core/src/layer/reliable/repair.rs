@@ -66,7 +66,7 @@ impl Repair {
 
     /// Whether `peer` may be handed `bytes` more now.
     fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
-        let served = &mut self.served[peer];
+        let served = self.served.at_mut(peer);
         if now.since(served.since) >= self.fetch_us {
             *served = Served { since: now, bytes: 0 };
         }
@@ -92,7 +92,7 @@ impl Reliable {
         }
         let mut said = Vec::new();
         for (sender, log) in self.logs.iter().filter(|(_, log)| is_open(log)) {
-            let Some(heads) = &self.mine[sender] else { continue };
+            let Some(heads) = self.mine.at(sender) else { continue };
             let to = match self.pattern {
                 Pattern::Paper if sender != self.me => To::One(sender),
                 Pattern::Paper | Pattern::Swift => To::All,
@@ -115,10 +115,10 @@ impl Reliable {
 
     /// The newest own body, to those who do not have it.
     fn repeat_body(&self, out: &mut Vec<Out>) {
-        let log = &self.logs[self.me];
+        let log = self.logs.at(self.me);
         let newest = log.top().number;
         let Some(body) = log.body(newest).filter(|_| newest > log.deliverable) else { return };
-        let Some(heads) = &self.mine[self.me] else { return };
+        let Some(heads) = self.mine.at(self.me) else { return };
         for (peer, have) in log.haves.iter() {
             if peer != self.me && *have < newest {
                 let heads = Part::Heads(heads.signed().as_ref().clone());
@@ -132,11 +132,11 @@ impl Reliable {
     /// Fetches what has been missing for a while, one log after the other.
     pub(super) fn on_fetch_timers(&mut self, now: Time, out: &mut Vec<Out>) {
         for sender in self.logs.ranks().filter(|sender| *sender != self.me) {
-            let (limit, log) = (self.overflow(sender), &self.logs[sender]);
+            let (limit, log) = (self.overflow(sender), self.logs.at(sender));
             let (top, have) = (log.top().number, log.have());
             let told = log.haves.values().copied().fold(Number::ZERO, Number::max).min(limit);
             let target = told.max(log.horizon()).min(limit);
-            let missing = &mut self.repair.missing[sender];
+            let missing = self.repair.missing.at_mut(sender);
             if target <= top && told <= have {
                 missing.timer.stop();
                 continue;
@@ -161,7 +161,7 @@ impl Reliable {
     /// Who says that it holds more than is here: the sender always may, the others by their haves
     /// and votes. `turn` goes round.
     fn holder(&self, sender: Rank, turn: usize, top: Number, have: Number) -> Option<Rank> {
-        let log = &self.logs[sender];
+        let log = self.logs.at(sender);
         let least = if top > have { have.next() } else { top.next() };
         let holders: Vec<Rank> = log
             .haves
@@ -185,18 +185,18 @@ impl Reliable {
         out: &mut Vec<Out>,
     ) {
         let mut cover = self.cover_for(sender, from);
-        if and_heads && let Some(heads) = &self.mine[sender] {
+        if and_heads && let Some(heads) = self.mine.at(sender) {
             cover.0.push(Part::Heads(heads.signed().as_ref().clone()));
         }
         let (mut parts, last) = cover;
         let mut number = from;
         while number <= to {
-            let log = &self.logs[sender];
+            let log = self.logs.at(sender);
             let Some(body) = log.body(number).cloned() else { break };
             if !self.repair.allows(now, peer, body.casts.len()) {
                 break;
             }
-            let log = &self.logs[sender];
+            let log = self.logs.at(sender);
             // The first one carries what covers all of them; the others are known by their hash.
             let links: Vec<Link> = match parts.is_empty() {
                 true => Vec::new(),
@@ -216,7 +216,7 @@ impl Reliable {
 
     /// What covers the bodies of a log from `from` on, and the number of the head that does.
     fn cover_for(&self, sender: Rank, from: Number) -> (Vec<Part>, Number) {
-        let log = &self.logs[sender];
+        let log = self.logs.at(sender);
         let certified = log.certified().number;
         if certified >= from.prev()
             && certified > Number::ZERO

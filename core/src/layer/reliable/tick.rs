@@ -36,7 +36,7 @@ impl Reliable {
             .filter(|(sender, _)| *sender != me)
             .filter_map(|(_, log)| log.may_reply().then(|| log.top()))
             .collect();
-        let first = self.logs[me].top().number.next();
+        let first = self.logs.at(me).top().number.next();
         while let Some((slot, batch)) = self.sender.seal(self.room(), !replies.is_empty()) {
             self.open(cx, slot, batch);
         }
@@ -61,7 +61,7 @@ impl Reliable {
 
     /// What the own log has room for.
     pub(super) fn room(&self) -> Room {
-        let log = &self.logs[self.me];
+        let log = self.logs.at(self.me);
         let top = log.top().number;
         Room {
             next: top.next(),
@@ -75,7 +75,7 @@ impl Reliable {
     /// Writes the next body of the own log.
     fn open(&mut self, cx: &mut Context<'_>, slot: SlotMark, batch: Batch) {
         let me = self.me;
-        let top = self.logs[me].top();
+        let top = self.logs.at(me).top();
         let number = top.number.next();
         let link = Link { slot, casts: cx.door.casts_hash(&batch.casts) };
         let hash = cx.door.body_hash(&self.view, me, number, &top.hash, &link);
@@ -90,13 +90,13 @@ impl Reliable {
             tickets: batch.tickets,
         });
         let limit = self.overflow(me);
-        let log = &mut self.logs[me];
+        let log = self.logs.at_mut(me);
         let is_open = log.write(&body, limit, self.limits.slot_window);
         assert!(is_open, "a body of the own log fits its own window and slots");
     }
 
     fn own_bodies(&self, first: Number) -> Vec<Arc<Body>> {
-        let log = &self.logs[self.me];
+        let log = self.logs.at(self.me);
         let mut bodies = Vec::new();
         let mut number = first;
         while let Some(body) = log.body(number) {
@@ -115,7 +115,7 @@ impl Reliable {
         out: &mut Vec<Out>,
     ) {
         if !bodies.is_empty() {
-            entries.push(self.logs[self.me].top());
+            entries.push(self.logs.at(self.me).top());
             entries.sort_by_key(|head| head.sender);
         }
         let heads = self.vouch(cx, entries, out);
@@ -158,7 +158,7 @@ impl Reliable {
 
     /// The paper's final phase: the certificate of the own log to all.
     fn finalise(&mut self, out: &mut Vec<Out>) {
-        let head = self.logs[self.me].certified();
+        let head = self.logs.at(self.me).certified();
         if head.number <= self.finalised {
             return;
         }
@@ -179,14 +179,14 @@ impl Reliable {
         let heads = cx.door.sign(cx.roster, self.me, statement);
         for head in heads.entries.iter() {
             let limit = self.overflow(head.sender);
-            let log = &mut self.logs[head.sender];
+            let log = self.logs.at_mut(head.sender);
             log.replied = *head;
             log.last_entry = log.last_entry.max(head.number);
             if head.sender == self.me {
                 let _: super::Anchored = log.anchor(head, Some(&heads), limit);
             }
             log.votes.record(Vote { head: *head, heads: heads.clone() }, true);
-            self.mine[head.sender] = Some(heads.clone());
+            *self.mine.at_mut(head.sender) = Some(heads.clone());
         }
         for head in heads.entries.iter() {
             self.refresh(cx, head.sender, out);
@@ -196,7 +196,7 @@ impl Reliable {
 
     /// The certificate of the highest certified head of a log, if it can be put together here.
     pub(super) fn certificate(&self, sender: Rank) -> Option<Certificate> {
-        let log = &self.logs[sender];
+        let log = self.logs.at(sender);
         if let Some(certificate) = &log.certificate {
             return Some(certificate.clone());
         }

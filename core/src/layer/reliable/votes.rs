@@ -54,7 +54,7 @@ impl Votes {
 
     /// Keeps a vote; `is_on_chain` says whether its head is known to be.
     pub(super) fn record(&mut self, vote: Vote, is_on_chain: bool) {
-        let pair = &mut self.0[vote.heads.signer()];
+        let pair = self.0.at_mut(vote.heads.signer());
         if is_on_chain && vote.head.number > number(pair.linked.as_ref()) {
             pair.linked = Some(vote.clone());
         }
@@ -65,7 +65,7 @@ impl Votes {
 
     /// The newest entry of a member turned out to lie on the chain.
     pub(super) fn link_newest(&mut self, signer: Rank) {
-        let pair = &mut self.0[signer];
+        let pair = self.0.at_mut(signer);
         if number(pair.newest.as_ref()) > number(pair.linked.as_ref()) {
             pair.linked = pair.newest.clone();
         }

@@ -1,12 +1,13 @@
 //! A group in one process, for whole-stack tests and benchmarks: real nodes, an in-memory queue
-//! instead of a network, and time that only moves when told to.
+//! instead of a network, and time that only moves when told to. Nobody lies here, and nothing is
+//! drawn; see [`crate`] for the simulator proper.
 
 use std::collections::VecDeque;
 
 use phalanx_core::crypto::Oracle;
 use phalanx_core::{
     Boot, Config, Event, Fault, Genesis, Hash32, Identity, Input, Limits, Member, Node, Order,
-    Output, PeerId, QuorumRule, Request, Status, Ticket, Time,
+    Output, PeerId, QuorumRule, Request, Status, Ticket, Time, Transmit,
 };
 
 /// Which signatures the group makes.
@@ -69,6 +70,10 @@ pub struct Group {
     peers: Vec<PeerId>,
     keeps: bool,
     tickets: u64,
+    /// Casts delivered, at all members together.
+    pub casts: u64,
+    /// Time spent in the nodes' steps and in draining them, if it is taken.
+    pub spent: Option<std::time::Duration>,
 }
 
 impl Group {
@@ -102,6 +107,8 @@ impl Group {
             peers,
             keeps: true,
             tickets: 0,
+            casts: 0,
+            spent: None,
         }
     }
 
@@ -112,21 +119,30 @@ impl Group {
 
     /// One step of one member.
     pub fn step(&mut self, index: usize, input: Input<'_>) {
+        let started = self.spent.map(|_| std::time::Instant::now());
+        let mut sent: Vec<Transmit> = Vec::new();
         for output in self.nodes[index].step(self.now, input) {
             match output {
-                Output::Transmit(transmit) => {
-                    let to = self.peers.iter().position(|peer| *peer == transmit.to);
-                    let mut frame = Vec::with_capacity(transmit.len());
-                    transmit.append_to(&mut frame);
-                    self.inboxes[to.expect("a member")].push_back((index, frame));
-                }
+                Output::Transmit(transmit) => sent.push(transmit),
                 Output::Event(Event::Cast { sender, order, payload, .. }) => {
-                    let payload = if self.keeps { payload.to_vec() } else { Vec::new() };
-                    self.delivered[index].push((sender.value(), order, payload));
+                    self.casts += 1;
+                    if self.keeps {
+                        self.delivered[index].push((sender.value(), order, payload.to_vec()));
+                    }
                 }
+                Output::Event(Event::Accepted(_)) if !self.keeps => {}
                 Output::Event(event) => self.events[index].push(event),
                 Output::Fault(fault) => self.faults[index].push(fault),
             }
+        }
+        if let (Some(spent), Some(started)) = (&mut self.spent, started) {
+            *spent += started.elapsed();
+        }
+        for transmit in sent {
+            let to = self.peers.iter().position(|peer| *peer == transmit.to);
+            let mut frame = Vec::with_capacity(transmit.len());
+            transmit.append_to(&mut frame);
+            self.inboxes[to.expect("a member")].push_back((index, frame));
         }
     }
 
