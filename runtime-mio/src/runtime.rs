@@ -18,7 +18,7 @@ use mio::Waker;
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
     Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Node, Order, Output,
-    PeerId, QuorumRule, Refusal, Request, Ticket, Time, Transmit, View, peek_sender,
+    PeerId, QuorumRule, Refusal, Request, Ticket, Time, Transmit, View,
 };
 
 use crate::keys::SecretKey;
@@ -239,10 +239,9 @@ impl Runtime {
     fn receive(&mut self) {
         let Self { node, network, clock, notices, outbox, .. } = self;
         network.receive(&mut |frame| {
-            let sender = peek_sender(frame).unwrap_or(PeerId(0));
-            let before = node.accepted_from(sender);
+            let before = unread(&node.counters());
             sort(node.step(clock.now(), Input::Frame(frame)), outbox, notices);
-            node.accepted_from(sender) > before
+            unread(&node.counters()) == before
         });
     }
 
@@ -327,6 +326,12 @@ impl Runtime {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.network.local_addr()
     }
+}
+
+/// Frames that the node dropped before it knew them to be a peer's. If a step does not raise it,
+/// its frame was authentic and fresh.
+const fn unread(counters: &Counters) -> u64 {
+    counters.dropped_unauthenticated + counters.dropped_replayed + counters.dropped_closed
 }
 
 fn sort(

@@ -54,6 +54,9 @@ fn event(event: &Event) -> Value {
             json!({"event": "suspected", "subject": subject.value(), "by": by.value(),
                    "reason": reason_name(*reason)})
         }
+        Event::LinkClosed { peer, why } => {
+            json!({"event": "link_closed", "peer": peer.value(), "why": words(*why)})
+        }
         Event::Alarm { sender, number } => {
             json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
         }
@@ -104,9 +107,13 @@ pub(crate) const fn fault_name(kind: FaultKind) -> &'static str {
 
 /// What a reason is called in results.
 pub(crate) fn reason_name(reason: Reason) -> String {
-    // The variants' names are words: `ImpedingOrder` reads "impeding order".
+    words(reason)
+}
+
+/// The name of a variant as words: `ImpedingOrder` reads "impeding order".
+fn words(variant: impl std::fmt::Debug) -> String {
     let mut name = String::new();
-    for letter in format!("{reason:?}").chars() {
+    for letter in format!("{variant:?}").chars() {
         if letter.is_uppercase() && !name.is_empty() {
             name.push(' ');
         }
