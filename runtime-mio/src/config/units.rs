@@ -25,7 +25,8 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn print(value: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let fits = units.iter().rev().find(|(_, factor)| value.is_multiple_of(*factor) && value >= *factor);
+    let fits =
+        units.iter().rev().find(|(_, factor)| value.is_multiple_of(*factor) && value >= *factor);
     let (unit, factor) = fits.or(units.first()).copied().unwrap_or(("", 1));
     write!(f, "{} {unit}", value / factor)
 }

@@ -241,7 +241,9 @@ mod tests {
         let me = Rank::new(3);
         let mut heads = |byte| {
             let head = Head { sender: me, number: Number::new(1), hash: Hash32([byte; 32]) };
-            Signed::clone(door.sign(&roster, me, Heads { entries: List::from(vec![head]) }).signed())
+            Signed::clone(
+                door.sign(&roster, me, Heads { entries: List::from(vec![head]) }).signed(),
+            )
         };
         let evidence = Evidence::TwoHeads { sender: me, first: heads(1), second: heads(2) };
         Proof { view: view.id(), evidence }
