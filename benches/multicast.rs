@@ -11,7 +11,10 @@ fn main() {
             let c = cost.crypto;
             println!(
                 "n={n:2} {payload:5}B x{casts:4}: {:8.3} us/cast  floor {:8.3}  ratio {:.3}  casts {} sig/body {:.3} ver/body {:.3} hashes/body {:.1} macs/body {:.1} frames/body {:.2} bytes/cast {:.0}",
-                cost.us_per_cast(), cost.floor_us_per_cast(), cost.us_per_cast() / cost.floor_us_per_cast(), cost.casts,
+                cost.us_per_cast(),
+                cost.floor_us_per_cast(),
+                cost.us_per_cast() / cost.floor_us_per_cast(),
+                cost.casts,
                 c.signatures as f64 / cost.bodies as f64,
                 c.verifications as f64 / cost.bodies as f64,
                 c.hashes as f64 / cost.bodies as f64,

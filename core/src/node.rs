@@ -1,5 +1,6 @@
 //! [`Node`]: the only door. Bytes, requests and ticks in; frames, events and faults out.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
@@ -81,7 +82,7 @@ impl Node {
         let roster = view.roster(suite)?;
         let door = Door::new(identity);
         let bound = Stack::bound_bytes(&config, view.members.len());
-        let outputs = VecDeque::from([Output::Event(Event::View(view.clone()))]);
+        let outputs = VecDeque::from([Output::Event(Event::View(Box::new(view.clone())))]);
         let stack = Stack::new(&config, view, roster, me, &door, now);
         Ok(Self { door, now, stack, outputs, counters: Counters::default(), bound })
     }

@@ -1,5 +1,6 @@
 //! What comes out of a [`crate::Node`].
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::{Deref, Range};
@@ -121,7 +122,7 @@ pub enum Event {
     /// After a [`Refusal::Full`]: there is room again.
     Writable,
     /// A view was installed; the genesis view is the first event of a node.
-    View(View),
+    View(Box<View>),
     /// A multicast is delivered.
     Cast {
         /// Number of the view in which it is delivered.
@@ -187,5 +188,5 @@ pub struct Fault {
     /// Its key.
     pub key: PublicKey,
     /// Verifies offline.
-    pub proof: Proof,
+    pub proof: Box<Proof>,
 }

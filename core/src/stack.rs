@@ -9,6 +9,7 @@
 //! Bottom     frames, MACs, fragments
 //! ```
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -171,7 +172,7 @@ impl Stack {
 
     fn on_frame(&mut self, step: &mut Step<'_>, bytes: &[u8]) {
         let counter = match self.bottom.on_frame(&mut step.cx, bytes) {
-            Taken::Packet(inbound) => return self.on_packet(step, &inbound),
+            Taken::Packet(inbound) => return self.on_packet(step, inbound),
             Taken::Malformed(peer, why) => return self.close(step, peer, why.into()),
             Taken::Nothing => return,
             Taken::Unauthenticated => &mut step.counters.dropped_unauthenticated,
@@ -190,10 +191,10 @@ impl Stack {
         self.run_suspect(step, suspect::In::Opinion(peer, Reason::BadBytes));
     }
 
-    fn on_packet(&mut self, step: &mut Step<'_>, inbound: &Inbound<'_>) {
+    fn on_packet(&mut self, step: &mut Step<'_>, mut inbound: Inbound<'_>) {
         let from = inbound.from;
-        for part in inbound.packet.parts.iter() {
-            if let Err(why) = self.on_part(step, inbound, part) {
+        for part in core::mem::take(&mut inbound.packet.parts) {
+            if let Err(why) = self.on_part(step, &inbound, part) {
                 return self.close(step, from, why);
             }
         }
@@ -207,52 +208,51 @@ impl Stack {
         &mut self,
         step: &mut Step<'_>,
         inbound: &Inbound<'_>,
-        part: &Part,
+        part: Part,
     ) -> Result<(), LinkFault> {
         let from = inbound.from;
         match part {
             Part::Heads(heads) => {
-                if self.reliable.wants(heads) {
-                    let heads = step.cx.door.verify(step.cx.roster, heads.clone())?;
+                if self.reliable.wants(&heads) {
+                    let heads = step.cx.door.verify(step.cx.roster, heads)?;
                     self.run_reliable(step, reliable::In::Heads(heads));
                 }
             }
             Part::Certificate(certificate) => {
                 if self.reliable.wants_certificate(&certificate.head) {
                     let certified = step.cx.door.certify(step.cx.roster, certificate.clone())?;
-                    let input = reliable::In::Certificate(certificate.clone(), certified);
+                    let input = reliable::In::Certificate(certificate, certified);
                     self.run_reliable(step, input);
                 }
             }
             Part::Body(head) => {
-                self.run_reliable(step, reliable::In::Body(head.clone(), inbound.payload()));
+                self.run_reliable(step, reliable::In::Body(head, inbound.payload()));
             }
             Part::Stable(row) => {
-                if self.stable.wants(row) {
-                    let row = step.cx.door.verify(step.cx.roster, row.clone())?;
+                if self.stable.wants(&row) {
+                    let row = step.cx.door.verify(step.cx.roster, row)?;
                     self.run_stable(step, stable::In::Row(row));
                 }
             }
             Part::Suspect(said) => {
-                if self.suspect.wants(said) {
-                    let said = step.cx.door.verify(step.cx.roster, said.clone())?;
+                if self.suspect.wants(&said) {
+                    let said = step.cx.door.verify(step.cx.roster, said)?;
                     self.run_suspect(step, suspect::In::Suspect(said));
                 }
             }
             Part::Proof(proof) => self.on_proof(step, proof)?,
             Part::Fetch { sender, from: first, to } => {
-                let range = (*first, *to);
-                self.on_fetch(step, (from, *sender), range, false);
+                self.on_fetch(step, (from, sender), (first, to), false);
             }
             Part::AskRow { member, above } => {
-                self.run_stable(step, stable::In::AskRow(from, *member, *above));
+                self.run_stable(step, stable::In::AskRow(from, member, above));
             }
             Part::AskSlot { sender, from: first, .. } => {
-                let range = (*first, self.reliable.overflow(*sender));
-                self.on_fetch(step, (from, *sender), range, true);
+                let range = (first, self.reliable.overflow(sender));
+                self.on_fetch(step, (from, sender), range, true);
             }
             Part::Pt2pt(part) => {
-                return self.run_pt2pt(step, pt2pt::In::Part { from, part: part.clone() });
+                return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
         }
         Ok(())
@@ -268,10 +268,10 @@ impl Stack {
         self.run_reliable(step, reliable::In::Fetch { peer, sender, from, to, and_heads });
     }
 
-    fn on_proof(&mut self, step: &mut Step<'_>, proof: &Proof) -> Result<(), LinkFault> {
-        if self.suspect.wants_proof(proof) {
-            suspect::verify(step.cx.door, step.cx.roster, proof)?;
-            self.run_suspect(step, suspect::In::Proof(proof.clone()));
+    fn on_proof(&mut self, step: &mut Step<'_>, proof: Box<Proof>) -> Result<(), LinkFault> {
+        if self.suspect.wants_proof(&proof) {
+            suspect::verify(step.cx.door, step.cx.roster, &proof)?;
+            self.run_suspect(step, suspect::In::Proof(proof));
         }
         Ok(())
     }

@@ -8,9 +8,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use phalanx_core::crypto::{
-    CryptoCounters, Door, Head, Heads, Key, Roster, Signed, sha256,
-};
+use phalanx_core::crypto::{CryptoCounters, Door, Head, Heads, Key, Roster, Signed, sha256};
 use phalanx_core::wire::List;
 use phalanx_core::{
     Config, Hash32, Number, Order, Pattern, PerRank, Quorum, QuorumRule, Rank, Time,
@@ -103,9 +101,7 @@ impl Lockstep {
     /// One round: everybody casts, hears everything, and ticks.
     pub fn round(&mut self) {
         for member in 0..self.load.n {
-            for _ in 0..self.load.casts_per_body {
-                self.group.cast(member, Order::Total, &self.payload);
-            }
+            self.group.cast_many(member, Order::Total, &self.payload, self.load.casts_per_body);
         }
         self.group.deliver(all);
         self.group.tick();

@@ -153,6 +153,16 @@ impl Group {
         self.step(index, Input::Request(Ticket(self.tickets), request));
     }
 
+    /// Many equal casts of one member; time is taken around all of them.
+    pub fn cast_many(&mut self, index: usize, order: Order, payload: &[u8], count: usize) {
+        let spent = self.spent.take();
+        let started = std::time::Instant::now();
+        for _ in 0..count {
+            self.cast(index, order, payload);
+        }
+        self.spent = spent.map(|spent| spent + started.elapsed());
+    }
+
     /// Hands over all frames on their way, to those members for which `hears` says so; others lose
     /// them.
     pub fn deliver(&mut self, hears: impl Fn(usize, usize) -> bool) {

@@ -63,6 +63,7 @@ impl Secret {
     }
 
     /// X25519 of the two identities.
+    #[allow(clippy::arithmetic_side_effects, reason = "multiplication of points and scalars")]
     pub(super) fn agree(&self, other: &Public) -> [u8; 32] {
         (other.0.to_montgomery() * self.0.to_scalar()).to_bytes()
     }

@@ -6,6 +6,7 @@
 //! Active members), stand still (it is lagging, an opinion), sign two rows that contradict each
 //! other (a Proof), send its rows to a few only (anybody hands them on).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Context, Post, To};
@@ -39,7 +40,7 @@ pub(crate) enum Out {
     /// The stability threshold of a log rose.
     Threshold(Rank, Number),
     /// A member signed two rows that contradict each other.
-    Proof(Proof),
+    Proof(Box<Proof>),
 }
 
 /// The machine, for one view.
@@ -88,11 +89,11 @@ impl Stable {
         Some(self.due)
     }
 
-    /// Whether the own row is due: the interval passed, or half a window of bodies or a quarter of
-    /// its bytes was used up since the last one, so that a busy group does not wait for the clock.
+    /// Whether the own row is due: the interval passed, or half a window of bodies or of bytes was
+    /// used up since the last one, so that a busy group does not wait for the clock.
     pub(crate) fn is_due(&self, now: Time, held: impl Iterator<Item = (Number, u64)>) -> bool {
         let bodies = u64::from(self.limits.window_bodies / 2);
-        let bytes = u64::from(self.limits.window_bytes / 4);
+        let bytes = u64::from(self.limits.window_bytes / 2);
         now >= self.due
             || self.told.values().zip(held).any(|(told, held)| {
                 held.0.past(told.0) >= bodies || held.1.saturating_sub(told.1) >= bytes
@@ -166,7 +167,7 @@ impl Stable {
                 let (first, second) =
                     (first.signed().as_ref().clone(), second.signed().as_ref().clone());
                 let evidence = Evidence::TwoRows { first, second };
-                out.push(Out::Proof(Proof { view: *cx.roster.view(), evidence }));
+                out.push(Out::Proof(Box::new(Proof { view: *cx.roster.view(), evidence })));
                 return;
             }
             if row.counter <= known.counter {

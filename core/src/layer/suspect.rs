@@ -6,6 +6,7 @@
 //! word alone is one Suspect, and it takes a correct member's to make `weak` of them), be silent
 //! towards a few (the others hand its rows on), pass on false proofs (its own bad bytes).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Context, Post, To};
@@ -29,7 +30,7 @@ pub(crate) enum In {
     /// A member's suspicion.
     Suspect(Verified<Statement>),
     /// A proof that was verified, or found here.
-    Proof(Proof),
+    Proof(Box<Proof>),
     /// Another layer or the application holds this opinion; all were asked.
     Opinion(Rank, Reason),
     /// Time passed.
@@ -53,7 +54,7 @@ pub(crate) enum Out {
         reason: Reason,
     },
     /// A member is proven to misbehave, in a way not known here before.
-    Fault(Proof),
+    Fault(Box<Proof>),
 }
 
 /// The heartbeat of one member.
@@ -81,7 +82,7 @@ struct Watch {
     opinions: PerRank<bool>,
     proofs: PerRank<bool>,
     /// The first proof of each kind against it.
-    proven: Vec<Proof>,
+    proven: Vec<Box<Proof>>,
 }
 
 /// The machine, for one view.
@@ -206,7 +207,7 @@ impl Suspect {
         }
     }
 
-    fn on_proof(&mut self, cx: &mut Context<'_>, proof: Proof, out: &mut Vec<Out>) {
+    fn on_proof(&mut self, cx: &mut Context<'_>, proof: Box<Proof>, out: &mut Vec<Out>) {
         if !self.wants_proof(&proof) || proof.culprit() == self.me {
             return;
         }

@@ -12,6 +12,7 @@ mod list;
 
 pub use list::{Blob, List};
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +64,7 @@ pub enum Part {
     /// A suspicion.
     Suspect(Signed<Suspect>),
     /// Evidence that holds by itself.
-    Proof(Proof),
+    Proof(Box<Proof>),
     /// Asks for the bodies `from..=to` of a log and what certifies them; with `from` just above
     /// `to` for the latter alone.
     Fetch {

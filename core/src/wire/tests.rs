@@ -60,7 +60,7 @@ fn packet(parts: Vec<Part>) -> Packet {
 }
 
 fn evidence(evidence: Evidence) -> Part {
-    Part::Proof(Proof { view: some_hash(0x22), evidence })
+    Part::Proof(alloc::boxed::Box::new(Proof { view: some_hash(0x22), evidence }))
 }
 
 /// One packet for each part, and for each kind of evidence.

@@ -100,8 +100,9 @@ pub(super) struct Log {
     pub(super) haves: PerRank<Number>,
     /// The highest body delivered upwards (RM5).
     pub(super) deliverable: Number,
-    /// All Active members and a quorum hold everything up to here (RM8).
-    pub(super) threshold: Number,
+    threshold: Number,
+    /// Bytes of casts held above the threshold.
+    window_bytes: usize,
     /// Value bodies handed to the total order that it has not merged yet.
     pub(super) unmerged: VecDeque<Number>,
     /// Bytes of casts held.
@@ -135,6 +136,7 @@ impl Log {
             haves: PerRank::from_fn(n, |_| Number::ZERO),
             deliverable: Number::ZERO,
             threshold: Number::ZERO,
+            window_bytes: 0,
             unmerged: VecDeque::new(),
             held_bytes: 0,
             is_stuck: false,
@@ -161,10 +163,26 @@ impl Log {
     }
 
     /// Bytes of casts held above the stability threshold.
-    pub(super) fn window_bytes(&self) -> usize {
-        let skip = usize::try_from(self.threshold.past(self.base.number)).unwrap_or(usize::MAX);
-        let bodies = self.cells.iter().skip(skip).filter_map(|cell| cell.body.as_ref());
-        bodies.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()))
+    pub(super) const fn window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
+    /// All Active members and a quorum hold everything up to here (RM8).
+    pub(super) const fn threshold(&self) -> Number {
+        self.threshold
+    }
+
+    /// The stability threshold rose.
+    pub(super) fn raise_threshold(&mut self, number: Number) {
+        while self.threshold < number {
+            self.threshold = self.threshold.next();
+            let len = self.body(self.threshold).map_or(0, |body| body.casts.len());
+            self.window_bytes = self.window_bytes.saturating_sub(len);
+            if self.threshold >= self.horizon() {
+                // Nothing is held above: the rest is a jump.
+                self.threshold = self.threshold.max(number);
+            }
+        }
     }
 
     /// How far this member's Stable row may go: what is certified and held, but no further than a
@@ -302,6 +320,9 @@ impl Log {
         cell.hash = Some(body.hash);
         cell.body = Some(Arc::clone(body));
         self.held_bytes = self.held_bytes.saturating_add(body.casts.len());
+        if number > self.threshold {
+            self.window_bytes = self.window_bytes.saturating_add(body.casts.len());
+        }
         self.link_down(number, body.prev)
     }
 
@@ -390,8 +411,11 @@ impl Log {
     }
 
     fn release(&mut self, body: Option<Arc<Body>>) {
-        let bytes = body.map_or(0, |body| body.casts.len());
-        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        let Some(body) = body else { return };
+        self.held_bytes = self.held_bytes.saturating_sub(body.casts.len());
+        if body.number > self.threshold {
+            self.window_bytes = self.window_bytes.saturating_sub(body.casts.len());
+        }
     }
 
     fn cut_top(&mut self, last: Number) {

@@ -23,6 +23,7 @@ mod votes;
 
 pub(crate) use body::Body;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -105,7 +106,7 @@ pub(crate) enum Out {
     /// A body to deliver: certified, held here, and held by a quorum (RM5).
     Deliver(Arc<Body>),
     /// A member is proven to lie.
-    Proof(Proof),
+    Proof(Box<Proof>),
     /// A sender signed a body that no correct one writes.
     Illegal(Rank),
     /// Two certified branches of one log: more than `f` members lie.
@@ -194,7 +195,7 @@ impl Reliable {
             In::Haves(from, haves) => self.on_haves(cx, from, haves, &mut out),
             In::Threshold(sender, number) => {
                 let log = self.logs.at_mut(sender);
-                log.threshold = log.threshold.max(number);
+                log.raise_threshold(number);
                 log.discard();
                 self.anchor_newest(sender);
                 self.refresh(cx, sender, &mut out);
@@ -260,7 +261,7 @@ impl Reliable {
 
     /// The highest number of each log that is accepted (RM8).
     pub(crate) fn overflow(&self, sender: Rank) -> Number {
-        self.logs.at(sender).threshold.plus(u64::from(self.limits.window_bodies))
+        self.logs.at(sender).threshold().plus(u64::from(self.limits.window_bodies))
     }
 
     /// Whether the log of `sender` cannot go on, or hardly, because its window is full: the last
@@ -334,7 +335,7 @@ impl Reliable {
     fn two_heads(&self, sender: Rank, a: &Verified<Heads>, b: &Verified<Heads>) -> Out {
         let (first, second) = (a.signed().as_ref().clone(), b.signed().as_ref().clone());
         let evidence = Evidence::TwoHeads { sender, first, second };
-        Out::Proof(Proof { view: self.view, evidence })
+        Out::Proof(Box::new(Proof { view: self.view, evidence }))
     }
 
     /// The sender wrote two branches: show all what it signed on the one kept here, so that the
@@ -485,8 +486,8 @@ impl Reliable {
             }
         }
         log.relink_votes();
-        let certified = log.votes.certified(self.quorum);
-        if certified > log.certified().number
+        let certified = log.votes.certified(log.certified().number, self.quorum);
+        if let Some(certified) = certified
             && let Some(hash) = log.hash_at(certified)
         {
             log.certificate = None;
@@ -508,11 +509,14 @@ impl Reliable {
             return;
         }
         let log = self.logs.at_mut(sender);
-        let mut haves: smallvec::SmallVec<[Number; 16]> = log.haves.values().copied().collect();
-        let held = self.quorum.reached(&mut haves).unwrap_or_default().min(log.have());
-        if held <= log.deliverable {
+        let more = |have: &&Number| **have > log.deliverable;
+        if log.have() <= log.deliverable
+            || log.haves.values().filter(more).count() < self.quorum.q()
+        {
             return;
         }
+        let mut haves: smallvec::SmallVec<[Number; 16]> = log.haves.values().copied().collect();
+        let held = self.quorum.reached(&mut haves).unwrap_or_default().min(log.have());
         while log.deliverable < held {
             let Some(body) = log.body(log.deliverable.next()).cloned() else { break };
             log.deliverable = body.number;

@@ -54,6 +54,8 @@ pub(super) struct Sender {
     queue: VecDeque<Batch>,
     queue_bytes: usize,
     queue_max: usize,
+    /// Length of the last batch that left: the next one is likely to be as long.
+    usual: usize,
     was_refused: bool,
     /// The highest round of another sender's Value that was seen (TO2).
     owed: Option<Round>,
@@ -66,6 +68,7 @@ impl Sender {
             queue: VecDeque::new(),
             queue_bytes: 0,
             queue_max,
+            usual: 0,
             was_refused: false,
             owed: None,
         }
@@ -105,7 +108,8 @@ impl Sender {
         let fits =
             self.queue.back().is_some_and(|last| last.len().saturating_add(bytes) <= body_max);
         if !fits {
-            self.queue.push_back(Batch::default());
+            let casts = Vec::with_capacity(self.usual.max(bytes));
+            self.queue.push_back(Batch { casts, ..Batch::default() });
         }
         let Some(batch) = self.queue.back_mut() else { return Err(Refusal::Full) };
         if !casts::push(&mut batch.casts, order, payload) {
@@ -179,6 +183,7 @@ impl Sender {
     fn take(&mut self) -> Option<Batch> {
         let batch = self.queue.pop_front()?;
         self.queue_bytes = self.queue_bytes.saturating_sub(batch.len());
+        self.usual = batch.len();
         Some(batch)
     }
 

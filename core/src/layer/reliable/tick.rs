@@ -65,7 +65,7 @@ impl Reliable {
         let top = log.top().number;
         Room {
             next: top.next(),
-            threshold: log.threshold,
+            threshold: log.threshold(),
             bytes: log.window_bytes(),
             in_flight: top.past(log.deliverable),
             next_round: log.next_round(),

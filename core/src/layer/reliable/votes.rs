@@ -80,11 +80,15 @@ impl Votes {
         }
     }
 
-    /// The highest number that a quorum vouches for.
-    pub(super) fn certified(&self, quorum: Quorum) -> Number {
+    /// The highest number that a quorum vouches for, if it is above `known`.
+    pub(super) fn certified(&self, known: Number, quorum: Quorum) -> Option<Number> {
+        let is_above = |pair: &&Pair| number(pair.linked.as_ref()) > known;
+        if self.0.values().filter(is_above).count() < quorum.q() {
+            return None;
+        }
         let mut numbers: smallvec::SmallVec<[Number; 16]> =
             self.0.values().map(|pair| number(pair.linked.as_ref())).collect();
-        quorum.reached(&mut numbers).unwrap_or_default()
+        quorum.reached(&mut numbers)
     }
 
     /// The statements of exactly a quorum that certify `least`, highest entries last; `None` if
