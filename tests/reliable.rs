@@ -28,7 +28,7 @@ fn total_order_is_the_same_everywhere_when_all_cast() {
     let mut group = Group::new(Crypto::Real, 4);
     for round in 0..50_u32 {
         for member in 0..4_usize {
-            if (round as usize + member) % 3 != 0 {
+            if !(round as usize + member).is_multiple_of(3) {
                 let order = if round % 5 == 0 { Order::Fifo } else { Order::Total };
                 group.cast(member, order, format!("{member}:{round}").as_bytes());
             }

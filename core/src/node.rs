@@ -19,6 +19,8 @@ use crate::view::View;
 pub struct Counters {
     /// Cost of cryptography.
     pub crypto: CryptoCounters,
+    /// Bodies of the own log.
+    pub bodies: u64,
     /// Frames handed in.
     pub frames_in: u64,
     /// Bytes of them.
@@ -134,6 +136,7 @@ impl Node {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters;
+        counters.bodies = self.stack.bodies();
         counters.fragmented_lost = self.stack.frames_lost();
         counters.crypto = *self.door.counters();
         counters

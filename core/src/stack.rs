@@ -113,6 +113,10 @@ impl Stack {
         &self.roster
     }
 
+    pub(crate) fn bodies(&self) -> u64 {
+        self.reliable.bodies()
+    }
+
     pub(crate) fn frames_lost(&self) -> u64 {
         self.bottom.lost()
     }

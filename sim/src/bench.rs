@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::crypto::{CryptoCounters, Door, Head, Heads, Key, Roster, Signed, sha256};
 use phalanx_core::wire::List;
-use phalanx_core::{
-    Config, Hash32, Number, Order, Pattern, PerRank, Quorum, QuorumRule, Rank, Time,
-};
+use phalanx_core::{Config, Hash32, Number, Order, Pattern, PerRank, Quorum, QuorumRule, Rank};
 
 use crate::group::{Crypto, Group, all, genesis, identity};
 
@@ -108,12 +106,6 @@ impl Lockstep {
         self.group.now = self.group.now.plus(1_000);
     }
 
-    /// The group, to look at its nodes.
-    #[must_use]
-    pub const fn group(&self) -> &Group {
-        &self.group
-    }
-
     fn totals(&self) -> (CryptoCounters, u64, u64) {
         let mut sum = CryptoCounters::default();
         let (mut frames, mut bytes) = (0, 0);
@@ -193,6 +185,48 @@ pub fn floor_of_a_body(load: &Load, repeats: u32) -> Duration {
     spent / repeats.max(1)
 }
 
+/// The loads of the table: 64 B and 1 KiB, from one cast per body to 1,024.
+#[must_use]
+pub fn loads(pattern: Pattern, quick: bool) -> Vec<Load> {
+    let mut loads = Vec::new();
+    for payload in [64, 1024] {
+        for casts_per_body in [1, 16, 256, 1024] {
+            for n in [4, 7, 10] {
+                let rounds = if casts_per_body >= 256 { 60 } else { 150 };
+                let rounds = if quick { rounds / 10 } else { rounds };
+                loads.push(Load { n, payload, casts_per_body, pattern, rounds });
+            }
+        }
+    }
+    loads
+}
+
+/// The head of the table that [`row`] fills.
+pub const HEAD: &str = "pattern  n  payload  casts/body   us/cast  floor us   ratio  \
+     sign/body  verify/body  hashes/body  frames/body  bytes/cast";
+
+/// One line of the table: time per ordered cast for the whole group, its floor, and what was
+/// counted.
+#[must_use]
+pub fn row(load: &Load, cost: &Cost) -> String {
+    let per_body = |count: u64| count as f64 / cost.bodies.max(1) as f64;
+    format!(
+        "{:7} {:2} {:8} {:11} {:9.3} {:9.3} {:7.3} {:10.3} {:12.3} {:12.2} {:12.2} {:11.0}",
+        format!("{:?}", load.pattern),
+        load.n,
+        load.payload,
+        load.casts_per_body,
+        cost.us_per_cast(),
+        cost.floor_us_per_cast(),
+        cost.us_per_cast() / cost.floor_us_per_cast(),
+        per_body(cost.crypto.signatures),
+        per_body(cost.crypto.verifications),
+        per_body(cost.crypto.hashes),
+        per_body(cost.frames),
+        cost.bytes as f64 / cost.casts.max(1) as f64,
+    )
+}
+
 /// Measures a load several times, the floor in between, and returns the run of median ratio.
 #[must_use]
 pub fn measure(load: Load, runs: usize) -> Cost {
@@ -209,6 +243,5 @@ pub fn measure(load: Load, runs: usize) -> Cost {
         .collect();
     let ratio = |cost: &Cost| cost.spent.as_secs_f64() / cost.floor.as_secs_f64();
     costs.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
-    let _: Time = lockstep.group().now;
     costs[costs.len() / 2]
 }

@@ -1,4 +1,5 @@
 //! The seeded simulator of Phalanx.
 
 pub mod bench;
+pub mod fuzzing;
 pub mod group;

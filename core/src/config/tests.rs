@@ -108,6 +108,18 @@ fn the_papers_quorums_are_taken_in_a_study() {
 }
 
 #[test]
+fn who_starts_must_be_a_member_in_the_life_that_is_listed() {
+    let start = |identity, incarnation| {
+        let config = Config::new(genesis(2));
+        let boot = Boot { incarnation };
+        crate::Node::new(config, identity, boot, crate::Time::ZERO).map(|_| ())
+    };
+    assert_eq!(start(identity(1), 0), Ok(()));
+    assert_eq!(start(identity(2), 0), Err(ConfigError::NotAMember));
+    assert_eq!(start(identity(1), 7), Err(ConfigError::Incarnation { boot: 7, listed: 0 }));
+}
+
+#[test]
 fn every_error_is_a_sentence() {
     let all = [
         ConfigError::NoMembers,

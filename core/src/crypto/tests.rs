@@ -101,6 +101,46 @@ fn statements() -> Vec<Any> {
     ]
 }
 
+/// The signed bytes, spelt out: changing them makes every old signature worthless.
+#[test]
+fn golden_signed_bytes() {
+    let (group, view) = (some_hash(0x11), some_hash(0x22));
+    let message = |kind: u8, fields: &[u8]| {
+        [b"phalanx/1", &[kind][..], &[0x11; 32], &[0x22; 32], fields].concat()
+    };
+    let mut out = Vec::new();
+    let heads =
+        Heads { entries: [head(1, 2, 0xaa), head(3, 0x0102_0304, 0xbb)].into_iter().collect() };
+    Signed::message(&heads, &group, &view, &mut out);
+    let fields: [&[u8]; 7] = [
+        &[2, 0, 0, 0, 0, 0, 0, 0],
+        &[1, 0],
+        &[2, 0, 0, 0, 0, 0, 0, 0],
+        &[0xaa; 32],
+        &[3, 0],
+        &[4, 3, 2, 1, 0, 0, 0, 0],
+        &[0xbb; 32],
+    ];
+    assert_eq!(out, message(1, &fields.concat()));
+    let have = [Number::new(5), Number::new(6)].into_iter().collect();
+    Signed::message(&Stable { counter: 9, have }, &group, &view, &mut out);
+    let fields = [9, 2, 5, 6].map(u64::to_le_bytes).concat();
+    assert_eq!(out, message(2, &fields));
+    let suspect =
+        Suspect { subject: Rank::new(2), reason: Reason::Application, proof: some_hash(0xcc) };
+    Signed::message(&suspect, &group, &view, &mut out);
+    assert_eq!(out, message(3, &[&[2, 0, 5], &[0xcc; 32][..]].concat()));
+    let reasons = [
+        Reason::Proof,
+        Reason::Mute,
+        Reason::Lagging,
+        Reason::ImpedingOrder,
+        Reason::BadBytes,
+        Reason::Application,
+    ];
+    assert_eq!(reasons.map(|reason| reason as u8), [0, 1, 2, 3, 4, 5]);
+}
+
 /// Signs every statement in every group and view by every signer and tries each signature as
 /// every other.
 fn all_pairs(identities: fn(u8) -> Identity) {

@@ -82,7 +82,7 @@ struct Watch {
     opinions: PerRank<bool>,
     proofs: PerRank<bool>,
     /// The first proof of each kind against it.
-    proven: Vec<Box<Proof>>,
+    proven: Vec<Proof>,
 }
 
 /// The machine, for one view.
@@ -212,7 +212,7 @@ impl Suspect {
             return;
         }
         let (culprit, hash) = (proof.culprit(), proof.hash());
-        self.watches.at_mut(culprit).proven.push(proof.clone());
+        self.watches.at_mut(culprit).proven.push(proof.as_ref().clone());
         out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
         out.push(Out::Fault(proof));
         if !self.watches.at(culprit).proofs.at(self.me) {
@@ -244,7 +244,7 @@ impl Suspect {
                 out.push(Out::Post(Post::part(To::All, part)));
             }
             for proof in self.watches.values().flat_map(|watch| &watch.proven) {
-                out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
+                out.push(Out::Post(Post::part(To::All, Part::Proof(Box::new(proof.clone())))));
             }
         }
     }

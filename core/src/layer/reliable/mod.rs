@@ -282,6 +282,11 @@ impl Reliable {
         self.logs.at(sender).have()
     }
 
+    /// Bodies of the own log.
+    pub(crate) fn bodies(&self) -> u64 {
+        self.logs.at(self.me).top().number.value()
+    }
+
     /// Bytes of casts held: in the logs and waiting to be sent.
     pub(crate) fn held_bytes(&self) -> usize {
         self.logs
