@@ -1,0 +1,185 @@
+//! What a strategy is to a [`super::Liar`]: hooks on what the body double says and hears.
+
+use phalanx_core::wire::Part;
+use phalanx_core::{Rank, Ticket, Time};
+
+use super::Sent;
+use super::puppet::{Letter, Puppet};
+
+/// What a hook can use: the puppet's strings, and the way out.
+#[derive(Debug)]
+pub(super) struct Stage<'a> {
+    /// Keys and links.
+    pub(super) puppet: &'a mut Puppet,
+    /// The present.
+    pub(super) now: Time,
+    /// Frames to send.
+    pub(super) out: Vec<Sent>,
+    /// Letters to send later.
+    pub(super) held: Vec<(Time, Letter)>,
+    /// How often the strategy did what it is for.
+    pub(super) fired: u64,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty stage.
+    pub(super) fn new(puppet: &'a mut Puppet, now: Time) -> Self {
+        Self { puppet, now, out: Vec::new(), held: Vec::new(), fired: 0 }
+    }
+
+    /// Seals and sends a letter; one that says nothing is not sent.
+    pub(super) fn post(&mut self, letter: &Letter) {
+        if letter.is_empty() {
+            return;
+        }
+        if let Some(frame) = self.puppet.seal(letter) {
+            self.post_frame(letter.peer, frame);
+        }
+    }
+
+    /// Holds a letter back until `due`; it is sealed only then, so that its link counts on.
+    pub(super) fn hold(&mut self, due: Time, letter: Letter) {
+        self.held.push((due, letter));
+    }
+
+    /// Sends these parts to everybody.
+    pub(super) fn post_to_all(&mut self, parts: &[Part]) {
+        for to in self.puppet.others() {
+            let letter = self.puppet.letter(to, parts.to_vec(), &[]);
+            self.post(&letter);
+        }
+    }
+
+    /// Sends these bytes.
+    pub(super) fn post_frame(&mut self, to: Rank, frame: Vec<u8>) {
+        if let Some(to) = self.puppet.peer(to) {
+            self.out.push(Sent { to, frame });
+        }
+    }
+
+    /// Counts one lie.
+    pub(super) fn fire(&mut self) {
+        self.fired = self.fired.saturating_add(1);
+    }
+}
+
+/// A strategy. What it does not override is what a correct member does.
+pub(super) trait Act: core::fmt::Debug {
+    /// How many body doubles it runs.
+    fn doubles(&self) -> usize {
+        1
+    }
+
+    /// A body double wants to send this letter.
+    fn outgoing(&mut self, stage: &mut Stage<'_>, double: usize, letter: Letter) {
+        let _ = double;
+        stage.post(&letter);
+    }
+
+    /// Whether a body double's acknowledgement of fragments goes to `to`.
+    fn lets_ack_pass(&self, puppet: &Puppet, double: usize, to: Rank) -> bool {
+        let _ = (puppet, double, to);
+        true
+    }
+
+    /// Whether [`Act::incoming`] wants to be called: opening every frame costs time.
+    fn is_listening(&self) -> bool {
+        false
+    }
+
+    /// A letter came in; called before any body double sees it. Returns whether the letter was
+    /// changed: then that is what the body doubles get.
+    fn incoming(&mut self, stage: &mut Stage<'_>, letter: &mut Letter) -> bool {
+        let _ = (stage, letter);
+        false
+    }
+
+    /// Whether a frame from `from` reaches this body double.
+    fn lets_in(&self, puppet: &Puppet, double: usize, from: Rank) -> bool {
+        let _ = (puppet, double, from);
+        true
+    }
+
+    /// Whether this body double gets the request.
+    fn takes(&self, double: usize, ticket: Ticket) -> bool {
+        let _ = ticket;
+        double == 0
+    }
+
+    /// A frame came in, as it is; called before any body double sees it.
+    fn frame_in(&mut self, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) {
+        let _ = (stage, from, frame);
+    }
+
+    /// What the body double shall cast on top of what its application wants, if anything.
+    fn casts(&mut self, stage: &mut Stage<'_>) -> Option<Vec<u8>> {
+        let _ = stage;
+        None
+    }
+
+    /// Time has passed, or something has happened.
+    fn tick(&mut self, stage: &mut Stage<'_>) {
+        let _ = stage;
+    }
+
+    /// When [`Act::tick`] is owed.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// Strokes of a [`Pulse`] before it slows down.
+const FRESH_STROKES: u32 = 256;
+
+/// A clock for strategies that act by themselves. It grows weary: after each 256 strokes the pause
+/// between two doubles, so that an attack goes on for ever at a bounded cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pulse {
+    every_us: u64,
+    strokes: u32,
+    due: Time,
+}
+
+impl Pulse {
+    /// Strikes at once and then every `every_us` (at least 1) microseconds.
+    pub(super) fn new(every_us: u64) -> Self {
+        Self { every_us: every_us.max(1), strokes: 0, due: Time::ZERO }
+    }
+
+    /// Whether it strikes now; missed strokes are not made up for.
+    pub(super) fn strikes(&mut self, now: Time) -> bool {
+        if now < self.due {
+            return false;
+        }
+        self.strokes = self.strokes.saturating_add(1);
+        if self.strokes == FRESH_STROKES {
+            self.strokes = 0;
+            self.every_us = self.every_us.saturating_mul(2);
+        }
+        self.due = now.plus(self.every_us);
+        true
+    }
+
+    /// The next stroke.
+    pub(super) fn due(&self) -> Option<Time> {
+        Some(self.due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pulse_slows_down_but_never_stops() {
+        let mut pulse = Pulse::new(10);
+        let mut now = Time::ZERO;
+        for _ in 0..FRESH_STROKES {
+            assert!(pulse.strikes(now) && !pulse.strikes(now));
+            now = pulse.due().unwrap();
+        }
+        let before = now;
+        assert!(pulse.strikes(now));
+        assert_eq!(pulse.due().unwrap().since(before), 20);
+    }
+}

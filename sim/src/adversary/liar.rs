@@ -1,0 +1,158 @@
+//! A Byzantine process: body doubles inside, a strategy between them and the network.
+
+use std::collections::BTreeMap;
+
+use phalanx_core::wire::frame::FrameKind;
+use phalanx_core::{
+    Boot, Config, ConfigError, Input, Node, Order, Output, Rank, Request, Ticket, Time, Transmit,
+};
+
+use super::act::{Act, Stage};
+use super::puppet::{Letter, Opened, Puppet};
+use super::{Sent, Setup};
+
+/// One Byzantine process. Driven like a [`Node`]: inputs in, frames out, one deadline.
+#[derive(Debug)]
+pub struct Liar {
+    puppet: Puppet,
+    act: Box<dyn Act>,
+    doubles: Vec<Node>,
+    held: BTreeMap<(Time, u64), Letter>,
+    holds: u64,
+    fired: u64,
+}
+
+/// Casts that a strategy adds have tickets from here on; the caller's are below.
+const OWN_TICKETS: u64 = 1 << 63;
+
+/// The most casts that a strategy adds in one step.
+const CASTS_PER_STEP: u64 = 16;
+
+impl Liar {
+    /// The liar of this setup.
+    ///
+    /// # Errors
+    /// If the configuration is wrong, or a liar's key is not that of its rank.
+    pub fn new(setup: &Setup, now: Time) -> Result<Self, ConfigError> {
+        let mut puppet = Puppet::new(setup)?;
+        let act = setup.strategy.act(&mut puppet);
+        let key_seed = *setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
+        let incarnation = puppet.view.member(setup.me).map_or(0, |member| member.incarnation);
+        let doubles = (0..act.doubles())
+            .map(|_| {
+                let config = Config { frame_max: Config::FRAME_MAX, ..setup.config.clone() };
+                Node::new(config, setup.identity(key_seed), Boot { incarnation }, now)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { puppet, act, doubles, held: BTreeMap::new(), holds: 0, fired: 0 })
+    }
+
+    /// Takes one input; returns what to put on the network.
+    pub fn step(&mut self, now: Time, input: Input<'_>) -> Vec<Sent> {
+        let Self { puppet, act, doubles, held, .. } = self;
+        let act = act.as_mut();
+        let mut stage = Stage::new(puppet, now);
+        while let Some(entry) = held.first_entry()
+            && entry.key().0 <= now
+        {
+            stage.post(&entry.remove());
+        }
+        let from = sender(stage.puppet, &input);
+        let mut changed = None;
+        if let (Some(from), Input::Frame(frame)) = (from, input) {
+            changed = overhear(act, &mut stage, from, frame);
+        }
+        let input = changed.as_deref().map_or(input, Input::Frame);
+        for (index, double) in doubles.iter_mut().enumerate() {
+            let is_for_it = match input {
+                Input::Frame(_) => from.is_some_and(|from| act.lets_in(stage.puppet, index, from)),
+                Input::Request(ticket, _) => act.takes(index, ticket),
+                Input::Tick => true,
+            };
+            if is_for_it {
+                drive(act, &mut stage, (index, double), input);
+            }
+        }
+        act.tick(&mut stage);
+        if let Some(double) = doubles.first_mut() {
+            for ticket in OWN_TICKETS..OWN_TICKETS + CASTS_PER_STEP {
+                let Some(payload) = act.casts(&mut stage) else { break };
+                let request = Request::Cast { order: Order::Fifo, payload: &payload };
+                drive(act, &mut stage, (0, double), Input::Request(Ticket(ticket), request));
+            }
+        }
+        let Stage { out, held: new, fired, .. } = stage;
+        for (due, letter) in new {
+            self.holds = self.holds.saturating_add(1);
+            self.held.insert((due, self.holds), letter);
+        }
+        self.fired = self.fired.saturating_add(fired);
+        out
+    }
+
+    /// By when [`Input::Tick`] is owed.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        let held = self.held.keys().next().map(|(due, _)| *due);
+        let own = self.act.deadline().into_iter().chain(held);
+        self.doubles.iter().filter_map(Node::deadline).chain(own).min()
+    }
+
+    /// How often the strategy did what it is for: changed, withheld or made up something.
+    #[must_use]
+    pub const fn fired(&self) -> u64 {
+        self.fired
+    }
+}
+
+/// Who sent the frame in `input`, if a member did.
+fn sender(puppet: &Puppet, input: &Input<'_>) -> Option<Rank> {
+    match input {
+        Input::Frame(frame) => puppet.rank_of(phalanx_core::peek_sender(frame)?),
+        Input::Request(..) | Input::Tick => None,
+    }
+}
+
+/// Shows a frame that came in to the strategy; returns what the body doubles get in its place.
+fn overhear(act: &mut dyn Act, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) -> Option<Vec<u8>> {
+    act.frame_in(stage, from, frame);
+    if !act.is_listening() {
+        return None;
+    }
+    let Some(Opened::Letter(mut letter)) = stage.puppet.open(from, frame) else { return None };
+    let is_changed = act.incoming(stage, &mut letter);
+    if is_changed { stage.puppet.reseal(&letter, frame) } else { None }
+}
+
+/// Steps a body double and shows what it says to the strategy.
+fn drive(act: &mut dyn Act, stage: &mut Stage<'_>, double: (usize, &mut Node), input: Input<'_>) {
+    let (index, node) = double;
+    let said: Vec<Transmit> = node
+        .step(stage.now, input)
+        .filter_map(|output| match output {
+            Output::Transmit(transmit) => Some(transmit),
+            Output::Event(_) | Output::Fault(_) => None,
+        })
+        .collect();
+    for transmit in said {
+        pass_on(act, stage, index, &transmit);
+    }
+}
+
+/// Shows a frame of a body double to the strategy.
+fn pass_on(act: &mut dyn Act, stage: &mut Stage<'_>, double: usize, transmit: &Transmit) {
+    let Some(to) = stage.puppet.rank_of(transmit.to) else { return };
+    let mut frame = Vec::with_capacity(transmit.len());
+    transmit.append_to(&mut frame);
+    match stage.puppet.open(to, &frame) {
+        Some(Opened::Letter(letter)) => act.outgoing(stage, double, letter),
+        Some(Opened::Ack(content)) => {
+            if act.lets_ack_pass(stage.puppet, double, to)
+                && let Some(frame) = stage.puppet.seal_small(FrameKind::FragmentAck, to, content)
+            {
+                stage.post_frame(to, frame);
+            }
+        }
+        None => {}
+    }
+}

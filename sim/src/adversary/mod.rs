@@ -1,0 +1,108 @@
+//! The adversary: one Byzantine process per [`Liar`], which runs a correct [`phalanx_core::Node`]
+//! as its body double and changes what it says.
+//!
+//! It stays within the fault model (protocol.md section 1): a liar has the secret keys of the
+//! processes in [`Setup::liars`], the frames that reach it and its own outputs, nothing else. In
+//! particular it makes no signature of a correct member and no MAC of a link that it is no end of.
+//! Every choice comes from [`Setup::seed`].
+//!
+//! One strategy per file; each head says what it tries, why it must fail, and what becomes of the
+//! liar ([`Verdict`]).
+
+mod act;
+mod dice;
+mod fork;
+mod liar;
+mod puppet;
+mod strategy;
+
+mod bad_certificates;
+mod bogus_signatures;
+mod byte_mutator;
+mod certificate_to_subset;
+mod colluding_replier;
+mod far_future_numbers;
+mod fetch_storm;
+mod fragment_flood;
+mod gap_sender;
+mod impede_total_ordering;
+mod max_size_flood;
+mod mutant_message;
+mod payload_mismatch;
+mod reflection;
+mod reply_to_all_but_one;
+mod silent_towards_some;
+mod skip_to_end;
+mod slander;
+mod slow_nulls;
+mod small_scope_mutator;
+mod split_digest;
+mod stability;
+mod stale_numbers;
+mod twins;
+mod two_rows;
+mod window_never_finished;
+
+use std::collections::BTreeMap;
+
+use phalanx_core::crypto::{Identity, Suite};
+use phalanx_core::{Config, PeerId, Rank};
+
+pub use liar::Liar;
+pub use strategy::{Strategy, Verdict};
+
+/// What a liar is told when it starts.
+#[derive(Clone)]
+pub struct Setup {
+    /// The group, and the time-outs of the body double. Its `frame_max` is not used: frames leave
+    /// whole.
+    pub config: Config,
+    /// Which signatures the group makes.
+    pub suite: Suite,
+    /// The key seed of every liar of the run, `me` included: they share their keys.
+    pub liars: BTreeMap<Rank, [u8; 32]>,
+    /// Which of them this one is.
+    pub me: Rank,
+    /// What it does.
+    pub strategy: Strategy,
+    /// The members that it treats differently (the second branch, the subset left out), if the
+    /// scenario names them; otherwise they are drawn from the seed.
+    pub victims: Option<Vec<Rank>>,
+    /// Randomness of the adversary: the same for all liars of a run, so that what they draw in
+    /// common agrees.
+    pub seed: u64,
+}
+
+impl core::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Setup")
+            .field("me", &self.me)
+            .field("liars", &self.liars.keys())
+            .field("strategy", &self.strategy)
+            .field("victims", &self.victims)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Setup {
+    /// The identity of a liar with this key seed.
+    fn identity(&self, key_seed: [u8; 32]) -> Identity {
+        match self.suite {
+            Suite::Ed25519 => Identity::ed25519(key_seed),
+            Suite::Dummy(oracle) => Identity::dummy(key_seed, oracle),
+        }
+    }
+}
+
+/// A frame that a liar puts on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Whom it is for.
+    pub to: PeerId,
+    /// The whole frame; the network may cut it to pieces, but the receiver takes it as it is.
+    pub frame: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests;

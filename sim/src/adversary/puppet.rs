@@ -1,0 +1,373 @@
+//! The strings of the body double: opens frames, signs with the liars' keys, seals for the liar's
+//! own links.
+//!
+//! Frames of the body double are opened, changed and sealed anew, so all frames of a link are
+//! numbered here: the counter of a link must rise, or receivers take a frame for a replay.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use phalanx_core::crypto::{
+    Door, Hash32, Head, Heads, LinkKeys, Roster, Signed, Stable, Statement, sha256,
+};
+use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
+use phalanx_core::wire::{self, List, Packet, Part};
+use phalanx_core::{ConfigError, Limits, Number, PeerId, PerRank, Rank, Timeouts, View};
+
+use super::Setup;
+use super::dice::Dice;
+
+/// A packet with the casts that follow it, from or for one member.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
+    /// The other end of the link.
+    pub(super) peer: Rank,
+    /// What is said.
+    pub(super) packet: Packet,
+    /// Casts of the body in the packet; otherwise empty.
+    pub(super) casts: Arc<[u8]>,
+}
+
+impl Letter {
+    /// The parts, to change.
+    pub(super) fn parts_mut(&mut self) -> &mut Vec<Part> {
+        self.packet.parts.as_mut_vec()
+    }
+
+    /// Drops the parts that `is_out` names; says how many.
+    pub(super) fn drop_parts(&mut self, is_out: impl Fn(&Part) -> bool) -> usize {
+        let before = self.packet.parts.len();
+        self.parts_mut().retain(|part| !is_out(part));
+        if !matches!(self.packet.parts.last(), Some(Part::Body(_))) {
+            self.casts = Arc::from([]);
+        }
+        before.saturating_sub(self.packet.parts.len())
+    }
+
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.packet.parts.is_empty() && self.packet.haves.is_empty()
+    }
+}
+
+/// A frame that was opened.
+#[derive(Debug)]
+pub(super) enum Opened<'a> {
+    /// A packet.
+    Letter(Letter),
+    /// The content of an acknowledgement of fragments.
+    Ack(&'a [u8]),
+}
+
+/// Keys, links and numbers of one liar.
+#[derive(Debug)]
+pub(super) struct Puppet {
+    /// Its rank.
+    pub(super) me: Rank,
+    /// The group's only view.
+    pub(super) view: View,
+    /// Its keys.
+    pub(super) roster: Roster,
+    /// All liars of the run, ascending.
+    pub(super) liars: Vec<Rank>,
+    /// The liar's own randomness.
+    pub(super) dice: Dice,
+    /// Sizes and windows of the group.
+    pub(super) limits: Limits,
+    /// Time-outs that correct members are assumed to use: the liar's own.
+    pub(super) timeouts: Timeouts,
+    victims: Vec<Rank>,
+    peers: PerRank<PeerId>,
+    doors: BTreeMap<Rank, Door>,
+    links: BTreeMap<Rank, LinkKeys>,
+    counters: PerRank<u64>,
+}
+
+impl Puppet {
+    /// The puppet of `setup.me`.
+    ///
+    /// # Errors
+    /// If the group's record is wrong or a liar is no member of it.
+    pub(super) fn new(setup: &Setup) -> Result<Self, ConfigError> {
+        let view = setup.config.genesis.view();
+        let roster = view.roster(setup.suite)?;
+        let n = view.members.len();
+        let mut doors = BTreeMap::new();
+        for (&rank, &key_seed) in &setup.liars {
+            let identity = setup.identity(key_seed);
+            if view.rank_of(identity.public_key()) != Some(rank) {
+                return Err(ConfigError::NotAMember);
+            }
+            doors.insert(rank, Door::new(identity));
+        }
+        let door = doors.get(&setup.me).ok_or(ConfigError::NotAMember)?;
+        let life = |rank: Rank| view.member(rank).map_or(0, |member| member.incarnation);
+        let links = Rank::all(n)
+            .filter(|rank| *rank != setup.me)
+            .filter_map(|rank| {
+                let key = roster.key(rank)?;
+                let group = &view.group;
+                let mine = life(setup.me);
+                Some((rank, LinkKeys::derive(door.identity(), mine, key, life(rank), group)))
+            })
+            .collect();
+        let liars: Vec<Rank> = setup.liars.keys().copied().collect();
+        let victims = match &setup.victims {
+            Some(victims) => victims.clone(),
+            None => draw_victims(n, &liars, &mut Dice::common(setup.seed)),
+        };
+        Ok(Self {
+            me: setup.me,
+            peers: view.peers(),
+            roster,
+            liars,
+            dice: Dice::own(setup.seed, u64::from(setup.me.value())),
+            limits: setup.config.genesis.limits,
+            timeouts: setup.config.timeouts,
+            victims,
+            doors,
+            links,
+            counters: PerRank::from_fn(n, |_| 0),
+            view,
+        })
+    }
+
+    /// How many members the view has.
+    pub(super) fn n(&self) -> usize {
+        self.view.members.len()
+    }
+
+    /// All members but the liar itself.
+    pub(super) fn others(&self) -> impl DoubleEndedIterator<Item = Rank> + use<> {
+        let me = self.me;
+        Rank::all(self.n()).filter(move |rank| *rank != me)
+    }
+
+    /// The members that do not lie.
+    pub(super) fn correct(&self) -> Vec<Rank> {
+        Rank::all(self.n()).filter(|rank| !self.liars.contains(rank)).collect()
+    }
+
+    /// Whether the strategy treats this member differently. At least one correct member is a
+    /// victim and one is not, unless the scenario says otherwise or there are not so many.
+    pub(super) fn is_victim(&self, rank: Rank) -> bool {
+        self.victims.contains(&rank)
+    }
+
+    /// The first victims, correct and at most `f` of them: so few that the others are a quorum.
+    pub(super) fn few_victims(&self) -> Vec<Rank> {
+        let correct = self.correct().into_iter().filter(|rank| self.is_victim(*rank));
+        correct.take(self.roster.quorum().f()).collect()
+    }
+
+    /// The victims.
+    pub(super) fn victims(&self) -> Vec<Rank> {
+        self.victims.clone()
+    }
+
+    /// One correct victim, always the same; the first correct member if there is none.
+    pub(super) fn first_victim(&self) -> Option<Rank> {
+        let correct = self.correct();
+        let victim = correct.iter().find(|rank| self.is_victim(**rank));
+        victim.or(correct.first()).copied()
+    }
+
+    /// The process of this rank, as frames name it.
+    pub(super) fn peer(&self, rank: Rank) -> Option<PeerId> {
+        self.peers.get(rank).copied()
+    }
+
+    /// The rank of this process.
+    pub(super) fn rank_of(&self, peer: PeerId) -> Option<Rank> {
+        self.peers.iter().find(|(_, other)| **other == peer).map(|(rank, _)| rank)
+    }
+
+    /// Takes apart a frame that the body double made for `peer`, or that came from it. MACs are not
+    /// checked: a liar may believe what it likes.
+    pub(super) fn open<'a>(&self, peer: Rank, frame: &'a [u8]) -> Option<Opened<'a>> {
+        let parsed = frame::parse(frame)?;
+        match parsed.header.kind {
+            FrameKind::Whole => {
+                let (packet, casts) = frame::split_whole(parsed.content())?;
+                let packet = wire::decode(packet, self.n(), !casts.is_empty()).ok()?;
+                Some(Opened::Letter(Letter { peer, packet, casts: casts.into() }))
+            }
+            FrameKind::FragmentAck => Some(Opened::Ack(parsed.content())),
+            FrameKind::Fragment => None,
+        }
+    }
+
+    fn header(&mut self, kind: FrameKind, to: Rank) -> Option<Header> {
+        let from = self.peer(self.me)?;
+        let counter = self.counters.get(to)?.saturating_add(1);
+        *self.counters.at_mut(to) = counter;
+        Some(Header { kind, group: self.view.group.prefix(), from, counter })
+    }
+
+    /// Rewrites the liar's own Heads in a letter and signs them anew; says whether that changed
+    /// them.
+    pub(super) fn rewrite_heads(
+        &mut self,
+        letter: &mut Letter,
+        mut edit: impl FnMut(&mut Vec<Head>),
+    ) -> bool {
+        let mut is_changed = false;
+        let parts = core::mem::take(letter.parts_mut());
+        for part in parts {
+            let kept = match part {
+                Part::Heads(heads) if heads.signer == self.me => {
+                    let mut entries = heads.statement.entries.to_vec();
+                    edit(&mut entries);
+                    if entries[..] == heads.statement.entries[..] {
+                        Some(Part::Heads(heads))
+                    } else {
+                        is_changed = true;
+                        self.sign_heads(self.me, entries).map(Part::Heads)
+                    }
+                }
+                other => Some(other),
+            };
+            letter.parts_mut().extend(kept);
+        }
+        is_changed
+    }
+
+    /// Rewrites the liar's own rows in a letter and signs them anew; says whether that changed
+    /// them.
+    pub(super) fn rewrite_rows(
+        &mut self,
+        letter: &mut Letter,
+        mut edit: impl FnMut(&mut Stable),
+    ) -> bool {
+        let mut is_changed = false;
+        for part in letter.parts_mut() {
+            let Part::Stable(row) = part else { continue };
+            if row.signer != self.me {
+                continue;
+            }
+            let mut statement = row.statement.clone();
+            edit(&mut statement);
+            if statement != row.statement
+                && let Some(signed) = self.sign(self.me, statement)
+            {
+                *row = signed;
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Claims in a letter to hold the log of `sender` up to `number`.
+    pub(super) fn claim(&self, letter: &mut Letter, sender: Rank, number: Number) {
+        let haves = letter.packet.haves.as_mut_vec();
+        haves.resize(self.n(), Number::ZERO);
+        if let Some(have) = haves.get_mut(sender.index()) {
+            *have = (*have).max(number);
+        }
+    }
+
+    /// The frame for a letter; `None` for one to oneself.
+    pub(super) fn seal(&mut self, letter: &Letter) -> Option<Vec<u8>> {
+        self.seal_bytes(letter.peer, wire::encode(&letter.packet), &letter.casts)
+    }
+
+    /// The frame for any bytes in place of a packet, its MAC good.
+    pub(super) fn seal_bytes(
+        &mut self,
+        to: Rank,
+        packet: Vec<u8>,
+        casts: &[u8],
+    ) -> Option<Vec<u8>> {
+        if !self.links.contains_key(&to) {
+            return None;
+        }
+        let header = self.header(FrameKind::Whole, to)?;
+        let packet_hash = sha256(&packet);
+        let key = &self.links.get(&to)?.outbound;
+        let mut frame = Prepared::new(packet, packet_hash, sha256(casts)).seal(key, &header);
+        frame.extend_from_slice(casts);
+        Some(frame)
+    }
+
+    /// A frame that came in, with `letter` in place of what it said: the liar is an end of its link,
+    /// so it can make the MAC. Its number stays.
+    pub(super) fn reseal(&self, letter: &Letter, frame: &[u8]) -> Option<Vec<u8>> {
+        let header = frame::parse(frame)?.header;
+        let packet = wire::encode(&letter.packet);
+        let packet_hash = sha256(&packet);
+        let key = &self.links.get(&letter.peer)?.inbound;
+        let prepared = Prepared::new(packet, packet_hash, sha256(&letter.casts));
+        let mut frame = prepared.seal(key, &header);
+        frame.extend_from_slice(&letter.casts);
+        Some(frame)
+    }
+
+    /// The frame for an acknowledgement or a fragment.
+    pub(super) fn seal_small(
+        &mut self,
+        kind: FrameKind,
+        to: Rank,
+        content: &[u8],
+    ) -> Option<Vec<u8>> {
+        if !self.links.contains_key(&to) {
+            return None;
+        }
+        let header = self.header(kind, to)?;
+        Some(frame::seal_small(&self.links.get(&to)?.outbound, &header, &[content]))
+    }
+
+    /// Signs as one of the liars; `None` as anybody else.
+    pub(super) fn sign<S: Statement + Clone>(
+        &mut self,
+        signer: Rank,
+        statement: S,
+    ) -> Option<Signed<S>> {
+        let door = self.doors.get_mut(&signer)?;
+        Some((**door.sign(&self.roster, signer, statement).signed()).clone())
+    }
+
+    /// Signs heads as one of the liars, in legal order; `None` if there are none.
+    pub(super) fn sign_heads(
+        &mut self,
+        signer: Rank,
+        mut entries: Vec<Head>,
+    ) -> Option<Signed<Heads>> {
+        entries.sort_by_key(|head| head.sender);
+        entries.dedup_by_key(|head| head.sender);
+        if entries.is_empty() {
+            return None;
+        }
+        self.sign(signer, Heads { entries: List::from(entries) })
+    }
+
+    /// A letter of these parts, without haves.
+    pub(super) fn letter(&self, to: Rank, parts: Vec<Part>, casts: &[u8]) -> Letter {
+        let view = *self.roster.view();
+        let packet = Packet { view, haves: List::new(), parts: List::from(parts) };
+        Letter { peer: to, packet, casts: casts.into() }
+    }
+
+    /// Random bytes in place of a hash.
+    pub(super) fn any_hash(&mut self) -> Hash32 {
+        let mut hash = [0; 32];
+        self.dice.fill(&mut hash);
+        Hash32(hash)
+    }
+}
+
+/// Some of the members, drawn: a correct one is in and a correct one is out, if there are two.
+fn draw_victims(n: usize, liars: &[Rank], dice: &mut Dice) -> Vec<Rank> {
+    let mut correct: Vec<Rank> = Rank::all(n).filter(|rank| !liars.contains(rank)).collect();
+    let Some(len) = correct.len().checked_sub(1) else { return Vec::new() };
+    // A draw without replacement: as many as drawn, at least one, and not all.
+    let count = dice.index(len).saturating_add(1);
+    let mut victims = Vec::with_capacity(count);
+    for _ in 0..count {
+        let at = dice.index(correct.len());
+        if at < correct.len() {
+            victims.push(correct.swap_remove(at));
+        }
+    }
+    victims.sort_unstable();
+    victims
+}

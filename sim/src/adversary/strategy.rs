@@ -1,0 +1,259 @@
+//! The strategies by name, and what becomes of a liar that follows one.
+
+use super::act::Act;
+use super::bad_certificates::{BadCertificates, Flaw};
+use super::puppet::Puppet;
+use super::{
+    bogus_signatures, byte_mutator, certificate_to_subset, colluding_replier, far_future_numbers,
+    fetch_storm, fragment_flood, gap_sender, impede_total_ordering, max_size_flood, mutant_message,
+    payload_mismatch, reflection, reply_to_all_but_one, silent_towards_some, skip_to_end, slander,
+    slow_nulls, small_scope_mutator, split_digest, stability, stale_numbers, twins, two_rows,
+    window_never_finished,
+};
+
+/// What a run with a strategy ends in, at every correct member, once the network is well and if the
+/// strategy fired. That no correct member is ever blamed, and that all promises hold, is expected
+/// of every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody need notice, and nothing is held up; suspicion of the liar is an error in a network
+    /// that is well throughout.
+    Harmless,
+    /// All correct members suspect the liar, as an opinion or by proof.
+    Suspected,
+    /// All correct members hold a Proof against the liar.
+    Proven,
+    /// Whether there is a Proof or an opinion against the liar depends on the schedule.
+    MayBeProven,
+}
+
+/// A way to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strategy {
+    /// One receiver gets a differing body and digest: the paper's fault.
+    MutantMessage,
+    /// Sends no slot of the total order but works otherwise: the paper's fault.
+    ImpedeTotalOrdering,
+    /// Two branches of the own log, one for each half of a division of the members.
+    SplitDigest,
+    /// Splits its digests, and vouches for every branch of fellow liars' logs.
+    ColludingReplier,
+    /// What completes the agreement on a body goes to a chosen subset only.
+    CertificateToSubset,
+    /// Casts that are not those of the signed digest.
+    PayloadMismatch,
+    /// Certificates with made-up signatures.
+    ForgedCertificates,
+    /// Certificates with fewer signers than a quorum.
+    ShortCertificates,
+    /// Certificates in which one signer is counted often.
+    DuplicateSignerCertificates,
+    /// Numbers, slots and questions far above every window.
+    FarFutureNumbers,
+    /// Repeats what it said long ago, asks for what is done.
+    StaleNumbers,
+    /// Asks for bodies, rows and slots as fast as it can.
+    FetchStorm,
+    /// Signs digests and never hands out a body.
+    WindowNeverFinished,
+    /// Its Nulls leave just before the slot time-out.
+    SlowNulls,
+    /// A slot or a number leaps out of its window, or to the end of all.
+    SkipToEnd,
+    /// Flips, cuts and splices bytes of its frames, with and without a good MAC.
+    ByteMutator,
+    /// One field off by one or of an earlier value, signed anew.
+    SmallScopeMutator,
+    /// Two processes with one identity, each shown to one part of the group.
+    Twins,
+    /// One member gets neither its replies nor its haves.
+    ReplyToAllButOne,
+    /// Leaves out some bodies until it is asked for them.
+    GapSender,
+    /// Its Stable rows never move.
+    StabilityFrozen,
+    /// Its Stable rows say more than is true.
+    StabilityOverstated,
+    /// Stable rows that contradict each other.
+    TwoRows,
+    /// Suspects every correct member, for every reason.
+    Slander,
+    /// Casts and messages of the largest size, as many as the windows take.
+    MaxSizeFlood,
+    /// Pieces of the largest frames, the last of which never comes.
+    FragmentFlood,
+    /// Sends members their own frames back, and frames that were for others.
+    Reflection,
+    /// A flood of statements with random bytes for signatures.
+    BogusSignatures,
+    /// Sends nothing to at most f of the correct members.
+    SilentTowardsSome,
+}
+
+impl Strategy {
+    /// All strategies.
+    pub const ALL: [Self; 29] = [
+        Self::MutantMessage,
+        Self::ImpedeTotalOrdering,
+        Self::SplitDigest,
+        Self::ColludingReplier,
+        Self::CertificateToSubset,
+        Self::PayloadMismatch,
+        Self::ForgedCertificates,
+        Self::ShortCertificates,
+        Self::DuplicateSignerCertificates,
+        Self::FarFutureNumbers,
+        Self::StaleNumbers,
+        Self::FetchStorm,
+        Self::WindowNeverFinished,
+        Self::SlowNulls,
+        Self::SkipToEnd,
+        Self::ByteMutator,
+        Self::SmallScopeMutator,
+        Self::Twins,
+        Self::ReplyToAllButOne,
+        Self::GapSender,
+        Self::StabilityFrozen,
+        Self::StabilityOverstated,
+        Self::TwoRows,
+        Self::Slander,
+        Self::MaxSizeFlood,
+        Self::FragmentFlood,
+        Self::Reflection,
+        Self::BogusSignatures,
+        Self::SilentTowardsSome,
+    ];
+
+    /// Its name in scenario files and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MutantMessage => "mutant_message",
+            Self::ImpedeTotalOrdering => "impede_total_ordering",
+            Self::SplitDigest => "split_digest",
+            Self::ColludingReplier => "colluding_replier",
+            Self::CertificateToSubset => "certificate_to_subset",
+            Self::PayloadMismatch => "payload_mismatch",
+            Self::ForgedCertificates => "forged_certificates",
+            Self::ShortCertificates => "short_certificates",
+            Self::DuplicateSignerCertificates => "duplicate_signer_certificates",
+            Self::FarFutureNumbers => "far_future_numbers",
+            Self::StaleNumbers => "stale_numbers",
+            Self::FetchStorm => "fetch_storm",
+            Self::WindowNeverFinished => "window_never_finished",
+            Self::SlowNulls => "slow_nulls",
+            Self::SkipToEnd => "skip_to_end",
+            Self::ByteMutator => "byte_mutator",
+            Self::SmallScopeMutator => "small_scope_mutator",
+            Self::Twins => "twins",
+            Self::ReplyToAllButOne => "reply_to_all_but_one",
+            Self::GapSender => "gap_sender",
+            Self::StabilityFrozen => "stability_frozen",
+            Self::StabilityOverstated => "stability_overstated",
+            Self::TwoRows => "two_rows",
+            Self::Slander => "slander",
+            Self::MaxSizeFlood => "max_size_flood",
+            Self::FragmentFlood => "fragment_flood",
+            Self::Reflection => "reflection",
+            Self::BogusSignatures => "bogus_signatures",
+            Self::SilentTowardsSome => "silent_towards_some",
+        }
+    }
+
+    /// The strategy with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.name() == name)
+    }
+
+    /// What a run with such liars, and no more of them than the view bears, ends in.
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::CertificateToSubset
+            | Self::StaleNumbers
+            | Self::FetchStorm
+            | Self::SlowNulls
+            | Self::ReplyToAllButOne
+            | Self::GapSender
+            | Self::StabilityOverstated
+            | Self::Slander
+            | Self::MaxSizeFlood
+            | Self::FragmentFlood
+            | Self::Reflection
+            | Self::SilentTowardsSome => Verdict::Harmless,
+            Self::ImpedeTotalOrdering
+            | Self::ForgedCertificates
+            | Self::ShortCertificates
+            | Self::DuplicateSignerCertificates
+            | Self::WindowNeverFinished
+            | Self::SkipToEnd
+            | Self::BogusSignatures => Verdict::Suspected,
+            Self::MutantMessage
+            | Self::SplitDigest
+            | Self::ColludingReplier
+            | Self::Twins
+            | Self::TwoRows => Verdict::Proven,
+            Self::PayloadMismatch
+            | Self::FarFutureNumbers
+            | Self::ByteMutator
+            | Self::SmallScopeMutator
+            | Self::StabilityFrozen => Verdict::MayBeProven,
+        }
+    }
+
+    pub(super) fn act(self, puppet: &mut Puppet) -> Box<dyn Act> {
+        match self {
+            Self::MutantMessage => Box::new(mutant_message::MutantMessage::new(puppet)),
+            Self::ImpedeTotalOrdering => Box::new(impede_total_ordering::ImpedeTotalOrdering),
+            Self::SplitDigest => Box::new(split_digest::SplitDigest::new(puppet)),
+            Self::ColludingReplier => Box::new(colluding_replier::ColludingReplier::new(puppet)),
+            Self::CertificateToSubset => {
+                Box::new(certificate_to_subset::CertificateToSubset::new(puppet))
+            }
+            Self::PayloadMismatch => Box::new(payload_mismatch::PayloadMismatch),
+            Self::ForgedCertificates => Box::new(BadCertificates::new(Flaw::Forged)),
+            Self::ShortCertificates => Box::new(BadCertificates::new(Flaw::Short)),
+            Self::DuplicateSignerCertificates => {
+                Box::new(BadCertificates::new(Flaw::DuplicateSigner))
+            }
+            Self::FarFutureNumbers => Box::new(far_future_numbers::FarFutureNumbers::new()),
+            Self::StaleNumbers => Box::new(stale_numbers::StaleNumbers::new()),
+            Self::FetchStorm => Box::new(fetch_storm::FetchStorm::new()),
+            Self::WindowNeverFinished => Box::new(window_never_finished::WindowNeverFinished),
+            Self::SlowNulls => Box::new(slow_nulls::SlowNulls),
+            Self::SkipToEnd => Box::new(skip_to_end::SkipToEnd::new(puppet)),
+            Self::ByteMutator => Box::<byte_mutator::ByteMutator>::default(),
+            Self::SmallScopeMutator => Box::<small_scope_mutator::SmallScopeMutator>::default(),
+            Self::Twins => Box::new(twins::Twins::new(puppet)),
+            Self::ReplyToAllButOne => Box::new(reply_to_all_but_one::ReplyToAllButOne::new(puppet)),
+            Self::GapSender => Box::<gap_sender::GapSender>::default(),
+            Self::StabilityFrozen => Box::<stability::StabilityFrozen>::default(),
+            Self::StabilityOverstated => Box::new(stability::StabilityOverstated),
+            Self::TwoRows => Box::new(two_rows::TwoRows),
+            Self::Slander => Box::new(slander::Slander::new()),
+            Self::MaxSizeFlood => Box::new(max_size_flood::MaxSizeFlood::new()),
+            Self::FragmentFlood => Box::new(fragment_flood::FragmentFlood::new()),
+            Self::Reflection => Box::new(reflection::Reflection),
+            Self::BogusSignatures => Box::new(bogus_signatures::BogusSignatures::new()),
+            Self::SilentTowardsSome => {
+                Box::new(silent_towards_some::SilentTowardsSome::new(puppet))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_parses_and_no_other_does() {
+        for strategy in Strategy::ALL {
+            assert_eq!(Strategy::parse(strategy.name()), Some(strategy));
+            assert!(strategy.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        }
+        assert_eq!(Strategy::parse("honest"), None);
+        assert_eq!(Strategy::parse("Twins"), None);
+    }
+}

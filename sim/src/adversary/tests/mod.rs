@@ -1,0 +1,8 @@
+//! The adversary tested: its frames and signatures are good, its lies are what they claim to be,
+//! and every strategy changes what correct members get.
+
+mod group;
+mod lies;
+mod rig;
+mod strategies;
+mod strings;

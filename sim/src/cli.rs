@@ -1,0 +1,302 @@
+//! The command line of the simulator. Results go to stdout, progress to stderr.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use phalanx_sim::adversary::Strategy;
+use phalanx_sim::replay::{ReplayError, replay};
+use phalanx_sim::run::{self, Outcome};
+use phalanx_sim::scenario::{Crypto, Scenario};
+use phalanx_sim::sweep::{self, Plan, Summary};
+use phalanx_sim::{Verdict, canary, library, verdict};
+
+/// Prints a line. A reader that went away is nobody's error: the exit code still tells.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($arg)*);
+    }};
+}
+
+/// Plays groups with Byzantine members in virtual time and judges them.
+///
+/// Exit codes: 0 everything held, 1 own error, 2 wrong usage, 10 crash, 11 liveness, 12 safety,
+/// 13 a trace does not replay.
+#[derive(Debug, Parser)]
+#[command(name = "phalanx-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play one run: a scenario by name or file, or a seed
+    Run(RunArgs),
+    /// Play many seeds and sum up; the combined hash tells two sweeps apart
+    Sweep(SweepArgs),
+    /// Replay a trace written by `run --out` and say where it diverges
+    Replay {
+        /// The trace, or the directory that holds it
+        trace: PathBuf,
+    },
+    /// List the scenarios and the strategies of liars
+    List,
+    /// One liar too many: exits 0 only if the safety oracles turn red
+    Canary,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// A scenario file, or the name of one of `list`
+    #[arg(required_unless_present = "seed", conflicts_with = "seed")]
+    scenario: Option<String>,
+    /// Draw the run from this seed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write trace.jsonl and scenario.toml into this directory
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Signatures, if not as the scenario says
+    #[arg(long)]
+    crypto: Option<CryptoName>,
+    /// Print the whole scenario and what was counted
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Debug, Args)]
+struct SweepArgs {
+    /// Seeds A up to but not including B
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    seeds: std::ops::Range<u64>,
+    /// Threads; the result does not depend on it
+    #[arg(long, default_value_t = default_jobs())]
+    jobs: usize,
+    /// Signatures, if not ideal
+    #[arg(long)]
+    crypto: Option<CryptoName>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CryptoName {
+    /// Keyed hashes nobody else can make: fast
+    Ideal,
+    /// Strict Ed25519
+    Ed25519,
+    /// The paper's dummy cryptography: anybody can forge it
+    Dummy,
+}
+
+impl From<CryptoName> for Crypto {
+    fn from(name: CryptoName) -> Self {
+        match name {
+            CryptoName::Ideal => Self::Ideal,
+            CryptoName::Ed25519 => Self::Ed25519,
+            CryptoName::Dummy => Self::Dummy,
+        }
+    }
+}
+
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn parse_seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("seeds are given as A..B, such as 0..100")?;
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a seed"));
+    let (from, to) = (number(from)?, number(to)?);
+    if from < to { Ok(from..to) } else { Err(format!("{from}..{to} holds no seed")) }
+}
+
+/// Runs the program; its exit code.
+pub(crate) fn main() -> u8 {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            // Writing help to a closed pipe is nobody's error.
+            let _ = error.print();
+            return if error.use_stderr() { verdict::USAGE } else { verdict::HELD };
+        }
+    };
+    let result = match command {
+        Command::Run(args) => play(&args),
+        Command::Sweep(args) => Ok(sweep_seeds(args)),
+        Command::Replay { trace } => replay_trace(&trace),
+        Command::List => Ok(list()),
+        Command::Canary => run_canary(),
+    };
+    result.unwrap_or_else(|(code, text)| {
+        eprintln!("error: {text}");
+        code
+    })
+}
+
+/// An exit code and what to say.
+type Failed = (u8, String);
+
+fn own(error: &dyn std::fmt::Display) -> Failed {
+    (verdict::OWN_ERROR, error.to_string())
+}
+
+fn play(args: &RunArgs) -> Result<u8, Failed> {
+    let mut scenario = match (&args.scenario, args.seed) {
+        (Some(name), _) => {
+            library::find(name).map_err(|error| (verdict::USAGE, error.to_string()))?
+        }
+        (None, seed) => sweep::scenario(seed.unwrap_or(0), None),
+    };
+    if let Some(crypto) = args.crypto {
+        scenario.crypto = crypto.into();
+    }
+    if args.verbose {
+        say!("{}", scenario.to_toml());
+    }
+    let outcome =
+        run::run(&scenario, open_trace(args.out.as_deref(), &scenario)?).map_err(|e| own(&e))?;
+    say!("{}: {}", scenario.name, outcome.verdict);
+    say!("hash {}", outcome.hash);
+    if args.verbose {
+        print_counts(&outcome);
+    }
+    if outcome.verdict != Verdict::Held {
+        say!("again: {}", again(args));
+    }
+    Ok(outcome.verdict.code())
+}
+
+/// The command that repeats this run.
+fn again(args: &RunArgs) -> String {
+    let what = match (&args.scenario, args.seed) {
+        (Some(name), _) => name.clone(),
+        (None, seed) => format!("--seed {}", seed.unwrap_or(0)),
+    };
+    let crypto = args.crypto.and_then(|crypto| {
+        crypto.to_possible_value().map(|value| format!(" --crypto {}", value.get_name()))
+    });
+    format!("phalanx-sim run {what}{} --verbose --out DIR", crypto.unwrap_or_default())
+}
+
+fn open_trace(out: Option<&Path>, scenario: &Scenario) -> Result<Option<Box<dyn Write>>, Failed> {
+    let Some(out) = out else { return Ok(None) };
+    fs::create_dir_all(out).map_err(|error| own(&error))?;
+    fs::write(out.join("scenario.toml"), scenario.to_toml()).map_err(|error| own(&error))?;
+    let file = File::create(out.join("trace.jsonl")).map_err(|error| own(&error))?;
+    Ok(Some(Box::new(BufWriter::new(file))))
+}
+
+fn print_counts(outcome: &Outcome) {
+    let Outcome { tally, counters, .. } = outcome;
+    say!("ended at {} us after {} steps", outcome.end_us, outcome.steps);
+    say!("casts accepted {}, delivered {}", outcome.accepted, outcome.delivered);
+    say!("lies {}, memory at most {} permille", outcome.fired, outcome.memory_permille);
+    say!("network {tally:?}");
+    say!("members {counters:?}");
+    let marks: Vec<&str> = outcome.marks.iter().map(|mark| mark.name()).collect();
+    say!("marks {}", marks.join(" "));
+}
+
+fn sweep_seeds(args: SweepArgs) -> u8 {
+    let total = args.seeds.end - args.seeds.start;
+    let crypto = args.crypto;
+    let plan = Plan { seeds: args.seeds, jobs: args.jobs, crypto: crypto.map(Into::into) };
+    let is_terminal = std::io::stderr().is_terminal();
+    let flag = crypto
+        .and_then(|crypto| crypto.to_possible_value())
+        .map_or_else(String::new, |value| format!(" --crypto {}", value.get_name()));
+    let results = sweep::sweep(&plan, &|done, seeded| {
+        if seeded.outcome.verdict != Verdict::Held {
+            let (seed, verdict) = (seeded.seed, &seeded.outcome.verdict);
+            eprintln!("seed {seed}: {verdict}\nagain: phalanx-sim run --seed {seed}{flag}");
+        }
+        if is_terminal {
+            eprint!("\r{done} of {total} seeds");
+        } else if done % 500 == 0 {
+            eprintln!("{done} of {total} seeds");
+        }
+    });
+    if is_terminal {
+        eprintln!();
+    }
+    let summary = sweep::summarize(&results);
+    if args.json {
+        say!("{}", serde_json::to_string(&summary).unwrap_or_default());
+    } else {
+        print_summary(&summary, &flag);
+    }
+    summary.code
+}
+
+fn print_summary(summary: &Summary, flag: &str) {
+    say!("{:<28} {:>7} {:>7} {:>9}", "strategy", "seeds", "fired", "lies");
+    for (name, fared) in &summary.strategies {
+        say!("{name:<28} {:>7} {:>7} {:>9}", fared.seeds, fared.fired, fared.times);
+    }
+    let sizes: Vec<String> =
+        summary.sizes.iter().map(|(n, count)| format!("{n}:{count}")).collect();
+    say!("members {}", sizes.join(" "));
+    say!("marks met {}", summary.marks.join(" "));
+    say!("marks missed {}", summary.missed.join(" "));
+    say!("strategies that never fired {}", summary.idle.join(" "));
+    say!("casts delivered {}", summary.delivered);
+    say!("memory at most {} permille of its bound", summary.memory_permille);
+    say!("seeds {}, of which {} count", summary.seeds, summary.counted);
+    say!("failed {}", summary.failures.len());
+    if let Some((seed, text)) = summary.failures.first() {
+        say!(
+            "first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose"
+        );
+    }
+    say!("hash {}", summary.hash);
+}
+
+fn replay_trace(path: &Path) -> Result<u8, Failed> {
+    let path = if path.is_dir() { path.join("trace.jsonl") } else { path.to_owned() };
+    let file = File::open(&path)
+        .map_err(|error| (verdict::USAGE, format!("{}: {error}", path.display())))?;
+    match replay(BufReader::new(file)) {
+        Ok(replayed) => {
+            say!(
+                "replayed {} steps; recorded verdict: {}",
+                replayed.steps, replayed.last.verdict
+            );
+            say!("hash {}", replayed.last.hash);
+            Ok(verdict::HELD)
+        }
+        Err(error @ ReplayError::Mismatch { .. }) => {
+            say!("{}: {error}", path.display());
+            Ok(verdict::REPLAY_MISMATCH)
+        }
+        Err(error) => Err((verdict::USAGE, format!("{}: {error}", path.display()))),
+    }
+}
+
+fn list() -> u8 {
+    say!("scenarios:");
+    for scenario in library::all() {
+        say!("  {:<34} {}", scenario.name, scenario.about);
+    }
+    say!("strategies:");
+    for strategy in Strategy::ALL {
+        say!("  {:<34} {:?}", strategy.name(), strategy.verdict());
+    }
+    verdict::HELD
+}
+
+fn run_canary() -> Result<u8, Failed> {
+    let reds = canary::canary().map_err(|error| own(&error))?;
+    for red in &reds {
+        say!("red: {} with seed {}", red.strategy.name(), red.seed);
+        red.violations.iter().for_each(|violation| say!("  {violation}"));
+    }
+    if reds.is_empty() {
+        say!("no strategy turned P3 or P4 red with f + 1 liars: the oracles cannot fail");
+        return Ok(verdict::SAFETY);
+    }
+    Ok(verdict::HELD)
+}

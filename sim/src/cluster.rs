@@ -1,0 +1,142 @@
+//! The group of a run: its genesis record, its keys, and its members as they start.
+
+use std::collections::BTreeMap;
+
+use phalanx_core::crypto::{Hash32, Identity, Oracle, Suite};
+use phalanx_core::{
+    Boot, Config, ConfigError, Genesis, Member, Node, PeerId, QuorumRule, Rank, Status, Time,
+};
+
+use crate::adversary::{Liar, Setup, Strategy};
+use crate::rng::Seed;
+use crate::scenario::{Crypto, Pattern, Quorum, Scenario};
+
+/// What all members of a run share, and their keys.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The genesis record.
+    pub genesis: Genesis,
+    /// Which signatures it uses.
+    pub suite: Suite,
+    /// The configuration of every member.
+    pub config: Config,
+    seed: Seed,
+}
+
+impl Group {
+    /// The group of a scenario; everything follows from its seed.
+    ///
+    /// # Errors
+    /// If the core refuses the configuration.
+    pub fn new(scenario: &Scenario) -> Result<Self, ConfigError> {
+        let seed = Seed(scenario.seed);
+        let suite = match scenario.crypto {
+            Crypto::Ideal => Suite::Dummy(Oracle(seed.bytes("oracle", 0))),
+            Crypto::Ed25519 => Suite::Ed25519,
+            Crypto::Dummy => Suite::Dummy(Oracle([0; 32])),
+        };
+        let members = (0..scenario.members).map(|rank| Member {
+            key: *identity(seed, suite, rank).public_key(),
+            incarnation: 0,
+            addr: Vec::new(),
+            status: Status::Active,
+        });
+        let genesis = Genesis {
+            name: "simulation".to_owned(),
+            nonce: Hash32(seed.bytes("nonce", 0)),
+            members: members.collect(),
+            pledge: None,
+            pattern: match scenario.pattern {
+                Pattern::Swift => phalanx_core::Pattern::Swift,
+                Pattern::Paper => phalanx_core::Pattern::Paper,
+            },
+            quorum: match scenario.quorum {
+                Quorum::Sound => QuorumRule::Sound,
+                Quorum::Paper => QuorumRule::Paper,
+            },
+            limits: scenario.limits,
+        };
+        let mut config = Config::new(genesis.clone());
+        config.timeouts = scenario.timeouts;
+        config.frame_max = scenario.frame_max;
+        config.cast_queue_bytes = scenario.cast_queue_bytes;
+        config.validate(suite)?;
+        Ok(Self { genesis, suite, config, seed })
+    }
+
+    /// The identity of a member.
+    #[must_use]
+    pub fn identity(&self, rank: u16) -> Identity {
+        identity(self.seed, self.suite, rank)
+    }
+
+    /// The processes in rank order, as frames name them.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerId> {
+        self.genesis.view().peers().values().copied().collect()
+    }
+
+    /// A correct member that starts at `now`.
+    ///
+    /// # Errors
+    /// If the core refuses the configuration.
+    pub fn node(&self, rank: u16, now: Time) -> Result<Node, ConfigError> {
+        let boot = Boot { incarnation: 0 };
+        Node::new(self.config.clone(), self.identity(rank), boot, now)
+    }
+
+    /// The liar `rank` of a scenario, that starts at `now`; `None` if that is no liar there.
+    ///
+    /// # Errors
+    /// If the core refuses the configuration.
+    pub fn liar(
+        &self,
+        scenario: &Scenario,
+        rank: u16,
+        now: Time,
+    ) -> Result<Option<Liar>, ConfigError> {
+        let Some(liars) = scenario.liars.as_ref().filter(|liars| liars.ranks.contains(&rank))
+        else {
+            return Ok(None);
+        };
+        let Some(strategy) = Strategy::parse(&liars.strategy) else { return Ok(None) };
+        let keys: BTreeMap<Rank, [u8; 32]> =
+            liars.ranks.iter().map(|rank| (Rank::new(*rank), key_seed(self.seed, *rank))).collect();
+        let victims =
+            liars.victims.as_ref().map(|ranks| ranks.iter().copied().map(Rank::new).collect());
+        let setup = Setup {
+            config: self.config.clone(),
+            suite: self.suite,
+            liars: keys,
+            me: Rank::new(rank),
+            strategy,
+            victims,
+            seed: self.seed.stream("adversary", 0).any(),
+        };
+        Liar::new(&setup, now).map(Some)
+    }
+}
+
+fn key_seed(seed: Seed, rank: u16) -> [u8; 32] {
+    seed.bytes("keys", u64::from(rank))
+}
+
+fn identity(seed: Seed, suite: Suite, rank: u16) -> Identity {
+    match suite {
+        Suite::Ed25519 => Identity::ed25519(key_seed(seed, rank)),
+        Suite::Dummy(oracle) => Identity::dummy(key_seed(seed, rank), oracle),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_seed_has_its_own_group_and_keys() {
+        let group = |seed| Group::new(&Scenario::calm("keys", 4, seed)).unwrap();
+        assert_eq!(group(1).genesis, group(1).genesis);
+        assert_ne!(group(1).genesis.group(), group(2).genesis.group());
+        assert_ne!(group(1).peers(), group(2).peers());
+    }
+}

@@ -1,0 +1,217 @@
+//! Marks: named rare branches of the protocol. A campaign that never came by one of them did not
+//! test it, and says so.
+
+use phalanx_core::{Counters, FaultKind, Reason};
+
+/// A rare branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Mark {
+    /// A log was proven to be forked.
+    ForkProven,
+    /// A member was proven to have replied to two branches.
+    TwoRepliesProven,
+    /// A member was proven to have signed contradicting rows.
+    TwoRowsProven,
+    /// A member answered a fetch with another's body.
+    FetchAnswered,
+    /// A member asked for bodies.
+    FetchSent,
+    /// A member asked for a row before it suspected.
+    RowAsked,
+    /// A member passed on another's row.
+    RowRelayed,
+    /// A member asked for a slot before it suspected.
+    SlotAsked,
+    /// A certificate was sent.
+    CertificateSent,
+    /// A body that only settles slots was sent.
+    NullSent,
+    /// A null that reaches over more than one round.
+    NullRangeSent,
+    /// One signature spoke for several logs.
+    HeadsBatched,
+    /// A body carried several casts.
+    CastsBatched,
+    /// A frame was cut into fragments.
+    Fragmented,
+    /// Fragments were acknowledged.
+    FragmentAcknowledged,
+    /// A replayed frame was dropped.
+    ReplayDropped,
+    /// A frame without a good MAC was dropped.
+    UnauthenticatedDropped,
+    /// A frame of a closed link was dropped.
+    ClosedDropped,
+    /// A member closed its link with another.
+    LinkClosed,
+    /// A cast was refused because the queue was full.
+    CastRefused,
+    /// There was room again after a refusal.
+    Writable,
+    /// A sender stood at its overflow threshold.
+    OverflowHit,
+    /// Suspected for silence.
+    SuspectedMute,
+    /// Suspected for holding a window back.
+    SuspectedLagging,
+    /// Suspected for holding the total order up.
+    SuspectedImpedingOrder,
+    /// Suspected for bad bytes.
+    SuspectedBadBytes,
+    /// Suspected by proof.
+    SuspectedProof,
+}
+
+impl Mark {
+    /// All marks. A large campaign must come by each.
+    pub const ALL: [Self; 27] = [
+        Self::ForkProven,
+        Self::TwoRepliesProven,
+        Self::TwoRowsProven,
+        Self::FetchAnswered,
+        Self::FetchSent,
+        Self::RowAsked,
+        Self::RowRelayed,
+        Self::SlotAsked,
+        Self::CertificateSent,
+        Self::NullSent,
+        Self::NullRangeSent,
+        Self::HeadsBatched,
+        Self::CastsBatched,
+        Self::Fragmented,
+        Self::FragmentAcknowledged,
+        Self::ReplayDropped,
+        Self::UnauthenticatedDropped,
+        Self::ClosedDropped,
+        Self::LinkClosed,
+        Self::CastRefused,
+        Self::Writable,
+        Self::OverflowHit,
+        Self::SuspectedMute,
+        Self::SuspectedLagging,
+        Self::SuspectedImpedingOrder,
+        Self::SuspectedBadBytes,
+        Self::SuspectedProof,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ForkProven => "fork_proven",
+            Self::TwoRepliesProven => "two_replies_proven",
+            Self::TwoRowsProven => "two_rows_proven",
+            Self::FetchAnswered => "fetch_answered",
+            Self::FetchSent => "fetch_sent",
+            Self::RowAsked => "row_asked",
+            Self::RowRelayed => "row_relayed",
+            Self::SlotAsked => "slot_asked",
+            Self::CertificateSent => "certificate_sent",
+            Self::NullSent => "null_sent",
+            Self::NullRangeSent => "null_range_sent",
+            Self::HeadsBatched => "heads_batched",
+            Self::CastsBatched => "casts_batched",
+            Self::Fragmented => "fragmented",
+            Self::FragmentAcknowledged => "fragment_acknowledged",
+            Self::ReplayDropped => "replay_dropped",
+            Self::UnauthenticatedDropped => "unauthenticated_dropped",
+            Self::ClosedDropped => "closed_dropped",
+            Self::LinkClosed => "link_closed",
+            Self::CastRefused => "cast_refused",
+            Self::Writable => "writable",
+            Self::OverflowHit => "overflow_hit",
+            Self::SuspectedMute => "suspected_mute",
+            Self::SuspectedLagging => "suspected_lagging",
+            Self::SuspectedImpedingOrder => "suspected_impeding_order",
+            Self::SuspectedBadBytes => "suspected_bad_bytes",
+            Self::SuspectedProof => "suspected_proof",
+        }
+    }
+}
+
+/// The marks that a run came by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u64);
+
+impl Marks {
+    /// Came by `mark`.
+    pub const fn hit(&mut self, mark: Mark) {
+        self.0 |= 1 << mark as u8;
+    }
+
+    /// Whether it came by `mark`.
+    #[must_use]
+    pub const fn has(self, mark: Mark) -> bool {
+        self.0 & (1 << mark as u8) != 0
+    }
+
+    /// Those of this run and those of another.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The marks hit, in order.
+    pub fn iter(self) -> impl Iterator<Item = Mark> {
+        Mark::ALL.into_iter().filter(move |mark| self.has(*mark))
+    }
+
+    /// The marks missed, in order.
+    pub fn missed(self) -> impl Iterator<Item = Mark> {
+        Mark::ALL.into_iter().filter(move |mark| !self.has(*mark))
+    }
+
+    /// What a member's counters tell at the end.
+    pub const fn counted(&mut self, counters: &Counters) {
+        if counters.dropped_replayed > 0 {
+            self.hit(Mark::ReplayDropped);
+        }
+        if counters.dropped_unauthenticated > 0 {
+            self.hit(Mark::UnauthenticatedDropped);
+        }
+        if counters.dropped_closed > 0 {
+            self.hit(Mark::ClosedDropped);
+        }
+    }
+
+    /// A Proof of this kind was made.
+    pub const fn proven(&mut self, kind: FaultKind) {
+        self.hit(match kind {
+            FaultKind::MutantMessage => Mark::ForkProven,
+            FaultKind::TwoReplies => Mark::TwoRepliesProven,
+            FaultKind::TwoRows => Mark::TwoRowsProven,
+        });
+    }
+
+    /// Somebody was suspected for this reason.
+    pub const fn suspected(&mut self, reason: Reason) {
+        self.hit(match reason {
+            Reason::Proof => Mark::SuspectedProof,
+            Reason::Mute => Mark::SuspectedMute,
+            Reason::Lagging => Mark::SuspectedLagging,
+            Reason::ImpedingOrder => Mark::SuspectedImpedingOrder,
+            Reason::BadBytes => Mark::SuspectedBadBytes,
+            Reason::Application => return,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_distinct_and_add_up() {
+        let mut marks = Marks::default();
+        for (index, mark) in Mark::ALL.into_iter().enumerate() {
+            assert!(!marks.has(mark), "{}", mark.name());
+            marks.hit(mark);
+            assert_eq!(marks.iter().count(), index + 1);
+        }
+        assert_eq!(marks.missed().count(), 0);
+        let mut one = Marks::default();
+        one.hit(Mark::NullSent);
+        assert!(one.and(Marks::default()).has(Mark::NullSent));
+    }
+}

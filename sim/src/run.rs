@@ -1,0 +1,409 @@
+//! Plays a run: virtual time advances exactly to the next event or deadline, never earlier, never
+//! past it.
+//!
+//! A member reads the frames at hand one after the other; when there are none left, and its
+//! deadline has come, it gets one Tick. While it works (see [`crate::cost`]) what arrives waits.
+//! Events at one moment are taken in a fixed order: arrivals, faults, members, checks, and within
+//! these as they were made.
+
+mod process;
+mod queue;
+mod world;
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use phalanx_core::{ConfigError, Counters};
+
+use crate::adversary;
+use crate::cluster::Group;
+use crate::marks::{Mark, Marks};
+use crate::network::Tally;
+use crate::oracle::Oracles;
+use crate::rng::Seed;
+use crate::scenario::Scenario;
+use crate::swarm;
+use crate::trace::Recorder;
+use crate::verdict::{Promise, Verdict, Violation};
+use process::Process;
+use queue::What;
+use world::World;
+
+/// How often the end of a run is looked for, once it may end.
+const CHECK_US: u64 = 5_000;
+
+/// What is added to a time-out before a culprit must have been found.
+const DETECTION_SLACK_US: u64 = 2_000_000;
+
+/// Why a run could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The core refuses the group.
+    #[error("the group is refused: {0}")]
+    Config(#[from] ConfigError),
+    /// The trace cannot be written.
+    #[error("the trace cannot be written: {0}")]
+    Trace(#[from] io::Error),
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Hash over all inputs and outputs; empty if it crashed.
+    pub hash: String,
+    /// When it ended, in virtual time.
+    pub end_us: u64,
+    /// Steps of all members.
+    pub steps: u64,
+    /// Casts accepted by correct members.
+    pub accepted: u64,
+    /// Casts delivered by correct members.
+    pub delivered: u64,
+    /// Rare branches it came by.
+    pub marks: Marks,
+    /// Whether the seed is worth counting: at least 200 casts of each correct sender and one
+    /// second of virtual time.
+    pub is_counted: bool,
+    /// How often the liars lied.
+    pub fired: u64,
+    /// The highest share of its memory bound that a member held, in thousandths.
+    pub memory_permille: u64,
+    /// What the network did.
+    pub tally: Tally,
+    /// Work of all correct members.
+    pub counters: Counters,
+}
+
+impl Outcome {
+    /// A run that did not come to its end.
+    #[must_use]
+    pub fn crashed(text: String) -> Self {
+        Self {
+            verdict: Verdict::Crash(text),
+            hash: String::new(),
+            end_us: 0,
+            steps: 0,
+            accepted: 0,
+            delivered: 0,
+            marks: Marks::default(),
+            is_counted: false,
+            fired: 0,
+            memory_permille: 0,
+            tally: Tally::default(),
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// Plays `scenario`, and records it in `file` if there is one. A panic, of the core or of the
+/// simulator, is a verdict.
+///
+/// # Errors
+/// If the group is refused or the trace cannot be written.
+pub fn run(scenario: &Scenario, file: Option<Box<dyn Write>>) -> Result<Outcome, RunError> {
+    let played = catch_unwind(AssertUnwindSafe(|| Run::new(scenario, file)?.play()));
+    played.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "panic without a message".to_owned());
+        Ok(Outcome::crashed(text))
+    })
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    processes: Vec<Process>,
+    world: World,
+    /// When the last fault was triggered.
+    trigger_us: u64,
+    /// Crashes that wait for casts.
+    waiting: Vec<(u64, u16)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, file: Option<Box<dyn Write>>) -> Result<Self, RunError> {
+        let group = Group::new(scenario)?;
+        let view = group.genesis.view();
+        let roster = view.roster(group.suite)?;
+        let oracles = Oracles::new(scenario, view, roster);
+        let recorder = Recorder::new(scenario, file);
+        let mut world = World::new(scenario, group.peers(), oracles, recorder);
+        let mut clocks = Seed(scenario.seed).stream("clocks", 0);
+        let mut processes = Vec::new();
+        for rank in 0..scenario.members {
+            processes.push(Process::new(scenario, &group, rank, &mut clocks, &mut world)?);
+        }
+        for process in &mut processes {
+            process.schedule(&mut world);
+        }
+        Ok(Self { scenario, processes, world, trigger_us: 0, waiting: Vec::new() })
+    }
+
+    fn play(mut self) -> Result<Outcome, RunError> {
+        let heal_us = self.scenario.heal_at_us;
+        for crash in &self.scenario.crashes {
+            match (crash.at_us, crash.at_casts) {
+                (Some(at_us), _) => self.world.queue.push(at_us, What::Crash(crash.rank)),
+                (None, at_casts) => self.waiting.push((at_casts.unwrap_or(0), crash.rank)),
+            }
+        }
+        for pause in &self.scenario.pauses {
+            let until_us = pause.at_us + pause.for_us;
+            self.world.queue.push(pause.at_us, What::Pause(pause.rank, until_us));
+        }
+        self.world.queue.push(heal_us.max(self.scenario.least_us), What::Check);
+        let verdict = loop {
+            let Some((at_us, what)) = self.world.queue.pop() else {
+                break self.verdict(Some("nothing is left to happen".to_owned()));
+            };
+            self.world.now_us = at_us;
+            if let Some(verdict) = self.take(what) {
+                break verdict;
+            }
+        };
+        self.finish(verdict)
+    }
+
+    /// Takes one event; a verdict if it ends the run.
+    fn take(&mut self, what: What) -> Option<Verdict> {
+        match what {
+            What::Frame(arrival) => {
+                let process = &mut self.processes[usize::from(arrival.to)];
+                process.arrive(arrival.frame, &mut self.world);
+            }
+            What::Crash(rank) => self.crash(rank),
+            What::Pause(rank, until_us) => {
+                self.processes[usize::from(rank)].pause(until_us, &mut self.world);
+            }
+            What::Run(rank) => {
+                if let Err(text) = self.processes[usize::from(rank)].run(&mut self.world) {
+                    return Some(Verdict::Crash(text));
+                }
+                self.trigger();
+            }
+            What::Check => {
+                if let Some(verdict) = self.check() {
+                    return Some(verdict);
+                }
+                self.world.queue.push(self.world.now_us + CHECK_US, What::Check);
+            }
+        }
+        self.broken()
+    }
+
+    /// Crashes whose number of casts has come.
+    fn trigger(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let (accepted, _) = self.world.oracles.totals();
+        let (due, waiting) = self.waiting.drain(..).partition(|(casts, _)| *casts <= accepted);
+        self.waiting = waiting;
+        let due: Vec<(u64, u16)> = due;
+        due.into_iter().for_each(|(_, rank)| self.crash(rank));
+    }
+
+    fn crash(&mut self, rank: u16) {
+        self.trigger_us = self.trigger_us.max(self.world.now_us);
+        self.processes[usize::from(rank)].crash(&mut self.world);
+    }
+
+    /// The verdict if a promise was broken.
+    fn broken(&self) -> Option<Verdict> {
+        if self.world.oracles.violations().is_empty() {
+            return None;
+        }
+        let expected = self.scenario.violates();
+        let is_fatal = |v: &&Violation| expected.is_none() || !is_expectable(v.promise);
+        let fatal: Vec<Violation> =
+            self.world.oracles.violations().iter().filter(is_fatal).cloned().collect();
+        if !fatal.is_empty() {
+            return Some(Verdict::Safety(fatal));
+        }
+        let is_there = self.world.oracles.violations().iter().any(|v| Some(v.promise) == expected);
+        is_there.then_some(Verdict::Held)
+    }
+
+    /// Looks for the end of the run.
+    fn check(&mut self) -> Option<Verdict> {
+        if !self.waiting.is_empty() {
+            // The casts they wait for may never come: the network is well, so they happen now.
+            let waiting = std::mem::take(&mut self.waiting);
+            waiting.into_iter().for_each(|(_, rank)| self.crash(rank));
+        }
+        let missing = self.missing();
+        let start_us = self.scenario.heal_at_us.max(self.trigger_us);
+        let is_late = self.world.now_us >= start_us.saturating_add(self.scenario.bound_us);
+        match missing {
+            None if self.scenario.expect.violates.is_none() => Some(self.verdict(None)),
+            None if is_late => Some(self.verdict(None)),
+            Some(text) if is_late => Some(self.verdict(Some(text))),
+            missing => self.overdue().filter(|_| missing.is_some()).map(Verdict::Liveness),
+        }
+    }
+
+    /// What is owed and not there yet.
+    fn missing(&self) -> Option<String> {
+        let present = self.world.oracles.present();
+        let is_whole = present.len() == self.processes.len();
+        let busy = present.iter().find(|rank| {
+            let source = self.processes[**rank].source();
+            !(source.is_done() || (!is_whole && source.is_blocked()))
+        });
+        if let Some(rank) = busy {
+            return Some(format!("member {rank} has casts left to make"));
+        }
+        self.world.oracles.missing().or_else(|| self.undetected())
+    }
+
+    /// Culprits that must be found, each with what is due against it.
+    fn culprits(&self) -> Vec<(usize, adversary::Verdict)> {
+        let expect = &self.scenario.expect;
+        let mut culprits: Vec<(usize, adversary::Verdict)> = Vec::new();
+        let of = |ranks: &[u16], verdict| {
+            ranks.iter().map(move |rank| (usize::from(*rank), verdict)).collect::<Vec<_>>()
+        };
+        culprits.extend(of(&expect.suspects, adversary::Verdict::Suspected));
+        culprits.extend(of(&expect.proof_against, adversary::Verdict::Proven));
+        for crash in &self.scenario.crashes {
+            culprits.push((usize::from(crash.rank), adversary::Verdict::Suspected));
+        }
+        culprits
+    }
+
+    fn undetected(&self) -> Option<String> {
+        let oracles = &self.world.oracles;
+        let mut culprits = self.culprits().into_iter();
+        culprits
+            .find_map(|(rank, verdict)| oracles.undetected(rank, verdict))
+            .or_else(|| self.unnoticed())
+    }
+
+    /// Of liars that lied, one at least must be found, if their strategy is such that it shows:
+    /// where the total order stands still, only who holds up its first slot is looked for. So with
+    /// a crash none may be.
+    fn unnoticed(&self) -> Option<String> {
+        let verdict = self.scenario.strategy()?.verdict();
+        let is_hidden =
+            verdict == adversary::Verdict::Suspected && !self.scenario.crashes.is_empty();
+        if is_hidden || self.scenario.expect.violates.is_some() {
+            return None;
+        }
+        let mut missing = None;
+        for rank in self.scenario.liar_ranks().iter().map(|rank| usize::from(*rank)) {
+            if self.processes[rank].fired() > 0 {
+                // A liar that was found ends the search.
+                missing = Some(self.world.oracles.undetected(rank, verdict)?);
+            }
+        }
+        missing
+    }
+
+    /// In a timely network a crashed member is found within its time-out and two seconds.
+    fn overdue(&self) -> Option<String> {
+        if !self.scenario.is_calm() || self.scenario.crashes.is_empty() {
+            return None;
+        }
+        let timeouts = &self.scenario.timeouts;
+        let patience = timeouts.mute_us + timeouts.ask_us + DETECTION_SLACK_US;
+        if self.world.now_us < self.trigger_us + patience {
+            return None;
+        }
+        let oracles = &self.world.oracles;
+        self.scenario.crashes.iter().find_map(|crash| {
+            oracles.undetected(usize::from(crash.rank), adversary::Verdict::Suspected)
+        })
+    }
+
+    fn is_counted(&self) -> bool {
+        let present = self.world.oracles.present();
+        let is_long = |rank: &usize| {
+            let source = self.processes[*rank].source();
+            source.is_silent() || source.made() >= swarm::CASTS
+        };
+        self.world.now_us >= swarm::LEAST_US && present.iter().all(is_long)
+    }
+
+    fn fired(&self) -> u64 {
+        self.processes.iter().map(Process::fired).sum()
+    }
+
+    /// The verdict of a run in which nothing unexpected was broken.
+    fn verdict(&self, missing: Option<String>) -> Verdict {
+        if let Some(violates) = &self.scenario.expect.violates {
+            return Verdict::Vacuous(format!("{violates} was to be broken and held"));
+        }
+        if let Some(text) = missing {
+            return Verdict::Liveness(text);
+        }
+        if self.scenario.expect.fires && self.fired() == 0 {
+            return Verdict::Vacuous("the liars never lied".to_owned());
+        }
+        Verdict::Held
+    }
+
+    fn finish(mut self, verdict: Verdict) -> Result<Outcome, RunError> {
+        let fired = self.fired();
+        let mut counters = Counters::default();
+        for process in &self.processes {
+            if let Some(own) = process.counters() {
+                self.world.oracles.counted(&own);
+                add(&mut counters, &own);
+            }
+        }
+        if self.world.oracles.stands_at_overflow() {
+            self.world.oracles.mark(Mark::OverflowHit);
+        }
+        let (accepted, delivered) = self.world.oracles.totals();
+        Ok(Outcome {
+            end_us: self.world.now_us,
+            steps: self.world.steps,
+            accepted,
+            delivered,
+            marks: self.world.oracles.marks(),
+            is_counted: self.is_counted(),
+            fired,
+            memory_permille: self.world.oracles.memory_permille(),
+            tally: *self.world.network.tally(),
+            counters,
+            hash: self.world.recorder.finish(&verdict)?,
+            verdict,
+        })
+    }
+}
+
+/// Whether a scenario may break this promise on purpose: what holds only within the fault model.
+const fn is_expectable(promise: Promise) -> bool {
+    match promise {
+        Promise::P1 | Promise::P2 | Promise::P3 | Promise::P4 | Promise::Alarm => true,
+        Promise::P9 | Promise::P10 | Promise::Conflict | Promise::Suspicion => false,
+    }
+}
+
+fn add(sum: &mut Counters, one: &Counters) {
+    sum.crypto.signatures += one.crypto.signatures;
+    sum.crypto.verifications += one.crypto.verifications;
+    sum.crypto.verdicts_reused += one.crypto.verdicts_reused;
+    sum.crypto.bad_signatures += one.crypto.bad_signatures;
+    sum.crypto.hashes += one.crypto.hashes;
+    sum.crypto.hashed_bytes += one.crypto.hashed_bytes;
+    sum.crypto.macs += one.crypto.macs;
+    sum.frames_in += one.frames_in;
+    sum.bytes_in += one.bytes_in;
+    sum.frames_out += one.frames_out;
+    sum.bytes_out += one.bytes_out;
+    sum.dropped_unauthenticated += one.dropped_unauthenticated;
+    sum.dropped_replayed += one.dropped_replayed;
+    sum.dropped_closed += one.dropped_closed;
+    sum.dropped_other_view += one.dropped_other_view;
+    sum.malformed += one.malformed;
+    sum.time_went_back += one.time_went_back;
+    sum.undrained += one.undrained;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+//! One member at work: a correct node, a liar, or nobody any more.
+
+use std::collections::VecDeque;
+
+use phalanx_core::{
+    ConfigError, Counters, Event, Input, Node, Order, Output, Request, Ticket, Time, Transmit,
+};
+
+use super::queue::What;
+use super::world::World;
+use crate::adversary::Liar;
+use crate::clock::Clock;
+use crate::cluster::Group;
+use crate::rng::{Seed, Stream};
+use crate::scenario::Scenario;
+use crate::workload::Source;
+
+/// Frames read before a Tick that is due, however many are at hand.
+const FRAMES_PER_TICK: u32 = 512;
+
+/// Ticks at one moment after which a member is said to spin.
+const TICKS_PER_MOMENT: u32 = 1_000;
+
+/// Bytes that wait for a member that is busy or frozen; what comes then is lost.
+const INBOX_BYTES: usize = 8 * 1024 * 1024;
+
+#[derive(Debug)]
+enum Actor {
+    Node(Box<Node>),
+    Liar(Box<Liar>),
+    Gone,
+}
+
+/// A member with what is around it.
+#[derive(Debug)]
+pub(super) struct Process {
+    rank: u16,
+    actor: Actor,
+    clock: Clock,
+    source: Source,
+    inbox: VecDeque<Vec<u8>>,
+    inbox_bytes: usize,
+    frames_read: u32,
+    /// Of the present moment: which, and how many Ticks.
+    ticks: (u64, u32),
+    busy_until_us: u64,
+    /// Work of less than a microsecond, not yet paid.
+    debt_ns: u64,
+    paid: Counters,
+    paused_until_us: u64,
+    /// The turn that counts; others in the queue are stale.
+    turn_us: Option<u64>,
+    transmits: Vec<Transmit>,
+    payload: Vec<u8>,
+}
+
+impl Process {
+    pub(super) fn new(
+        scenario: &Scenario,
+        group: &Group,
+        rank: u16,
+        clocks: &mut Stream,
+        world: &mut World,
+    ) -> Result<Self, ConfigError> {
+        let clock = Clock::draw(&scenario.clocks, clocks);
+        let now = clock.local(0);
+        let actor = if let Some(liar) = group.liar(scenario, rank, now)? {
+            Actor::Liar(Box::new(liar))
+        } else {
+            world.recorder.boot(rank, now);
+            Actor::Node(Box::new(group.node(rank, now)?))
+        };
+        let mut workload = scenario.workload;
+        if rank < workload.silent {
+            workload.casts = 0;
+        }
+        let stream = Seed(scenario.seed).stream("workload", u64::from(rank));
+        Ok(Self {
+            rank,
+            actor,
+            clock,
+            source: Source::new(rank, workload, stream),
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            frames_read: 0,
+            ticks: (0, 0),
+            busy_until_us: 0,
+            debt_ns: 0,
+            paid: Counters::default(),
+            paused_until_us: 0,
+            turn_us: None,
+            transmits: Vec::new(),
+            payload: Vec::new(),
+        })
+    }
+
+    pub(super) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// How often it lied; 0 for a correct member.
+    pub(super) fn fired(&self) -> u64 {
+        match &self.actor {
+            Actor::Liar(liar) => liar.fired(),
+            Actor::Node(_) | Actor::Gone => 0,
+        }
+    }
+
+    /// What a correct member counted.
+    pub(super) fn counters(&self) -> Option<Counters> {
+        match &self.actor {
+            Actor::Node(node) => Some(node.counters()),
+            Actor::Liar(_) | Actor::Gone => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match &self.actor {
+            Actor::Node(node) => node.deadline(),
+            Actor::Liar(liar) => liar.deadline(),
+            Actor::Gone => None,
+        }
+    }
+
+    /// Stops for ever.
+    pub(super) fn crash(&mut self, world: &mut World) {
+        if matches!(self.actor, Actor::Node(_)) {
+            world.oracles.crashed(usize::from(self.rank));
+        }
+        self.actor = Actor::Gone;
+        self.inbox.clear();
+        self.turn_us = None;
+    }
+
+    /// Freezes until then.
+    pub(super) fn pause(&mut self, until_us: u64, world: &mut World) {
+        self.paused_until_us = until_us;
+        self.turn_us = None;
+        self.schedule(world);
+    }
+
+    /// A frame arrives.
+    pub(super) fn arrive(&mut self, frame: Vec<u8>, world: &mut World) {
+        let is_gone = matches!(self.actor, Actor::Gone);
+        if is_gone || self.inbox_bytes + frame.len() > INBOX_BYTES {
+            world.recycle(frame);
+            return;
+        }
+        self.inbox_bytes += frame.len();
+        self.inbox.push_back(frame);
+        self.turn_at(world.now_us, world);
+    }
+
+    /// Has its turn at `at_us`, or when it is able to.
+    fn turn_at(&mut self, at_us: u64, world: &mut World) {
+        let at_us = at_us.max(world.now_us).max(self.busy_until_us).max(self.paused_until_us);
+        if self.turn_us.is_none_or(|turn| at_us < turn) {
+            self.turn_us = Some(at_us);
+            world.queue.push(at_us, What::Run(self.rank));
+        }
+    }
+
+    /// Its next turn is when there is something to do.
+    pub(super) fn schedule(&mut self, world: &mut World) {
+        let deadline = self.deadline().map(|deadline| self.clock.global(deadline));
+        let cast = self.casts_due_us();
+        let frame = (!self.inbox.is_empty()).then_some(world.now_us);
+        if let Some(at_us) = [deadline, cast, frame].into_iter().flatten().min() {
+            self.turn_at(at_us, world);
+        }
+    }
+
+    fn casts_due_us(&self) -> Option<u64> {
+        if matches!(self.actor, Actor::Gone) { None } else { self.source.due_us() }
+    }
+
+    /// Its turn: everything there is to do now.
+    pub(super) fn run(&mut self, world: &mut World) -> Result<(), String> {
+        let now_us = world.now_us;
+        if self.turn_us != Some(now_us) {
+            return Ok(());
+        }
+        self.turn_us = None;
+        if self.ticks.0 != now_us {
+            self.ticks = (now_us, 0);
+        }
+        while self.busy_until_us <= now_us && self.work(world)? {}
+        self.schedule(world);
+        Ok(())
+    }
+
+    /// One step, if there is anything to do now.
+    fn work(&mut self, world: &mut World) -> Result<bool, String> {
+        let now_us = world.now_us;
+        if self.casts_due_us().is_some_and(|due_us| due_us <= now_us) {
+            self.cast(world)?;
+            return Ok(true);
+        }
+        let local = self.clock.local(now_us);
+        let is_due = self.deadline().is_some_and(|deadline| deadline <= local);
+        if (self.frames_read < FRAMES_PER_TICK || !is_due)
+            && let Some(frame) = self.inbox.pop_front()
+        {
+            self.inbox_bytes -= frame.len();
+            self.frames_read += 1;
+            self.step(Input::Frame(&frame), world);
+            world.recycle(frame);
+            return Ok(true);
+        }
+        if !is_due {
+            return Ok(false);
+        }
+        self.frames_read = 0;
+        self.ticks.1 += 1;
+        if self.ticks.1 > TICKS_PER_MOMENT {
+            return Err(format!("member {} asks for ticks without end at {now_us} us", self.rank));
+        }
+        self.step(Input::Tick, world);
+        Ok(true)
+    }
+
+    /// The application casts.
+    fn cast(&mut self, world: &mut World) -> Result<(), String> {
+        let mut payload = std::mem::take(&mut self.payload);
+        let (index, order) = self.source.next(&mut payload);
+        let ticket = Ticket(u64::from(index));
+        let rank = usize::from(self.rank);
+        let is_correct = matches!(self.actor, Actor::Node(_));
+        if is_correct {
+            world.oracles.attempted(rank, index, order, payload.len());
+        }
+        let request = Request::Cast { order, payload: &payload };
+        let answer = self.step(Input::Request(ticket, request), world);
+        self.payload = payload;
+        self.answered(ticket, order, if is_correct { answer } else { Some(true) }, world)
+    }
+
+    fn answered(
+        &mut self,
+        ticket: Ticket,
+        order: Order,
+        answer: Option<bool>,
+        world: &mut World,
+    ) -> Result<(), String> {
+        let Some(is_accepted) = answer else {
+            return Err(format!("member {} did not answer request {ticket:?}", self.rank));
+        };
+        if matches!(self.actor, Actor::Node(_)) {
+            world.oracles.answered(usize::from(self.rank), order, is_accepted);
+        }
+        if is_accepted {
+            self.source.accepted(world.now_us);
+        } else {
+            self.source.refused();
+        }
+        Ok(())
+    }
+
+    /// Steps the node or liar; whether a request was accepted, if one was answered.
+    fn step(&mut self, input: Input<'_>, world: &mut World) -> Option<bool> {
+        world.steps += 1;
+        let local = self.clock.local(world.now_us);
+        let is_correct = matches!(self.actor, Actor::Node(_));
+        world.recorder.input(self.rank, local, &input, is_correct);
+        let answer = match &mut self.actor {
+            Actor::Gone => None,
+            Actor::Liar(liar) => {
+                for sent in liar.step(local, input) {
+                    world.recorder.sent(&sent);
+                    world.lie(self.rank, sent.to, sent.frame);
+                }
+                None
+            }
+            Actor::Node(node) => {
+                let mut outcome = Stepped { rank: usize::from(self.rank), ..Stepped::default() };
+                for output in node.step(local, input) {
+                    outcome.take(output, &mut self.transmits, world);
+                }
+                world.oracles.memory(world.now_us, usize::from(self.rank), node.memory());
+                if outcome.is_writable {
+                    self.source.writable();
+                }
+                self.pay(world);
+                outcome.answer
+            }
+        };
+        world.recorder.end();
+        let at_us = self.busy_until_us.max(world.now_us);
+        for transmit in self.transmits.drain(..) {
+            world.transmit(at_us, self.rank, &transmit);
+        }
+        answer
+    }
+
+    /// The work since it last paid takes its time.
+    fn pay(&mut self, world: &World) {
+        let Actor::Node(node) = &self.actor else { return };
+        if world.cost.is_zero() {
+            return;
+        }
+        let counters = node.counters();
+        let owed_ns = self.debt_ns + world.cost.between(&self.paid, &counters);
+        self.paid = counters;
+        self.debt_ns = owed_ns % 1_000;
+        self.busy_until_us = self.busy_until_us.max(world.now_us) + owed_ns / 1_000;
+    }
+}
+
+/// What a step of a node came to.
+#[derive(Debug, Default)]
+struct Stepped {
+    rank: usize,
+    answer: Option<bool>,
+    is_writable: bool,
+}
+
+impl Stepped {
+    fn take(&mut self, output: Output, transmits: &mut Vec<Transmit>, world: &mut World) {
+        world.recorder.output(&output);
+        match output {
+            Output::Transmit(transmit) => transmits.push(transmit),
+            Output::Fault(fault) => world.oracles.fault(world.now_us, self.rank, &fault),
+            Output::Event(event) => {
+                match &event {
+                    Event::Accepted(_) => self.answer = Some(true),
+                    Event::Refused(..) => self.answer = Some(false),
+                    Event::Writable => self.is_writable = true,
+                    Event::View(_)
+                    | Event::Cast { .. }
+                    | Event::Send { .. }
+                    | Event::SendFailed { .. }
+                    | Event::Suspected { .. }
+                    | Event::LinkClosed { .. }
+                    | Event::Alarm { .. } => {}
+                }
+                world.oracles.event(world.now_us, self.rank, &event);
+            }
+        }
+    }
+}

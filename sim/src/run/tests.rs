@@ -1,0 +1,173 @@
+//! Whole runs: the same seed the same hash, time that never polls, faults that do what they say.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use super::*;
+use crate::replay::{ReplayError, replay};
+use crate::scenario::{Crash, Crypto, Pause};
+use crate::swarm;
+use crate::trace::Step;
+
+/// A file in memory.
+#[derive(Clone, Default)]
+struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn small(members: u16, seed: u64) -> Scenario {
+    let mut scenario = Scenario::calm("small", members, seed);
+    scenario.workload.casts = 20;
+    scenario.bound_us = 10_000_000;
+    scenario
+}
+
+fn held(scenario: &Scenario) -> Outcome {
+    let outcome = run(scenario, None).unwrap();
+    assert_eq!(outcome.verdict, Verdict::Held, "{}", scenario.to_toml());
+    outcome
+}
+
+fn traced(scenario: &Scenario) -> (Outcome, String) {
+    let file = Memory::default();
+    let outcome = run(scenario, Some(Box::new(file.clone()))).unwrap();
+    let text = String::from_utf8(file.0.take()).unwrap();
+    (outcome, text)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_hash_and_another_another() {
+    for seed in [3, 4] {
+        let scenario = small(4, seed);
+        let first = held(&scenario);
+        assert_eq!(first, held(&scenario));
+        assert_ne!(first.hash, held(&small(4, seed + 10)).hash);
+    }
+    let drawn = swarm::draw(8);
+    assert_eq!(run(&drawn, None).unwrap(), run(&drawn, None).unwrap());
+}
+
+#[test]
+fn everything_cast_is_delivered_by_everybody_at_every_size() {
+    for members in 1..=13 {
+        let outcome = held(&small(members, 1));
+        let casts = 20 * u64::from(members);
+        assert_eq!((outcome.accepted, outcome.delivered), (casts, casts * u64::from(members)));
+    }
+}
+
+#[test]
+fn all_kinds_of_signatures_work() {
+    for crypto in [Crypto::Ideal, Crypto::Ed25519, Crypto::Dummy] {
+        let mut scenario = small(4, 2);
+        scenario.crypto = crypto;
+        held(&scenario);
+    }
+}
+
+#[test]
+fn recording_changes_nothing_and_a_trace_replays() {
+    let scenario = small(4, 5);
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.hash, held(&scenario).hash);
+    let replayed = replay(text.as_bytes()).unwrap();
+    assert_eq!(replayed.last.hash, outcome.hash);
+    assert_eq!(replayed.steps + 2, text.lines().count() as u64);
+}
+
+#[test]
+fn a_changed_or_cut_trace_does_not_replay() {
+    let (_, text) = traced(&small(4, 5));
+    let lines: Vec<&str> = text.lines().collect();
+    let cut = lines[..lines.len() - 1].join("\n");
+    assert!(matches!(replay(cut.as_bytes()), Err(ReplayError::Broken { .. })));
+    // A cast that the application did not make.
+    let at = lines.iter().position(|line| line.contains("\"input\":\"fifo\"")).unwrap();
+    let mut step: Step = serde_json::from_str(lines[at]).unwrap();
+    step.bytes.push_str("00");
+    let changed = serde_json::to_string(&step).unwrap();
+    let mut lines: Vec<&str> = lines;
+    lines[at] = &changed;
+    match replay(lines.join("\n").as_bytes()) {
+        Err(ReplayError::Mismatch { step: found, .. }) => assert!(found.step >= step.step),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Steps of the trace of one member.
+fn steps(text: &str, rank: u16) -> Vec<Step> {
+    let all = text.lines().filter_map(|line| serde_json::from_str::<Step>(line).ok());
+    all.filter(|step| step.rank == rank).collect()
+}
+
+#[test]
+fn an_idle_group_is_not_polled() {
+    let mut scenario = small(4, 1);
+    scenario.workload.casts = 0;
+    scenario.least_us = 10_000_000;
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    let ticks = steps(&text, 0).iter().filter(|step| step.input == "tick").count() as u64;
+    let rows = scenario.least_us / scenario.timeouts.stable_us;
+    // A tick for each row sent, and at most one for each time-out that the rows of others renew.
+    assert!((rows..=3 * rows).contains(&ticks), "{ticks} ticks for {rows} rows");
+}
+
+#[test]
+fn a_crashed_member_takes_no_step_and_a_frozen_one_none_while_it_is() {
+    let mut scenario = small(4, 1);
+    scenario.least_us = 1_000_000;
+    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), at_casts: None });
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    let last = steps(&text, 1).last().map(|step| step.at).unwrap();
+    assert!((1..=15_000).contains(&last), "{last}");
+
+    let mut scenario = small(4, 1);
+    scenario.heal_at_us = 600_000;
+    scenario.pauses.push(Pause { rank: 1, at_us: 15_000, for_us: 500_000 });
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    let steps = steps(&text, 1);
+    assert!(!steps.iter().any(|step| (15_001..515_000).contains(&step.at)));
+    assert!(steps.iter().any(|step| step.at >= 515_000));
+}
+
+#[test]
+fn work_takes_its_time() {
+    let quick = small(4, 1);
+    let mut slow = quick.clone();
+    slow.cost = crate::scenario::CostPreset::Rsa1024;
+    slow.bound_us = 60_000_000;
+    let (quick, slow) = (held(&quick), held(&slow));
+    assert!(slow.end_us > 2 * quick.end_us, "{} {}", slow.end_us, quick.end_us);
+    assert!(slow.counters.crypto.signatures < quick.counters.crypto.signatures);
+}
+
+#[test]
+fn what_does_not_come_is_a_matter_of_liveness() {
+    let mut scenario = small(4, 1);
+    scenario.workload.casts = 2_000;
+    scenario.bound_us = 50_000;
+    let outcome = run(&scenario, None).unwrap();
+    assert!(matches!(outcome.verdict, Verdict::Liveness(_)), "{}", outcome.verdict);
+}
+
+#[test]
+fn a_violation_that_is_expected_and_does_not_happen_is_an_error() {
+    let mut scenario = small(4, 1);
+    scenario.bound_us = 1_000_000;
+    scenario.expect.violates = Some("P3".to_owned());
+    let outcome = run(&scenario, None).unwrap();
+    assert!(matches!(outcome.verdict, Verdict::Vacuous(_)), "{}", outcome.verdict);
+}

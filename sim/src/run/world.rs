@@ -1,0 +1,94 @@
+//! What all members of a run share: time, the network, the oracles, the record.
+
+use phalanx_core::{PeerId, Transmit};
+
+use super::queue::{Queue, What};
+use crate::cost::Cost;
+use crate::network::{Arrival, Network};
+use crate::oracle::Oracles;
+use crate::rng::Seed;
+use crate::scenario::Scenario;
+use crate::trace::Recorder;
+
+/// Buffers kept to be used again.
+const POOL: usize = 1024;
+
+/// Everything but the members.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now_us: u64,
+    pub(super) steps: u64,
+    pub(super) queue: Queue,
+    pub(super) network: Network,
+    pub(super) oracles: Oracles,
+    pub(super) recorder: Recorder,
+    pub(super) cost: Cost,
+    peers: Vec<PeerId>,
+    arrivals: Vec<Arrival>,
+    pool: Vec<Vec<u8>>,
+}
+
+impl World {
+    pub(super) fn new(
+        scenario: &Scenario,
+        peers: Vec<PeerId>,
+        oracles: Oracles,
+        recorder: Recorder,
+    ) -> Self {
+        let network = Network::new(
+            scenario.network,
+            scenario.partitions.clone(),
+            scenario.heal_at_us,
+            scenario.members,
+            Seed(scenario.seed).stream("network", 0),
+        );
+        Self {
+            now_us: 0,
+            steps: 0,
+            queue: Queue::default(),
+            network,
+            oracles,
+            recorder,
+            cost: Cost::of(scenario.cost),
+            peers,
+            arrivals: Vec::new(),
+            pool: Vec::new(),
+        }
+    }
+
+    fn rank(&self, peer: PeerId) -> Option<u16> {
+        let rank = self.peers.iter().position(|known| *known == peer)?;
+        u16::try_from(rank).ok()
+    }
+
+    /// Correct member `from` sends `transmit` at `at_us`.
+    pub(super) fn transmit(&mut self, at_us: u64, from: u16, transmit: &Transmit) {
+        let Some(to) = self.rank(transmit.to) else { return };
+        self.oracles.frame(self.now_us, usize::from(from), usize::from(to), transmit);
+        let mut frame = self.pool.pop().unwrap_or_default();
+        transmit.append_to(&mut frame);
+        self.dispatch(at_us, from, to, frame);
+    }
+
+    /// A liar sends `frame`; what is for nobody is lost.
+    pub(super) fn lie(&mut self, from: u16, to: PeerId, frame: Vec<u8>) {
+        if let Some(to) = self.rank(to) {
+            self.dispatch(self.now_us, from, to, frame);
+        }
+    }
+
+    fn dispatch(&mut self, at_us: u64, from: u16, to: u16, frame: Vec<u8>) {
+        self.network.send(at_us, from, to, frame, &mut self.arrivals);
+        for arrival in self.arrivals.drain(..) {
+            self.queue.push(arrival.at_us, What::Frame(arrival));
+        }
+    }
+
+    /// The frame was read; its buffer serves again.
+    pub(super) fn recycle(&mut self, mut frame: Vec<u8>) {
+        if self.pool.len() < POOL {
+            frame.clear();
+            self.pool.push(frame);
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The record of a run: a rolling SHA-256 over all inputs and outputs of all members, and, if
+//! wanted, a file of JSON lines from which the run can be replayed.
+//!
+//! First line: version, seed and scenario. Then one line for each step of a correct member: its
+//! number, local time, rank, input, and of its outputs how many there were, their hash, and what
+//! the application was told. Last line: number of steps, hash, verdict. Integers only, keys in a
+//! fixed order, bytes in hexadecimal.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use phalanx_core::{Event, Input, Order, Output, Request, Time};
+
+use crate::TRACE_VERSION;
+use crate::adversary::Sent;
+use crate::scenario::Scenario;
+use crate::verdict::Verdict;
+
+/// Bytes gathered before they are hashed.
+const CHUNK: usize = 64 * 1024;
+
+/// The first line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct First {
+    /// Version of the format.
+    pub version: u32,
+    /// Seed of the run.
+    pub seed: u64,
+    /// The run.
+    pub scenario: Scenario,
+}
+
+/// One step of a correct member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its number in the trace.
+    pub step: u64,
+    /// Local time in microseconds.
+    pub at: u64,
+    /// Rank of the member.
+    pub rank: u16,
+    /// `boot`, `frame`, `tick`, `fifo` or `total`.
+    pub input: String,
+    /// Of a cast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<u64>,
+    /// Of a frame or a cast, in hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bytes: String,
+    /// How many outputs there were.
+    pub outputs: u64,
+    /// The first eight bytes of their hash.
+    pub hash: String,
+    /// What the application was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<String>,
+}
+
+/// The last line of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Last {
+    /// How many steps there were.
+    pub steps: u64,
+    /// Hash over everything.
+    pub hash: String,
+    /// How the run ended.
+    pub verdict: String,
+}
+
+/// Writes bytes in hexadecimal.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Reads bytes in hexadecimal; `None` if they are not.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+/// Appends the canonical bytes of an output.
+pub fn encode_output(output: &Output, out: &mut Vec<u8>) {
+    match output {
+        Output::Transmit(transmit) => {
+            out.push(1);
+            out.extend(transmit.to.0.to_le_bytes());
+            out.extend((transmit.len() as u64).to_le_bytes());
+            transmit.append_to(out);
+        }
+        Output::Event(Event::Cast { view, sender, number, order, slot, own_ticket, payload }) => {
+            out.push(2);
+            out.extend(view.to_le_bytes());
+            out.extend(sender.value().to_le_bytes());
+            out.extend(number.value().to_le_bytes());
+            out.push(u8::from(*order == Order::Total));
+            let (round, place) = slot.map_or((u64::MAX, 0), |s| (s.round.value(), s.place));
+            out.extend(round.to_le_bytes());
+            out.extend(place.to_le_bytes());
+            out.extend(own_ticket.map_or(u64::MAX, |ticket| ticket.0).to_le_bytes());
+            out.extend((payload.len() as u64).to_le_bytes());
+            out.extend_from_slice(payload);
+        }
+        Output::Event(event) => {
+            out.push(3);
+            // Writing into a vector cannot fail.
+            let _ = write!(out, "{event:?}");
+        }
+        Output::Fault(fault) => {
+            out.push(4);
+            out.extend(fault.proof.to_bytes());
+        }
+    }
+}
+
+/// The first eight bytes of the hash of a step's outputs.
+#[must_use]
+pub fn step_hash(outputs: &[u8]) -> String {
+    to_hex(Sha256::digest(outputs).get(..8).unwrap_or_default())
+}
+
+/// Records a run.
+pub struct Recorder {
+    state: Sha256,
+    pending: Vec<u8>,
+    /// Where the outputs of the present step begin in `pending`.
+    outputs_at: usize,
+    steps: u64,
+    file: Option<Box<dyn Write>>,
+    line: Option<Step>,
+    error: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// A recorder of a run of `scenario`, into `file` if there is one.
+    #[must_use]
+    pub fn new(scenario: &Scenario, file: Option<Box<dyn Write>>) -> Self {
+        let mut recorder = Self {
+            state: Sha256::new(),
+            pending: Vec::with_capacity(2 * CHUNK),
+            outputs_at: 0,
+            steps: 0,
+            file,
+            line: None,
+            error: None,
+        };
+        let scenario = scenario.clone();
+        recorder.write(&First { version: TRACE_VERSION, seed: scenario.seed, scenario });
+        recorder
+    }
+
+    fn write(&mut self, line: &impl Serialize) {
+        let Some(file) = &mut self.file else { return };
+        let written = serde_json::to_writer(&mut *file, line)
+            .map_err(io::Error::from)
+            .and_then(|()| file.write_all(b"\n"));
+        if let Err(error) = written {
+            self.error.get_or_insert(error);
+            self.file = None;
+        }
+    }
+
+    /// A correct member starts.
+    pub fn boot(&mut self, rank: u16, local: Time) {
+        self.begin(rank, local, 0, "boot", None, &[], true);
+        self.end();
+    }
+
+    /// A member, a liar if not `is_correct`, takes an input.
+    pub fn input(&mut self, rank: u16, local: Time, input: &Input<'_>, is_correct: bool) {
+        match input {
+            Input::Frame(frame) => self.begin(rank, local, 1, "frame", None, frame, is_correct),
+            Input::Tick => self.begin(rank, local, 2, "tick", None, &[], is_correct),
+            Input::Request(ticket, Request::Cast { order: Order::Fifo, payload }) => {
+                self.begin(rank, local, 3, "fifo", Some(ticket.0), payload, is_correct);
+            }
+            Input::Request(ticket, Request::Cast { order: Order::Total, payload }) => {
+                self.begin(rank, local, 4, "total", Some(ticket.0), payload, is_correct);
+            }
+            // The workload makes no other requests.
+            Input::Request(ticket, Request::Send { .. } | Request::Suspect { .. }) => {
+                self.begin(rank, local, 5, "other", Some(ticket.0), &[], is_correct);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one line")]
+    fn begin(
+        &mut self,
+        rank: u16,
+        local: Time,
+        tag: u8,
+        name: &str,
+        ticket: Option<u64>,
+        bytes: &[u8],
+        is_correct: bool,
+    ) {
+        self.pending.push(tag);
+        self.pending.extend(rank.to_le_bytes());
+        self.pending.extend(local.as_micros().to_le_bytes());
+        self.pending.extend(ticket.unwrap_or(u64::MAX).to_le_bytes());
+        self.pending.extend((bytes.len() as u64).to_le_bytes());
+        self.pending.extend_from_slice(bytes);
+        self.outputs_at = self.pending.len();
+        if self.file.is_some() && is_correct {
+            self.line = Some(Step {
+                step: self.steps,
+                at: local.as_micros(),
+                rank,
+                input: name.to_owned(),
+                ticket,
+                bytes: to_hex(bytes),
+                outputs: 0,
+                hash: String::new(),
+                events: Vec::new(),
+            });
+        }
+    }
+
+    /// An output of the member that took the last input.
+    pub fn output(&mut self, output: &Output) {
+        encode_output(output, &mut self.pending);
+        if let Some(line) = &mut self.line {
+            line.outputs += 1;
+            match output {
+                Output::Event(event) => line.events.push(format!("{event:?}")),
+                Output::Fault(fault) => line.events.push(format!(
+                    "Fault {{ culprit: {}, kind: {:?} }}",
+                    fault.culprit,
+                    fault.proof.kind()
+                )),
+                Output::Transmit(_) => {}
+            }
+        }
+    }
+
+    /// A frame of the liar that took the last input.
+    pub fn sent(&mut self, sent: &Sent) {
+        self.pending.push(9);
+        self.pending.extend(sent.to.0.to_le_bytes());
+        self.pending.extend((sent.frame.len() as u64).to_le_bytes());
+        self.pending.extend_from_slice(&sent.frame);
+    }
+
+    /// All outputs of the step were given.
+    pub fn end(&mut self) {
+        if let Some(mut line) = self.line.take() {
+            line.hash = step_hash(self.pending.get(self.outputs_at..).unwrap_or_default());
+            self.write(&line);
+            self.steps += 1;
+        }
+        if self.pending.len() >= CHUNK {
+            self.state.update(&self.pending);
+            self.pending.clear();
+        }
+    }
+
+    /// The run is over: its hash.
+    ///
+    /// # Errors
+    /// If the file could not be written.
+    pub fn finish(mut self, verdict: &Verdict) -> io::Result<String> {
+        self.state.update(&self.pending);
+        let hash = to_hex(&self.state.clone().finalize());
+        let verdict = verdict.word().to_owned();
+        self.write(&Last { steps: self.steps, hash: hash.clone(), verdict });
+        if let Some(file) = &mut self.file {
+            file.flush()?;
+        }
+        self.error.map_or(Ok(hash), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_reads_back() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
+        assert_eq!((from_hex("0"), from_hex("0g"), from_hex("")), (None, None, Some(Vec::new())));
+    }
+
+    #[test]
+    fn every_byte_of_a_step_enters_the_hash() {
+        let hash = |rank, at, bytes: &[u8]| {
+            let mut recorder = Recorder::new(&Scenario::calm("hash", 1, 1), None);
+            recorder.input(rank, Time::from_micros(at), &Input::Frame(bytes), true);
+            recorder.end();
+            recorder.finish(&Verdict::Held).unwrap()
+        };
+        let base = hash(0, 1, b"ab");
+        assert_eq!(base, hash(0, 1, b"ab"));
+        assert!(
+            [hash(1, 1, b"ab"), hash(0, 2, b"ab"), hash(0, 1, b"ac")].iter().all(|h| *h != base)
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! What a run ended with, and the exit codes of the command line.
+
+use std::fmt;
+
+/// Exit code: everything held.
+pub const HELD: u8 = 0;
+/// Exit code: the simulator itself could not do its work.
+pub const OWN_ERROR: u8 = 1;
+/// Exit code: wrong arguments or a wrong scenario file.
+pub const USAGE: u8 = 2;
+/// Exit code: a process of the group, or the simulator, panicked or spins.
+pub const CRASH: u8 = 10;
+/// Exit code: something owed was not delivered in time.
+pub const LIVENESS: u8 = 11;
+/// Exit code: a promise was broken.
+pub const SAFETY: u8 = 12;
+/// Exit code: a trace does not replay.
+pub const REPLAY_MISMATCH: u8 = 13;
+
+/// A promise, by its name in protocol.md section 1, or one of the simulator's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// Integrity.
+    P1,
+    /// FIFO order of one sender.
+    P2,
+    /// Uniform agreement.
+    P3,
+    /// Total order.
+    P4,
+    /// Blame: no Proof names a correct member.
+    P9,
+    /// Bounded memory.
+    P10,
+    /// No correct member signs two statements that conflict.
+    Conflict,
+    /// Nobody correct and well connected is suspected by a correct member.
+    Suspicion,
+    /// A correct member raised an alarm although at most `f` members lie.
+    Alarm,
+}
+
+impl Promise {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::P1,
+        Self::P2,
+        Self::P3,
+        Self::P4,
+        Self::P9,
+        Self::P10,
+        Self::Conflict,
+        Self::Suspicion,
+        Self::Alarm,
+    ];
+
+    /// Its name in scenario files and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+            Self::P4 => "P4",
+            Self::P9 => "P9",
+            Self::P10 => "P10",
+            Self::Conflict => "conflict",
+            Self::Suspicion => "suspicion",
+            Self::Alarm => "alarm",
+        }
+    }
+
+    /// The promise of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|promise| promise.name() == name)
+    }
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub promise: Promise,
+    /// When, in microseconds of virtual time.
+    pub at_us: u64,
+    /// How.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} broken at {} us: {}", self.promise.name(), self.at_us, self.text)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As expected.
+    Held,
+    /// Panicked, or asked for ticks without end.
+    Crash(String),
+    /// Promises were broken that were not expected to be.
+    Safety(Vec<Violation>),
+    /// Something owed did not come within the bound.
+    Liveness(String),
+    /// The run did not show what it is there for, such as a violation that is expected: the
+    /// scenario or an oracle is wrong.
+    Vacuous(String),
+}
+
+impl Verdict {
+    /// The exit code it stands for.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Held => HELD,
+            Self::Crash(_) => CRASH,
+            Self::Safety(_) => SAFETY,
+            Self::Liveness(_) => LIVENESS,
+            Self::Vacuous(_) => OWN_ERROR,
+        }
+    }
+
+    /// One word for it, in traces and tables.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Crash(_) => "crash",
+            Self::Safety(_) => "safety",
+            Self::Liveness(_) => "liveness",
+            Self::Vacuous(_) => "vacuous",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held => f.write_str("held"),
+            Self::Crash(text) => write!(f, "crash: {text}"),
+            Self::Liveness(text) => write!(f, "liveness: {text}"),
+            Self::Vacuous(text) => write!(f, "vacuous: {text}"),
+            Self::Safety(violations) => {
+                f.write_str("safety:")?;
+                violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_promises_come_back() {
+        for promise in Promise::ALL {
+            assert_eq!(Promise::parse(promise.name()), Some(promise));
+        }
+        assert_eq!(Promise::parse("P0"), None);
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        assert_eq!(Verdict::Held.code(), 0);
+        assert_eq!(Verdict::Crash(String::new()).code(), 10);
+        assert_eq!(Verdict::Liveness(String::new()).code(), 11);
+        assert_eq!(Verdict::Safety(Vec::new()).code(), 12);
+        assert_eq!(REPLAY_MISMATCH, 13);
+    }
+}
