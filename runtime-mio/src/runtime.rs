@@ -347,3 +347,7 @@ fn sort(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "runtime_tests.rs"]
+mod tests;

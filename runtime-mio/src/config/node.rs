@@ -16,6 +16,9 @@ use super::{FileError, Source};
 use crate::keys::SecretKey;
 use crate::net::{NetworkConfig, TransportKind};
 
+/// A peer that pauses for less is not slow.
+const STALL_MIN_US: u64 = 100_000;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NodeFile {
@@ -119,6 +122,10 @@ impl Home {
         if !matches!(file.log.as_str(), "error" | "warn" | "info" | "debug" | "trace") {
             let message = "a log level is one of error, warn, info, debug, trace";
             return Err(source.error(source.find("log"), message));
+        }
+        if file.timeouts.stall.is_some_and(|Micros(stall)| stall < STALL_MIN_US) {
+            let message = "stall is out of range: it must be at least 100 ms";
+            return Err(source.error(source.find("stall"), message));
         }
         let config = file.core_config(&group);
         config.validate(Suite::Ed25519).map_err(|why| locate(&source, &why))?;

@@ -409,3 +409,7 @@ impl Tcp {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;

@@ -11,22 +11,22 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The binary under test.
-pub fn node() -> Command {
+pub(crate) fn node() -> Command {
     Command::new(env!("CARGO_BIN_EXE_phalanx-node"))
 }
 
 /// Runs a command; its exit code, standard output and standard error.
-pub fn run(args: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn run(args: &[&str]) -> (Option<i32>, String, String) {
     let output = node().args(args).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 /// The first of `n` ports in a row that are free for both transports.
-pub fn free_ports(n: u16) -> u16 {
+pub(crate) fn free_ports(n: u16) -> u16 {
     let mut salt = [0; 2];
     getrandom::fill(&mut salt).unwrap();
     // Below the range from which the system gives ports to outgoing connections.
@@ -44,14 +44,14 @@ pub fn free_ports(n: u16) -> u16 {
 }
 
 /// A group on this machine.
-pub struct Testnet {
-    pub dir: tempfile::TempDir,
-    pub homes: Vec<PathBuf>,
-    pub base_port: u16,
+pub(crate) struct Testnet {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) homes: Vec<PathBuf>,
+    pub(crate) base_port: u16,
 }
 
 impl Testnet {
-    pub fn new(members: u16, transport: &str) -> Self {
+    pub(crate) fn new(members: u16, transport: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("net");
         let base_port = free_ports(members);
@@ -72,22 +72,27 @@ impl Testnet {
         Self { homes: homes.map(PathBuf::from).collect(), dir, base_port }
     }
 
-    pub fn group(&self) -> PathBuf {
+    pub(crate) fn group(&self) -> PathBuf {
         self.dir.path().join("net/group.toml")
     }
 }
 
 /// A member in a process of its own, driven through its pipe. Killed when it is dropped.
-pub struct Member {
-    pub child: Child,
-    pub stdin: Option<ChildStdin>,
+pub(crate) struct Member {
+    pub(crate) child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
 impl Member {
-    pub fn start(home: &Path, options: &[&str]) -> Self {
+    pub(crate) fn start(home: &Path, options: &[&str]) -> Self {
         let mut command = node();
         command.args(["run", "--pipe", "--log", "warn", "--home"]).arg(home).args(options);
+        Self::spawn(&mut command)
+    }
+
+    /// Whatever this command starts must be a member with a pipe.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stdout = child.stdout.take().unwrap();
@@ -102,12 +107,12 @@ impl Member {
         Self { child, stdin, lines }
     }
 
-    pub fn cast(&mut self, line: &str) {
+    pub(crate) fn cast(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// The next event of this kind, or `None` if none comes in time.
-    pub fn next(&self, kind: &str, patience: Duration) -> Option<Value> {
+    pub(crate) fn next(&self, kind: &str, patience: Duration) -> Option<Value> {
         let deadline = Instant::now() + patience;
         loop {
             let wait = deadline.saturating_duration_since(Instant::now());
@@ -123,7 +128,7 @@ impl Member {
     }
 
     /// The texts of the next `count` casts.
-    pub fn casts(&self, count: usize) -> Vec<String> {
+    pub(crate) fn casts(&self, count: usize) -> Vec<String> {
         (0..count)
             .map(|i| {
                 let cast = self.next("cast", PATIENCE);

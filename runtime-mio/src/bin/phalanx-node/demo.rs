@@ -14,8 +14,10 @@ use crate::{Failure, json};
 
 /// How long the stopped member stays so.
 const STOPPED: Duration = Duration::from_secs(3);
-/// How long it may take to catch up, a liar to be found out, and the last casts to be delivered.
+/// How long it may take to catch up, and the last casts to be delivered.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to find a liar out.
+const PROOF: Duration = Duration::from_secs(5);
 /// Between two looks at the members.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -26,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=13))]
     members: u16,
     /// How long it should take, in seconds
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(10..=3600))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=3600))]
     secs: u64,
     /// How frames travel
     #[arg(long, value_enum, default_value = "tcp")]
@@ -90,7 +92,7 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     println!("starting {} processes ...", args.members);
     let fleet = Fleet::start(args.members, args.transport.into(), &|rank| args.options(rank))?;
     let roles = vec![Role::Correct; fleet.records.len()];
-    let mut stage = Stage { fleet, roles, table: Table::new(), cast: args.cast() };
+    let mut stage = Stage { fleet, roles, table: Table::new(args.cast().liar), cast: args.cast() };
     println!("{}", stage.fleet.group.view_line(None));
     stage.play(Duration::from_secs(args.secs))?;
     let Stage { fleet, .. } = stage;
@@ -190,7 +192,7 @@ impl Stage {
                 .all(|(_, record)| record.proofs.keys().any(|rank| usize::from(*rank) == liar))
         };
         // Without a proof the demo goes on, and the judge says so.
-        if self.watch(PATIENCE, &is_proven)? {
+        if self.watch(PROOF, &is_proven)? {
             let took = began.elapsed().as_secs_f64();
             self.table.say(&format!("all correct members hold a proof after {took:.1} s"));
         }

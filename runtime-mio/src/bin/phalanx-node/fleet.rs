@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 use phalanx_mio::config::Group;
 use phalanx_mio::net::TransportKind;
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::report::{Order, Report, Status};
 use crate::{Failure, testnet};
@@ -61,6 +65,9 @@ impl Record {
     }
 }
 
+/// How often to look whether a signal came.
+const LOOK: Duration = Duration::from_millis(100);
+
 struct Process {
     child: Child,
     orders: Option<ChildStdin>,
@@ -71,6 +78,8 @@ struct Process {
 pub(crate) struct Fleet {
     processes: Vec<Process>,
     reports: Receiver<(usize, Option<Report>)>,
+    /// A signal came: clean up instead of dying, and leave no process behind that is stopped.
+    interrupt: Arc<AtomicBool>,
     /// What each has reported, by rank.
     pub(crate) records: Vec<Record>,
     /// The group.
@@ -89,7 +98,8 @@ impl Fleet {
         let mut tries = 1;
         loop {
             match Self::try_start(n, transport, options) {
-                Err(_) if tries < TRIES => tries += 1,
+                // As a rule another process has taken one of the ports.
+                Err(why) if tries < TRIES && !why.to_string().contains("interrupted") => tries += 1,
                 result => return result,
             }
         }
@@ -106,12 +116,18 @@ impl Fleet {
         let group = Group::read(&out.join("group.toml"))?;
         let (sender, reports) = channel();
         let records = vec![Record::default(); homes.len()];
-        let mut fleet = Self { processes: Vec::new(), reports, records, group, dir };
+        let interrupt = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupt))?;
+        }
+        let mut fleet = Self { processes: Vec::new(), reports, interrupt, records, group, dir };
         for (rank, home) in homes.into_iter().enumerate() {
             let log = home.join("log");
             let mut command = Command::new(std::env::current_exe()?);
             command.arg("child").arg("--home").arg(&home).args(options(rank));
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+            // A signal from the terminal is for the parent alone.
+            command.process_group(0);
             let mut child = command.spawn()?;
             let orders = child.stdin.take();
             if let Some(stdout) = child.stdout.take() {
@@ -132,15 +148,19 @@ impl Fleet {
     /// Takes in reports until `until`. Fails when a process is gone.
     pub(crate) fn collect(&mut self, until: Instant) -> Result<(), Failure> {
         loop {
-            let wait = until.saturating_duration_since(Instant::now());
-            match self.reports.recv_timeout(wait) {
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Err("interrupted".into());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.reports.recv_timeout(left.min(LOOK)) {
                 Ok((rank, Some(report))) => {
                     if let Some(record) = self.records.get_mut(rank) {
                         record.take(rank, report);
                     }
                 }
                 Ok((rank, None)) => return Err(self.obituary(rank)),
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) if left <= LOOK => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all processes are gone".into()),
             }
         }
@@ -207,7 +227,6 @@ impl Drop for Fleet {
             let _ = process.child.kill();
             let _ = process.child.wait();
         }
-        tracing::debug!(dir = %self.dir.path().display(), "removing");
     }
 }
 

@@ -83,10 +83,7 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         runtime.turn(Some(leave_at.map_or(TURN, |_| Duration::from_millis(20))))?;
         while let Some(notice) = runtime.next_notice() {
             tally.count(&notice);
-            if let Notice::Fault(fault) = &notice {
-                let path = evidence::write(&home.state_dir.join("evidence"), &fault.proof)?;
-                tracing::warn!(culprit = %fault.culprit, proof = %path.display(), "proven guilty");
-            }
+            log(home, &notice)?;
             if args.pipe {
                 match writeln!(out, "{}", json::notice(&notice)) {
                     // Whoever read our output has gone: so may we.
@@ -110,6 +107,31 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         }
     }
     tracing::info!("stopping");
+    Ok(())
+}
+
+/// Logs what an operator should know, and keeps proofs.
+fn log(home: &Home, notice: &Notice) -> Result<(), Failure> {
+    let name = |rank| home.group.name(rank);
+    match notice {
+        Notice::Fault(fault) => {
+            let proof = evidence::write(&home.state_dir.join("evidence"), &fault.proof)?;
+            let proof = proof.display();
+            tracing::warn!(culprit = name(fault.culprit), %proof, "a member is proven guilty");
+        }
+        Notice::Event(Event::Suspected { subject, by, reason }) => {
+            let reason = json::reason_name(*reason);
+            tracing::warn!(subject = name(*subject), by = name(*by), reason, "suspected");
+        }
+        Notice::Event(Event::LinkClosed { peer, why }) => {
+            tracing::warn!(peer = name(*peer), ?why, "its frames are dropped from now on");
+        }
+        Notice::Event(Event::Alarm { sender, number }) => {
+            let sender = name(*sender);
+            tracing::error!(sender, %number, "certificates conflict: deliveries have stopped");
+        }
+        Notice::Event(_) => {}
+    }
     Ok(())
 }
 

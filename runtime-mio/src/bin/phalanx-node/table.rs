@@ -1,5 +1,6 @@
 //! The demo on a screen: redrawn in place on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::time::{Duration, Instant};
@@ -50,11 +51,13 @@ pub(crate) struct Table {
     drawn: usize,
     plain_at: Instant,
     before: Vec<(u64, u64)>,
+    told: BTreeSet<String>,
+    puppet: Option<usize>,
 }
 
 impl Table {
-    /// Nothing is drawn yet.
-    pub(crate) fn new() -> Self {
+    /// Nothing is drawn yet. The member `puppet` is the liar's: it does not say what it delivers.
+    pub(crate) fn new(puppet: Option<usize>) -> Self {
         let out = io::stdout();
         let now = Instant::now();
         Self {
@@ -64,6 +67,8 @@ impl Table {
             drawn: 0,
             plain_at: now,
             before: Vec::new(),
+            told: BTreeSet::new(),
+            puppet,
         }
     }
 
@@ -75,6 +80,7 @@ impl Table {
 
     /// Shows how the members stand.
     pub(crate) fn show(&mut self, group: &Group, records: &[Record], roles: &[Role]) {
+        self.tell_news(group, records);
         if self.is_live {
             self.erase();
             let text = self.table(group, records, roles);
@@ -86,6 +92,23 @@ impl Table {
             self.plain_at = Instant::now() + PLAIN;
             let line = self.line(group, records, roles);
             self.say(&line);
+        }
+    }
+
+    /// Suspicions and proofs, each once.
+    fn tell_news(&mut self, group: &Group, records: &[Record]) {
+        for (name, record) in group.names.iter().zip(records) {
+            let suspects = record.suspects.iter().map(|(rank, why)| {
+                format!("{name} suspects {}: {why}", group.name(Rank::new(*rank)))
+            });
+            let proofs = record.proofs.keys().map(|rank| {
+                format!("{name} holds a proof against {}", group.name(Rank::new(*rank)))
+            });
+            for news in suspects.chain(proofs) {
+                if self.told.insert(news.clone()) {
+                    self.say(&news);
+                }
+            }
         }
     }
 
@@ -113,7 +136,7 @@ impl Table {
 
     fn table(&mut self, group: &Group, records: &[Record], roles: &[Role]) -> String {
         let mut text = format!(
-            "{:8} {:>4} {:>4} {:8} {:>10} {:>8} {:>8} {:>8}  {:22} {}\n",
+            "{:8} {:>4} {:>4} {:8} {:>9} {:>6} {:>8} {:>8}  {:10} {}\n",
             "member",
             "rank",
             "view",
@@ -128,56 +151,57 @@ impl Table {
         for (rank, (record, role)) in records.iter().zip(roles).enumerate() {
             let status = &record.status;
             let (on, off) = if self.is_coloured { (role.colour(), "\x1b[0m") } else { ("", "") };
-            let rate = self.rate(rank, record);
+            let name = group.names.get(rank).map_or("?", String::as_str);
             // Writing to a String cannot fail.
+            if self.puppet == Some(rank) {
+                let none = "-";
+                let _ = writeln!(
+                    text,
+                    "{name:8} {rank:>4} {none:>4} {on}{:8}{off} {none:>9} {none:>6} {none:>8} \
+                     {none:>8}",
+                    role.word()
+                );
+                continue;
+            }
+            let rate = self.rate(rank, record);
             let _ = writeln!(
                 text,
-                "{:8} {rank:>4} {:>4} {on}{:8}{off} {:>10} {rate:>8} {:>8} {:>8}  {:22} {}",
-                group.names.get(rank).map_or("?", String::as_str),
+                "{name:8} {rank:>4} {:>4} {on}{:8}{off} {:>9} {rate:>6} {:>8} {:>8}  {:10} {}",
                 status.view,
                 role.word(),
                 status.delivered,
                 millis(status.recent.p50_us),
                 millis(status.recent.p99_us),
-                suspects(group, record),
-                proofs(group, record),
+                names(group, record.suspects.iter().map(|(rank, _)| *rank)),
+                names(group, record.proofs.keys().copied()),
             );
         }
         text
     }
 
-    fn line(&mut self, group: &Group, records: &[Record], roles: &[Role]) -> String {
-        let members = records.iter().zip(roles).enumerate().map(|(rank, (record, role))| {
-            let name = group.names.get(rank).map_or("?", String::as_str);
-            let mut text = format!("{name} {}", record.status.delivered);
-            if *role != Role::Correct {
-                let _ = write!(text, " {}", role.word());
-            }
-            if !record.suspects.is_empty() {
-                let _ = write!(text, " suspects {}", suspects(group, record));
-            }
-            if !record.proofs.is_empty() {
-                let _ = write!(text, " proves {}", proofs(group, record));
-            }
-            text
-        });
-        let members: Vec<String> = members.collect();
+    fn line(&self, group: &Group, records: &[Record], roles: &[Role]) -> String {
+        let members = records.iter().zip(roles).enumerate();
+        let members: Vec<String> = members
+            .map(|(rank, (record, role))| {
+                let name = group.names.get(rank).map_or("?", String::as_str);
+                match (self.puppet == Some(rank), role) {
+                    (true, _) => format!("{name} ({})", role.word()),
+                    (false, Role::Correct) => format!("{name} {}", record.status.delivered),
+                    (false, _) => format!("{name} {} ({})", record.status.delivered, role.word()),
+                }
+            })
+            .collect();
         let view = records.iter().map(|record| record.status.view).max().unwrap_or(0);
         let p50 = records.iter().map(|record| record.status.recent.p50_us).max().unwrap_or(0);
-        format!("view {view}  delivered: {}  p50 {} ms", members.join(", "), millis(p50))
+        format!("view {view}, delivered: {}; p50 {} ms", members.join(", "), millis(p50))
     }
 }
 
-fn suspects(group: &Group, record: &Record) -> String {
-    let all = record.suspects.iter();
-    let all: Vec<String> =
-        all.map(|(rank, why)| format!("{} ({why})", group.name(Rank::new(*rank)))).collect();
-    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
-}
-
-fn proofs(group: &Group, record: &Record) -> String {
-    let all: Vec<&str> = record.proofs.keys().map(|rank| group.name(Rank::new(*rank))).collect();
-    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
+/// Names, or a hyphen if there are none.
+fn names(group: &Group, ranks: impl Iterator<Item = u16>) -> String {
+    let ranks: BTreeSet<u16> = ranks.collect();
+    let names: Vec<&str> = ranks.iter().map(|rank| group.name(Rank::new(*rank))).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(" ") }
 }
 
 /// Microseconds as milliseconds for people.
