@@ -82,3 +82,18 @@ fn every_strategy_lies_and_ends_as_its_verdict_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn a_sleeping_liar_is_a_correct_member_and_forks_where_its_log_stands_when_woken() {
+    let rig = Rig::dummy(4);
+    let setup = rig.setup(&[2], Strategy::MutantMessage, 5);
+    let mut group = Group::new(&rig, &setup);
+    group.put_to_sleep(&setup);
+    group.work(24, 3_500_000);
+    assert_eq!((group.fired(), group.seen.proven.len(), group.seen.suspected.len()), (0, 0, 0));
+    let before = group.seen.of(Rank::new(0), Rank::new(2)).len();
+    assert_eq!(before, 24, "its casts are delivered");
+    group.begin(Strategy::MutantMessage);
+    group.work(24, 3_500_000);
+    assert_eq!(judge(&group, Strategy::MutantMessage, 4, &[2]), Vec::<String>::new());
+}
