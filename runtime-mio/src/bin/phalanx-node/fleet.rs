@@ -95,11 +95,15 @@ impl Fleet {
         transport: TransportKind,
         options: &dyn Fn(usize) -> Vec<String>,
     ) -> Result<Self, Failure> {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupt))?;
+        }
         let mut tries = 1;
         loop {
-            match Self::try_start(n, transport, options) {
+            match Self::try_start(n, transport, options, Arc::clone(&interrupt)) {
                 // As a rule another process has taken one of the ports.
-                Err(why) if tries < TRIES && !why.to_string().contains("interrupted") => tries += 1,
+                Err(_) if tries < TRIES && !interrupt.load(Ordering::Relaxed) => tries += 1,
                 result => return result,
             }
         }
@@ -109,6 +113,7 @@ impl Fleet {
         n: u16,
         transport: TransportKind,
         options: &dyn Fn(usize) -> Vec<String>,
+        interrupt: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("phalanx-").tempdir()?;
         let out = dir.path().join("testnet");
@@ -116,10 +121,6 @@ impl Fleet {
         let group = Group::read(&out.join("group.toml"))?;
         let (sender, reports) = channel();
         let records = vec![Record::default(); homes.len()];
-        let interrupt = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupt))?;
-        }
         let mut fleet = Self { processes: Vec::new(), reports, interrupt, records, group, dir };
         for (rank, home) in homes.into_iter().enumerate() {
             let log = home.join("log");
