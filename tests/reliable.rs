@@ -77,3 +77,26 @@ fn a_full_queue_refuses_and_becomes_writable_again() {
         assert_eq!(delivered.len(), 200 - refusals);
     }
 }
+
+/// F17 of the design's flaws: a member that is silent towards two others keeps its Stable rows and
+/// bodies from them. They get both from the rest, long before their windows fill or anybody is
+/// suspected.
+#[test]
+fn a_member_silent_towards_two_holds_nobody_up() {
+    let mut group = Group::new(Crypto::Ideal, 9);
+    let hears = |from: usize, to: usize| !(from == 1 && (to == 6 || to == 8));
+    for round in 0..300_usize {
+        for member in (0..9).filter(|member| (round + member).is_multiple_of(3)) {
+            let is_total = (round + member).is_multiple_of(10);
+            let order = if is_total { Order::Total } else { Order::Fifo };
+            group.cast(member, order, format!("{member}:{round}").as_bytes());
+        }
+        group.run(10_000, hears);
+        let least = group.delivered.iter().map(Vec::len).min().unwrap();
+        assert!(least + 60 >= 3 * round, "200 ms behind after {round} rounds: {least}");
+    }
+    group.run(1_000_000, hears);
+    assert!(group.delivered.iter().all(|delivered| delivered.len() == 900));
+    let suspected = |event: &Event| matches!(event, Event::Suspected { .. });
+    assert!(!group.events.iter().flatten().any(suspected));
+}

@@ -365,7 +365,7 @@ impl Stack {
         }
         for out in self.lag.step(step.cx.now, &held_back) {
             match out {
-                lag::Out::AskRow(member) => self.ask_row(step, member),
+                lag::Out::AskRow(member) => self.ask_row(step, member, To::All),
                 lag::Out::Lagging(member) => {
                     self.run_suspect(step, suspect::In::Opinion(member, Reason::Lagging));
                 }
@@ -373,9 +373,9 @@ impl Stack {
         }
     }
 
-    fn ask_row(&self, step: &mut Step<'_>, member: Rank) {
+    fn ask_row(&self, step: &mut Step<'_>, member: Rank, to: To) {
         let above = self.stable.counter(member);
-        step.posts.push(Post::part(To::All, Part::AskRow { member, above }));
+        step.posts.push(Post::part(to, Part::AskRow { member, above }));
     }
 
     fn run_reliable(&mut self, step: &mut Step<'_>, input: reliable::In<'_>) {
@@ -455,7 +455,7 @@ impl Stack {
         for out in self.suspect.step(&mut step.cx, input) {
             match out {
                 suspect::Out::Post(post) => step.posts.push(post),
-                suspect::Out::AskRow(member) => self.ask_row(step, member),
+                suspect::Out::AskRow(member, to) => self.ask_row(step, member, to),
                 suspect::Out::Suspected { subject, by, reason } => {
                     step.event(Event::Suspected { subject, by, reason });
                 }

@@ -21,6 +21,8 @@ use crate::seq::{Number, Round};
 #[derive(Debug, Default)]
 struct Cell {
     hash: Option<Hash32>,
+    /// The hash is known to lie on the certified chain; nothing displaces it.
+    is_certain: bool,
     /// The sender's own Heads with an entry for exactly this number: one half of a Proof.
     own: Option<Verified<Heads>>,
     body: Option<Arc<Body>>,
@@ -64,10 +66,8 @@ pub(super) enum Advanced {
 pub(super) enum Pinned {
     /// Nothing new.
     Known,
-    /// The branch that is kept is certified further.
-    Fits,
-    /// Another branch is certified: the one kept was dropped above the last certified head.
-    Replaced,
+    /// More is certified. If another branch was kept there, it was dropped.
+    News,
     /// Two certificates conflict: more than `f` members lie.
     Alarm,
 }
@@ -89,9 +89,9 @@ pub(super) struct Log {
     pub(super) replied: Head,
     /// The highest number for which this member ever signed an entry.
     pub(super) last_entry: Number,
-    /// The highest certified head.
+    /// The highest certified head; it may lie above the window.
     certified: Head,
-    /// Everything up to here is certified and held: RM4's have. The chain up to it is final.
+    /// Everything up to here is held and lies on the certified chain: RM4's have.
     sure: Number,
     /// Bytes of casts up to there, since the view began.
     pub(super) sure_bytes: u64,
@@ -328,6 +328,9 @@ impl Log {
 
     /// A body at `number` names the head before it.
     fn link_down(&mut self, number: Number, prev: Hash32) -> Accepted {
+        if self.is_certain(number) {
+            return self.spread(number);
+        }
         let before = number.prev();
         match self.hash_at(before) {
             Some(known) if known == prev => Accepted::Yes,
@@ -337,25 +340,55 @@ impl Log {
                 }
                 Accepted::Yes
             }
-            Some(_) if number <= self.certified.number => {
-                // What is certified and held stays; what was kept above it is another branch.
-                if before <= self.sure {
-                    return Accepted::Alarm;
-                }
-                self.note_fork(before);
-                self.clear_between(self.sure, before);
-                if let Some(cell) = self.cell_mut(before) {
-                    cell.hash = Some(prev);
-                }
-                Accepted::Yes
-            }
             // The sender forked, and the branch below came first.
             Some(_) => {
                 self.note_fork(before);
-                self.truncate(before);
+                self.forget_above(before);
                 Accepted::No
             }
         }
+    }
+
+    fn is_certain(&self, number: Number) -> bool {
+        number <= self.sure || self.cell(number).is_some_and(|cell| cell.is_certain)
+    }
+
+    /// What a certain body names is certain too, down to what is certified and held.
+    fn spread(&mut self, from: Number) -> Accepted {
+        let mut number = from;
+        while let Some(prev) = self.body(number).map(|body| body.prev) {
+            let head = Head { sender: self.sender, number: number.prev(), hash: prev };
+            match self.make_certain(&head) {
+                Some(true) => number = head.number,
+                Some(false) => return Accepted::Yes,
+                None => return Accepted::Alarm,
+            }
+        }
+        Accepted::Yes
+    }
+
+    /// This head lies on the certified chain, whatever was kept in its place. Returns whether that
+    /// is news, or `None` if another one is certain there: two certified branches.
+    fn make_certain(&mut self, head: &Head) -> Option<bool> {
+        if self.is_certain(head.number) {
+            let known = self.hash_at(head.number);
+            return (known.is_none_or(|known| known == head.hash)).then_some(false);
+        }
+        let fits = self.cell(head.number)?.hash.is_none_or(|known| known == head.hash);
+        if !fits {
+            // The branch that was kept is not the certified one: it is fetched anew.
+            self.note_fork(head.number);
+            self.cut_top(head.number.prev());
+            let freed = self.cell_mut(head.number).and_then(|cell| core::mem::take(cell).body);
+            self.release(freed);
+            self.votes.unlink_above(head.number.prev());
+        }
+        self.has_new_hashes = true;
+        if let Some(cell) = self.cell_mut(head.number) {
+            cell.hash = Some(head.hash);
+            cell.is_certain = true;
+        }
+        Some(true)
     }
 
     /// The sender wrote another body at `number` than the one that is kept here.
@@ -365,13 +398,19 @@ impl Log {
         }
     }
 
-    /// Enters heads that lead up to a certified one, in place of what was kept.
-    pub(super) fn prefer(&mut self, way: &[Head], limit: Number) {
-        self.clear_between(self.sure, self.certified.number.prev());
-        for head in way {
-            // Nothing is left above `sure` that could conflict.
-            let _: Anchored = self.anchor(head, None, limit);
-        }
+    /// Enters heads that lead up to one that is certain; `false` shows two certified branches.
+    pub(super) fn prove(&mut self, way: &[Head], limit: Number) -> bool {
+        let base = self.base.number;
+        way.iter().filter(|head| head.number > base && head.number <= limit).all(|head| {
+            self.reach(head.number);
+            self.make_certain(head).is_some() && self.spread(head.number) != Accepted::Alarm
+        })
+    }
+
+    /// Whether this head is certified, or leads to one that is.
+    pub(super) fn is_proven(&self, head: &Head) -> bool {
+        let is_highest = head.number == self.certified.number;
+        (is_highest || self.is_certain(head.number)) && self.is_on_chain(head)
     }
 
     /// Counts the newest votes that turned out to lie on the chain, if cells changed.
@@ -387,25 +426,16 @@ impl Log {
         }
     }
 
-    /// Forgets what stands above `low` up to and including `high`.
-    fn clear_between(&mut self, low: Number, high: Number) {
-        self.cut_top(low);
-        let mut number = low;
-        while number < high {
-            number = number.next();
-            let freed = self.cell_mut(number).and_then(|cell| core::mem::take(cell).body);
-            self.release(freed);
-        }
-        self.votes.unlink_above(low);
-    }
-
-    /// Forgets everything above `last`.
-    fn truncate(&mut self, last: Number) {
-        let keep = usize::try_from(last.past(self.base.number)).unwrap_or(usize::MAX);
+    /// Forgets everything above `last` that is not certain.
+    fn forget_above(&mut self, last: Number) {
         self.cut_top(last);
-        while self.cells.len() > keep {
-            let freed = self.cells.pop_back().and_then(|cell| cell.body);
-            self.release(freed);
+        let mut number = last;
+        while number < self.base.number.plus(self.cells.len() as u64) {
+            number = number.next();
+            if !self.is_certain(number) {
+                let freed = self.cell_mut(number).and_then(|cell| core::mem::take(cell).body);
+                self.release(freed);
+            }
         }
         self.votes.unlink_above(last);
     }
@@ -468,33 +498,40 @@ impl Log {
 
     /// Enters a certified head. `limit` is the highest number for which a cell is made.
     pub(super) fn pin(&mut self, head: Head, limit: Number) -> Pinned {
-        if head.number <= self.certified.number {
-            let is_known = head.number < self.base.number
-                || head.number > self.sure
-                || self.is_on_chain(&head);
-            return if is_known { Pinned::Known } else { Pinned::Alarm };
+        let is_higher = head.number > self.certified.number;
+        if head.number == self.certified.number && head.hash != self.certified.hash {
+            return Pinned::Alarm;
         }
-        let replaces = self.hash_at(head.number).is_some_and(|known| known != head.hash);
-        self.has_new_hashes = true;
-        if replaces {
-            self.note_fork(head.number);
-            self.truncate(self.sure);
+        if !is_higher && self.is_certain(head.number) {
+            let fits = self.hash_at(head.number).is_none_or(|known| known == head.hash);
+            return if fits { Pinned::Known } else { Pinned::Alarm };
         }
-        self.certified = head;
-        if head.number <= limit {
-            self.reach(head.number);
-            if let Some(cell) = self.cell_mut(head.number) {
-                cell.hash = Some(head.hash);
-            }
+        if !self.prove(&[head], limit) {
+            return Pinned::Alarm;
         }
-        if replaces { Pinned::Replaced } else { Pinned::Fits }
+        if is_higher {
+            self.certified = head;
+        }
+        Pinned::News
+    }
+
+    /// The window moved: the highest certified head may lie inside it now.
+    pub(super) fn enter_certified(&mut self, limit: Number) {
+        if self.certified.number > self.sure {
+            let head = self.certified;
+            // A cell above the window held nothing, so nothing conflicts.
+            let _: bool = self.prove(&[head], limit);
+        }
     }
 
     /// Counts what is certified and held; returns whether that is more than before.
     pub(super) fn settle(&mut self) -> bool {
-        // Bodies enter cells by their hash only, so a top at or above the certified head has it.
-        let is_more = self.top.number >= self.certified.number && self.certified.number > self.sure;
-        while is_more && self.sure < self.certified.number {
+        let mut last = self.top.number;
+        while last > self.sure && !self.cell(last).is_some_and(|cell| cell.is_certain) {
+            last = last.prev();
+        }
+        let is_more = last > self.sure;
+        while self.sure < last {
             self.sure = self.sure.next();
             let len = self.body(self.sure).map_or(0, |body| body.casts.len());
             self.sure_bytes = self.sure_bytes.saturating_add(len as u64);
@@ -502,13 +539,15 @@ impl Log {
         is_more
     }
 
-    /// Whether a reply to `top` is due and allowed (RM2).
+    /// Whether a reply to `top` is due and allowed (RM2). What is certified needs no reply; so a
+    /// reply always lies above the highest certified head, and on its chain.
     pub(super) fn may_reply(&mut self) -> bool {
-        if self.hash_at(self.replied.number).is_some_and(|known| known != self.replied.hash)
-            && let Some(hash) = self.hash_at(self.sure)
-        {
+        if self.top.number <= self.certified.number {
+            return false;
+        }
+        if self.hash_at(self.replied.number).is_some_and(|known| known != self.replied.hash) {
             // Only a certificate displaces the branch that was replied to.
-            self.replied = Head { sender: self.sender, number: self.sure, hash };
+            self.replied = self.certified;
         }
         self.top.number > self.replied.number && self.top.number > self.last_entry
     }

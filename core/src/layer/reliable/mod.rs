@@ -245,8 +245,7 @@ impl Reliable {
     /// Whether a certificate can tell anything new.
     pub(crate) fn wants_certificate(&self, head: &Head) -> bool {
         let log = self.logs.at(head.sender);
-        head.number > log.certified().number
-            || log.hash_at(head.number).is_some_and(|known| known != head.hash)
+        head.number > log.have() || log.hash_at(head.number).is_some_and(|known| known != head.hash)
     }
 
     /// How far this member holds every log, certified (RM4).
@@ -359,6 +358,7 @@ impl Reliable {
     fn anchor_newest(&mut self, sender: Rank) {
         let limit = self.overflow(sender);
         let log = self.logs.at_mut(sender);
+        log.enter_certified(limit);
         if let Some(vote) = log.votes.newest(sender).cloned() {
             // A conflict was reported when the statement came.
             let _: Anchored = log.anchor(&vote.head, Some(&vote.heads), limit);
@@ -375,9 +375,10 @@ impl Reliable {
         let head = certified.head();
         let limit = self.overflow(head.sender);
         let log = self.logs.at_mut(head.sender);
+        let is_highest = head.number > log.certified().number;
         match log.pin(head, limit) {
-            Pinned::Known => {}
-            Pinned::Fits | Pinned::Replaced => log.certificate = Some(certificate),
+            Pinned::News if is_highest => log.certificate = Some(certificate),
+            Pinned::News | Pinned::Known => {}
             Pinned::Alarm => self.alarm(head.sender, head.number, out),
         }
         for heads in certified.heads() {
@@ -458,12 +459,10 @@ impl Reliable {
         if !signed && !log.is_on_chain(&tip) {
             return false;
         }
-        let fits = way.iter().all(|head| log.anchor(head, None, limit) != Anchored::Conflict);
-        if fits || tip.number > log.certified().number {
-            return fits;
+        if log.is_proven(&tip) {
+            return log.prove(&way, limit);
         }
-        log.prefer(&way, limit);
-        true
+        way.iter().all(|head| log.anchor(head, None, limit) != Anchored::Conflict)
     }
 
     fn on_haves(&mut self, cx: &mut Context<'_>, from: Rank, haves: &[Number], out: &mut Vec<Out>) {

@@ -104,7 +104,7 @@ impl Reliable {
             if self.pattern == Pattern::Paper
                 && sender == self.me
                 && log.certified().number > log.deliverable
-                && let Some(certificate) = self.certificate(sender)
+                && let Some(certificate) = self.certificate(sender, log.certified().number)
             {
                 said.push((To::All, Part::Certificate(certificate)));
             }
@@ -184,7 +184,7 @@ impl Reliable {
         and_heads: bool,
         out: &mut Vec<Out>,
     ) {
-        let mut cover = self.cover_for(sender, from);
+        let mut cover = self.cover_for(sender, from, to);
         if and_heads && let Some(heads) = self.mine.at(sender) {
             cover.0.push(Part::Heads(heads.signed().as_ref().clone()));
         }
@@ -214,13 +214,14 @@ impl Reliable {
         }
     }
 
-    /// What covers the bodies of a log from `from` on, and the number of the head that does.
-    fn cover_for(&self, sender: Rank, from: Number) -> (Vec<Part>, Number) {
+    /// What covers the bodies `from..=to` of a log, or those of them that are here, and the number
+    /// of the head that does: a certificate within the range, or else what the sender signed.
+    fn cover_for(&self, sender: Rank, from: Number, to: Number) -> (Vec<Part>, Number) {
         let log = self.logs.at(sender);
-        let certified = log.certified().number;
+        let certified = log.have().min(to);
         if certified >= from.prev()
             && certified > Number::ZERO
-            && let Some(certificate) = self.certificate(sender)
+            && let Some(certificate) = self.certificate(sender, certified)
         {
             return (alloc::vec![Part::Certificate(certificate)], certified);
         }

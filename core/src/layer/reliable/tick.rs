@@ -162,7 +162,7 @@ impl Reliable {
         if head.number <= self.finalised {
             return;
         }
-        if let Some(certificate) = self.certificate(self.me) {
+        if let Some(certificate) = self.certificate(self.me, head.number) {
             self.finalised = head.number;
             out.push(Out::Post(Post::part(To::All, Part::Certificate(certificate))));
         }
@@ -194,16 +194,23 @@ impl Reliable {
         heads
     }
 
-    /// The certificate of the highest certified head of a log, if it can be put together here.
-    pub(super) fn certificate(&self, sender: Rank) -> Option<Certificate> {
+    /// A certificate of the head `number` of a log, which is certified and held; `None` if it cannot
+    /// be put together here.
+    pub(super) fn certificate(&self, sender: Rank, number: Number) -> Option<Certificate> {
         let log = self.logs.at(sender);
-        if let Some(certificate) = &log.certificate {
-            return Some(certificate.clone());
+        let head = Head { sender, number, hash: log.hash_at(number)? };
+        let stored = log.certificate.as_ref().and_then(|certificate| {
+            let mut links = log.links(number, certificate.head.number)?;
+            links.extend(certificate.links.iter().copied());
+            let heads = certificate.heads.clone();
+            Some(Certificate { head, heads, links: List::from(links) })
+        });
+        if stored.is_some() {
+            return stored;
         }
-        let head = log.certified();
-        let votes = log.votes.certify(head.number, self.quorum)?;
+        let votes = log.votes.certify(number, self.quorum)?;
         let last = votes.last()?.head.number;
-        let links = log.links(head.number, last)?;
+        let links = log.links(number, last)?;
         let heads = votes.iter().map(|vote| vote.heads.signed().as_ref().clone()).collect();
         Some(Certificate { head, heads, links: List::from(links) })
     }
