@@ -9,7 +9,7 @@ use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, Suite, peer_id};
 use crate::member::{ADDR_MAX, Rank};
 use crate::quorum::QuorumRule;
 use crate::view::Genesis;
-use crate::wire::casts;
+use crate::wire::{SEND_COST, SEND_MAX, casts};
 
 /// Sizes, limits and windows that are part of the genesis record: they must be the same
 /// everywhere, because what one member sends is judged by another's.
@@ -166,8 +166,11 @@ impl Config {
         if self.partial_frames == 0 || self.partial_frames > 64 {
             return Err(ConfigError::OutOfRange("partial_frames", "1 to 64"));
         }
-        if self.send_tries == 0 {
-            return Err(ConfigError::OutOfRange("send_tries", "at least 1"));
+        if self.send_tries == 0 || self.send_tries > 1000 {
+            return Err(ConfigError::OutOfRange("send_tries", "1 to 1000"));
+        }
+        if self.send_queue_bytes < SEND_MAX + SEND_COST {
+            return Err(ConfigError::OutOfRange("send_queue_bytes", "at least 262208 bytes"));
         }
         self.timeouts.validate()
     }
@@ -187,6 +190,9 @@ impl Timeouts {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::OutOfRange(name, "at least 1 microsecond"));
+        }
+        if self.heads_delay_us >= self.mute_us {
+            return Err(ConfigError::OutOfRange("heads_delay_us", "less than mute_us"));
         }
         if self.mute_us <= self.stable_us {
             return Err(ConfigError::OutOfRange("mute_us", "more than stable_us"));
@@ -247,6 +253,9 @@ impl Genesis {
 
 impl Limits {
     fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_joins_per_change == 0 {
+            return Err(ConfigError::OutOfRange("max_joins_per_change", "at least 1"));
+        }
         if self.window_bodies < 4 || self.window_bodies as usize > LINKS_MAX {
             return Err(ConfigError::OutOfRange("window_bodies", "4 to 1024 bodies"));
         }

@@ -312,7 +312,8 @@ impl Stack {
     fn on_tick(&mut self, step: &mut Step<'_>) {
         let now = step.cx.now;
         let outs = self.total.step(now, total::In::Tick);
-        self.route_total(step, outs);
+        let below = self.route_total(step, outs);
+        self.route_reliable(step, below);
         self.run_suspect(step, suspect::In::Tick);
         let is_row_due = self.stable.is_due(now, self.reliable.progress());
         if is_row_due || self.lag.deadline().is_some_and(|due| due <= now) {
@@ -379,7 +380,12 @@ impl Stack {
     }
 
     fn run_reliable(&mut self, step: &mut Step<'_>, input: reliable::In<'_>) {
-        let mut queue: VecDeque<reliable::Out> = self.reliable.step(&mut step.cx, input).into();
+        let outs = self.reliable.step(&mut step.cx, input);
+        self.route_reliable(step, outs);
+    }
+
+    fn route_reliable(&mut self, step: &mut Step<'_>, outs: Vec<reliable::Out>) {
+        let mut queue: VecDeque<reliable::Out> = outs.into();
         while let Some(out) = queue.pop_front() {
             match out {
                 reliable::Out::Post(post) => step.posts.push(post),
@@ -425,7 +431,7 @@ impl Stack {
                     step.posts.push(Post::part(To::All, part));
                 }
                 total::Out::Impedes(sender) if self.reliable.is_at_overflow(sender) => {
-                    self.total.excuse(step.cx.now);
+                    self.total.excuse(step.cx.now, sender);
                 }
                 total::Out::Impedes(sender) => {
                     self.run_suspect(step, suspect::In::Opinion(sender, Reason::ImpedingOrder));

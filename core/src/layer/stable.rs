@@ -55,6 +55,8 @@ pub(crate) struct Stable {
     thresholds: PerRank<Number>,
     counter: u64,
     due: Time,
+    /// Since when, and how many, rows were handed to each peer that asked.
+    served: PerRank<(Time, usize)>,
     /// Bodies and bytes of each log at the last own row.
     told: PerRank<(Number, u64)>,
 }
@@ -80,6 +82,7 @@ impl Stable {
             thresholds: PerRank::from_fn(n, |_| Number::ZERO),
             counter: 0,
             due: now,
+            served: PerRank::from_fn(n, |_| (now, 0)),
             told: PerRank::from_fn(n, |_| (Number::ZERO, 0)),
         }
     }
@@ -89,11 +92,11 @@ impl Stable {
         Some(self.due)
     }
 
-    /// Whether the own row is due: the interval passed, or half a window of bodies or of bytes was
-    /// used up since the last one, so that a busy group does not wait for the clock.
+    /// Whether the own row is due: the interval passed, or half a window of bodies or a third of its bytes
+    /// was used up since the last one, so that a busy group does not wait for the clock.
     pub(crate) fn is_due(&self, now: Time, held: impl Iterator<Item = (Number, u64)>) -> bool {
         let bodies = u64::from(self.limits.window_bodies / 2);
-        let bytes = u64::from(self.limits.window_bytes / 2);
+        let bytes = u64::from(self.limits.window_bytes / 3);
         now >= self.due
             || self.told.values().zip(held).any(|(told, held)| {
                 held.0.past(told.0) >= bodies || held.1.saturating_sub(told.1) >= bytes
@@ -135,7 +138,9 @@ impl Stable {
         match input {
             In::Row(row) => self.on_row(cx, row, &mut out),
             In::AskRow(peer, member, above) => {
-                if let Some(row) = self.rows.at(member).as_ref().filter(|row| row.counter > above) {
+                let is_allowed = self.may_serve(cx.now, peer);
+                let row = self.rows.at(member).as_ref();
+                if let Some(row) = row.filter(|row| is_allowed && row.counter > above) {
                     let part = Part::Stable(row.signed().as_ref().clone());
                     out.push(Out::Post(Post::part(To::One(peer), part)));
                 }
@@ -156,6 +161,17 @@ impl Stable {
             }
         }
         out
+    }
+
+    /// Whether this peer may be handed one more row: as many as there are members in each interval.
+    fn may_serve(&mut self, now: Time, peer: Rank) -> bool {
+        let limit = self.rows.len();
+        let (since, count) = self.served.at_mut(peer);
+        if now.since(*since) >= self.interval_us {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= limit
     }
 
     fn on_row(&mut self, cx: &Context<'_>, row: Verified<Row>, out: &mut Vec<Out>) {

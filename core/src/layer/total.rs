@@ -18,7 +18,7 @@ use super::reliable::Body;
 use crate::config::Timeouts;
 use crate::member::Rank;
 use crate::seq::{Round, Slot, SlotMark};
-use crate::time::Time;
+use crate::time::{Time, earliest};
 
 /// What happens to the layer.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum In {
     Sighted(Rank, SlotMark),
     /// A deliverable body.
     Deliverable(Arc<Body>),
-    /// Time passed; says which members' logs stand at their overflow.
+    /// Time passed.
     Tick,
 }
 
@@ -52,6 +52,8 @@ struct Lane {
     settled: Round,
     /// Deliverable bodies with Total casts, not merged yet.
     values: VecDeque<(Round, Arc<Body>)>,
+    /// Whether a body of another waits behind the first round that is not settled.
+    wait: Wait,
 }
 
 /// Waiting for a slot (TO3).
@@ -59,12 +61,21 @@ struct Lane {
 enum Wait {
     /// Nothing waits.
     Idle,
-    /// A body waits behind this slot since this moment.
-    Since(Slot, Time),
+    /// A body waits behind this round since this moment.
+    Since(Round, Time),
     /// All were asked at this moment.
-    Asked(Slot, Time),
+    Asked(Round, Time),
     /// It was said that the sender impedes.
-    Told(Slot),
+    Told(Round),
+}
+
+impl Wait {
+    const fn round(self) -> Option<Round> {
+        match self {
+            Self::Idle => None,
+            Self::Since(round, _) | Self::Asked(round, _) | Self::Told(round) => Some(round),
+        }
+    }
 }
 
 /// The machine, for one view.
@@ -74,20 +85,22 @@ pub(crate) struct Total {
     slot_us: u64,
     ask_us: u64,
     lanes: Vec<Lane>,
-    wait: Wait,
 }
 
 impl Total {
     /// The layer for a view with these Active members, ascending.
     pub(crate) fn new(timeouts: &Timeouts, me: Rank, active: &[Rank]) -> Self {
-        let lane =
-            |sender: &Rank| Lane { sender: *sender, settled: Round::ZERO, values: VecDeque::new() };
+        let lane = |sender: &Rank| Lane {
+            sender: *sender,
+            settled: Round::ZERO,
+            values: VecDeque::new(),
+            wait: Wait::Idle,
+        };
         Self {
             me,
             slot_us: timeouts.slot_us,
             ask_us: timeouts.ask_us,
             lanes: active.iter().map(lane).collect(),
-            wait: Wait::Idle,
         }
     }
 
@@ -106,12 +119,13 @@ impl Total {
     }
 
     /// When a Tick is owed.
-    pub(crate) const fn deadline(&self) -> Option<Time> {
-        match self.wait {
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let dues = self.lanes.iter().map(|lane| match lane.wait {
             Wait::Since(_, since) => Some(since.plus(self.slot_us)),
             Wait::Asked(_, since) => Some(since.plus(self.ask_us)),
             Wait::Idle | Wait::Told(_) => None,
-        }
+        });
+        dues.fold(None, earliest)
     }
 
     fn on_deliverable(&mut self, now: Time, body: Arc<Body>, out: &mut Vec<Out>) {
@@ -154,48 +168,43 @@ impl Total {
         ends.map(|(place, lane)| Slot { round: lane.settled, place }).min()
     }
 
-    /// Keeps an eye on the slot that something waits behind.
+    /// Keeps an eye on every slot that something waits behind.
     fn watch(&mut self, now: Time) {
-        let open = self.next_value().and_then(|_| self.first_unsettled());
-        let watched = match self.wait {
-            Wait::Idle => None,
-            Wait::Since(slot, _) | Wait::Asked(slot, _) | Wait::Told(slot) => Some(slot),
-        };
-        match open {
-            None => self.wait = Wait::Idle,
-            Some(slot) if watched != Some(slot) => self.wait = Wait::Since(slot, now),
-            Some(_) => {}
+        let next = self.next_value();
+        let me = self.me;
+        for (place, lane) in (0_u16..).zip(&mut self.lanes) {
+            let open = Slot { round: lane.settled, place };
+            if lane.sender == me || next.is_none_or(|next| next <= open) {
+                lane.wait = Wait::Idle;
+            } else if lane.wait.round() != Some(lane.settled) {
+                lane.wait = Wait::Since(lane.settled, now);
+            }
         }
     }
 
     /// TO3.
     fn on_tick(&mut self, now: Time, out: &mut Vec<Out>) {
-        match self.wait {
-            Wait::Since(slot, since) if now >= since.plus(self.slot_us) => {
-                self.wait = Wait::Asked(slot, now);
-                if let Some(sender) = self.sender_of(slot) {
-                    out.push(Out::AskSlot(sender, slot.round));
+        for lane in &mut self.lanes {
+            match lane.wait {
+                Wait::Since(round, since) if now >= since.plus(self.slot_us) => {
+                    lane.wait = Wait::Asked(round, now);
+                    out.push(Out::AskSlot(lane.sender, round));
                 }
-            }
-            Wait::Asked(slot, since) if now >= since.plus(self.ask_us) => {
-                self.wait = Wait::Told(slot);
-                if let Some(sender) = self.sender_of(slot) {
-                    out.push(Out::Impedes(sender));
+                Wait::Asked(round, since) if now >= since.plus(self.ask_us) => {
+                    lane.wait = Wait::Told(round);
+                    out.push(Out::Impedes(lane.sender));
                 }
+                Wait::Idle | Wait::Since(..) | Wait::Asked(..) | Wait::Told(_) => {}
             }
-            Wait::Idle | Wait::Since(..) | Wait::Asked(..) | Wait::Told(_) => {}
         }
     }
 
     /// The sender impedes, but its window is full: it is not to blame, so ask again later.
-    pub(crate) fn excuse(&mut self, now: Time) {
-        if let Wait::Told(slot) = self.wait {
-            self.wait = Wait::Since(slot, now);
+    pub(crate) fn excuse(&mut self, now: Time, sender: Rank) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.sender == sender) {
+            if let Wait::Told(round) = lane.wait {
+                lane.wait = Wait::Since(round, now);
+            }
         }
-    }
-
-    fn sender_of(&self, slot: Slot) -> Option<Rank> {
-        let sender = self.lanes.get(usize::from(slot.place))?.sender;
-        (sender != self.me).then_some(sender)
     }
 }

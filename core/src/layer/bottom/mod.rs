@@ -18,9 +18,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::reliable::Payload;
-use super::{Cargo, Context, Post, To, pt2pt};
+use super::{Cargo, Context, Post, To};
 use crate::config::{Config, Limits};
-use crate::crypto::{Hash32, Identity, LinkKeys, Roster};
+use crate::crypto::{Hash32, Heads, Identity, LinkKeys, Roster, Signed};
 use crate::member::{PeerId, PerRank, Rank};
 use crate::output::Transmit;
 use crate::seq::Number;
@@ -28,7 +28,7 @@ use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::casts::{self, Count};
 use crate::wire::frame::{self, FrameKind, Header, Parsed, Prepared};
-use crate::wire::{List, Malformed, Packet, Part, decode, encode};
+use crate::wire::{List, Malformed, Packet, Part, Pt2ptPart, decode, encode};
 use assemble::Assembler;
 use fragment::Ack;
 use replay::ReplayWindow;
@@ -136,14 +136,16 @@ const FRAGMENTS_IN_FLIGHT: usize = 64;
 /// Times that a fragment is sent again while nothing of its frame is acknowledged.
 const FRAGMENT_TRIES: u32 = 10;
 
-/// The longest content of a frame of a group of `n`: the largest body, its cover (a certificate and
-/// own Heads with links), and the messages to one member that may share the frame.
-const fn content_max(limits: &Limits, n: usize) -> usize {
-    let heads = n.saturating_mul(48).saturating_add(160);
-    let covers = heads.saturating_mul(n.saturating_add(PARTS_PER_FRAME));
-    let links = (limits.window_bodies as usize).saturating_mul(48 * 4);
-    let messages = pt2pt::WINDOW.saturating_mul(2);
-    limits.casts_max().saturating_add(covers).saturating_add(links).saturating_add(messages)
+/// Room in a frame beside the casts of its body: small parts up to [`SMALL_BYTES`], one more part,
+/// and what covers the body.
+const PACKET_MAX: usize = 1024 * 1024;
+
+/// Parts without casts share a frame up to this many bytes.
+const SMALL_BYTES: usize = 256 * 1024;
+
+/// The longest content of a frame.
+const fn content_max(limits: &Limits) -> usize {
+    limits.casts_max().saturating_add(PACKET_MAX)
 }
 
 fn split_limits(config: &Config) -> SplitLimits {
@@ -151,14 +153,14 @@ fn split_limits(config: &Config) -> SplitLimits {
         piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
         in_flight_max: FRAGMENTS_IN_FLIGHT,
         begun_max: config.partial_frames,
-        queue_bytes_max: config.genesis.limits.casts_max().saturating_add(QUEUE_SLACK),
+        queue_bytes_max: content_max(&config.genesis.limits).saturating_add(QUEUE_SLACK),
         retransmit_us: config.timeouts.retransmit_us,
         tries: FRAGMENT_TRIES,
     }
 }
 
-/// Room for frames that wait behind the largest one to be cut into pieces.
-const QUEUE_SLACK: usize = 1024 * 1024;
+/// Room for small frames that wait behind the largest one to be cut into pieces.
+const QUEUE_SLACK: usize = 64 * 1024;
 
 impl Bottom {
     /// The links of member `me` of a view.
@@ -184,7 +186,7 @@ impl Bottom {
                 splitter: Splitter::new(split_limits(config)),
                 assembler: Assembler::new(
                     config.partial_frames,
-                    content_max(&config.genesis.limits, peers.len()),
+                    content_max(&config.genesis.limits),
                 ),
             })
         });
@@ -216,7 +218,7 @@ impl Bottom {
     /// The most bytes that it may hold: per peer one largest frame coming in, in the shortest
     /// pieces, and one largest body with 1 MiB of slack going out.
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
-        let one = Assembler::bound(content_max(&config.genesis.limits, n))
+        let one = Assembler::bound(content_max(&config.genesis.limits))
             .saturating_add(Splitter::bound(&split_limits(config)));
         one.saturating_mul(n.saturating_sub(1))
     }
@@ -437,6 +439,29 @@ impl Bottom {
     }
 }
 
+/// About how many bytes a part takes, not less than it does.
+fn weight(part: &Part) -> usize {
+    let heads = |heads: &Signed<Heads>| {
+        heads.statement.entries.len().saturating_mul(48).saturating_add(128)
+    };
+    match part {
+        Part::Heads(said) => heads(said),
+        Part::Certificate(certificate) => {
+            let links = certificate.links.len().saturating_mul(48);
+            certificate.heads.iter().map(heads).fold(links, usize::saturating_add)
+        }
+        Part::Pt2pt(Pt2ptPart::Data { payload, .. }) => payload.0.len().saturating_add(32),
+        Part::Proof(proof) => proof.to_bytes().len(),
+        Part::Body(body) => body.links.len().saturating_mul(48).saturating_add(128),
+        Part::Stable(row) => row.statement.have.len().saturating_mul(10).saturating_add(128),
+        Part::Suspect(_)
+        | Part::Fetch { .. }
+        | Part::AskRow { .. }
+        | Part::AskSlot { .. }
+        | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. }) => 1024,
+    }
+}
+
 /// The most parts that share a frame without a body; well under the decoder's limit.
 const PARTS_PER_FRAME: usize = 128;
 
@@ -449,10 +474,13 @@ fn gather(posts: Vec<Post>) -> Vec<Post> {
     let to = bodies.first().or(small.first()).map_or(To::All, |post| post.to);
     let mut frames = Vec::with_capacity(bodies.len().saturating_add(1));
     let mut parts: Vec<Part> = Vec::new();
+    let mut bytes = 0_usize;
     for part in small.into_iter().flat_map(|post| post.parts) {
-        if parts.len() >= PARTS_PER_FRAME {
+        if parts.len() >= PARTS_PER_FRAME || bytes >= SMALL_BYTES {
             frames.push(Post { to, parts: core::mem::take(&mut parts), casts: None });
+            bytes = 0;
         }
+        bytes = bytes.saturating_add(weight(&part));
         parts.push(part);
     }
     for mut body in bodies {

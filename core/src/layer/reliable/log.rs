@@ -109,8 +109,8 @@ pub(super) struct Log {
     held_bytes: usize,
     /// The sender wrote an illegal slot at the body above `top`, or forked there.
     pub(super) is_stuck: bool,
-    /// Hashes became known since votes were last matched with them.
-    has_new_hashes: bool,
+    /// Heads became linked since votes were last matched with them.
+    has_new_links: bool,
     /// What the sender signed on the branch that was kept first, once it is known to have forked.
     pub(super) parted: Option<Verified<Heads>>,
     /// The certificate of `certified`, if it came whole from another member.
@@ -140,7 +140,7 @@ impl Log {
             unmerged: VecDeque::new(),
             held_bytes: 0,
             is_stuck: false,
-            has_new_hashes: false,
+            has_new_links: false,
             parted: None,
             certificate: None,
         }
@@ -255,6 +255,12 @@ impl Log {
         self.cell(number)?.hash
     }
 
+    /// Whether a vote for this head counts for all below it: the head is held and linked, body by
+    /// body. A head above a hole may belong to another branch than what is held below the hole.
+    pub(super) fn is_linked(&self, head: &Head) -> bool {
+        head.number <= self.top.number && self.is_on_chain(head)
+    }
+
     /// Whether the branch that is kept passes through this head, as far as is known.
     pub(super) fn is_on_chain(&self, head: &Head) -> bool {
         self.hash_at(head.number) == Some(head.hash)
@@ -287,7 +293,6 @@ impl Log {
             return Anchored::Conflict;
         }
         self.reach(head.number);
-        self.has_new_hashes = true;
         if let Some(cell) = self.cell_mut(head.number) {
             cell.hash = Some(head.hash);
             if cell.own.is_none() {
@@ -308,7 +313,6 @@ impl Log {
     /// Takes a body whose hash stands in its cell.
     pub(super) fn accept(&mut self, body: &Arc<Body>, limit: Number) -> Accepted {
         let number = body.number;
-        self.has_new_hashes = true;
         if number > limit || self.hash_at(number) != Some(body.hash) {
             return Accepted::No;
         }
@@ -383,7 +387,6 @@ impl Log {
             self.release(freed);
             self.votes.unlink_above(head.number.prev());
         }
-        self.has_new_hashes = true;
         if let Some(cell) = self.cell_mut(head.number) {
             cell.hash = Some(head.hash);
             cell.is_certain = true;
@@ -415,12 +418,12 @@ impl Log {
 
     /// Counts the newest votes that turned out to lie on the chain, if cells changed.
     pub(super) fn relink_votes(&mut self) {
-        if !core::mem::replace(&mut self.has_new_hashes, false) {
+        if !core::mem::replace(&mut self.has_new_links, false) {
             return;
         }
         for signer in self.haves.ranks() {
             let newest = self.votes.newest(signer).map(|vote| vote.head);
-            if newest.is_some_and(|head| self.is_on_chain(&head)) {
+            if newest.is_some_and(|head| self.is_linked(&head)) {
                 self.votes.link_newest(signer);
             }
         }
@@ -485,6 +488,7 @@ impl Log {
             self.next_round = round.next();
         }
         self.top = Head { sender: self.sender, number, hash: body.hash };
+        self.has_new_links = true;
         Advanced::By(body)
     }
 

@@ -263,12 +263,14 @@ impl Reliable {
         self.logs.at(sender).threshold().plus(u64::from(self.limits.window_bodies))
     }
 
-    /// Whether the log of `sender` cannot go on, or hardly, because its window is full: the last
-    /// place is kept for a null, and the next body may not fit.
+    /// Whether the log of `sender` cannot go on, or hardly, because its window is full of bodies
+    /// that are held: the last place is kept for a null, and the next body may not fit. Digests
+    /// without bodies do not count.
     pub(crate) fn is_at_overflow(&self, sender: Rank) -> bool {
         let log = self.logs.at(sender);
         let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
-        log.horizon().next() >= self.overflow(sender) || bytes > self.limits.window_bytes as usize
+        log.top().number.next() >= self.overflow(sender)
+            || bytes > self.limits.window_bytes as usize
     }
 
     /// Per log: bodies and bytes certified and held since the view began.
@@ -329,7 +331,8 @@ impl Reliable {
             return;
         }
         let known = log.hash_at(head.number);
-        log.votes.record(Vote { head: *head, heads: heads.clone() }, known == Some(head.hash));
+        let is_linked = log.is_linked(head);
+        log.votes.record(Vote { head: *head, heads: heads.clone() }, is_linked);
         if known.is_some_and(|known| known != head.hash) {
             log.note_fork(head.number);
             self.tell_fork(head.sender, out);

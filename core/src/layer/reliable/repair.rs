@@ -18,6 +18,9 @@ use crate::wire::Part;
 /// Bytes handed to one peer in each `fetch_us`, at least; one body is always allowed.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
+/// What an answer costs beyond its casts and what covers them.
+const ANSWER_COST: usize = 256;
+
 /// What is being fetched for one log.
 #[derive(Clone, Copy, Debug)]
 struct Missing {
@@ -43,6 +46,8 @@ pub(super) struct Repair {
     served: PerRank<Served>,
     fetch_us: u64,
     answer_bytes: usize,
+    /// What the Heads of a certificate may weigh.
+    cover_bytes: usize,
 }
 
 impl Repair {
@@ -57,6 +62,7 @@ impl Repair {
             served: PerRank::from_fn(n, |_| Served::default()),
             fetch_us: timeouts.fetch_us,
             answer_bytes: ANSWER_BYTES.max(limits.casts_max()),
+            cover_bytes: n.saturating_mul(n.saturating_mul(48).saturating_add(128)),
         }
     }
 
@@ -184,6 +190,10 @@ impl Reliable {
         and_heads: bool,
         out: &mut Vec<Out>,
     ) {
+        // Every request is charged for what it may make this member build.
+        if !self.repair.allows(now, peer, self.repair.cover_bytes.saturating_add(ANSWER_COST)) {
+            return;
+        }
         let mut cover = self.cover_for(sender, from, to);
         if and_heads && let Some(heads) = self.mine.at(sender) {
             cover.0.push(Part::Heads(heads.signed().as_ref().clone()));
@@ -193,7 +203,8 @@ impl Reliable {
         while number <= to {
             let log = self.logs.at(sender);
             let Some(body) = log.body(number).cloned() else { break };
-            if !self.repair.allows(now, peer, body.casts.len()) {
+            let bytes = body.casts.len().saturating_add(ANSWER_COST);
+            if !self.repair.allows(now, peer, bytes) {
                 break;
             }
             let log = self.logs.at(sender);
@@ -209,7 +220,7 @@ impl Reliable {
             number = number.next();
         }
         // Nothing to hand over but what is known about the log.
-        if !parts.is_empty() && self.repair.allows(now, peer, 0) {
+        if !parts.is_empty() {
             out.push(Out::Post(Post { to: To::One(peer), parts, casts: None }));
         }
     }

@@ -1,5 +1,5 @@
 //! Who vouches for which head of one log (RM3): per member the newest entry and the newest one
-//! that is known to lie on the chain, each with the statement that holds it.
+//! that lies on the chain that is held, each with the statement that holds it.
 
 use alloc::vec::Vec;
 
@@ -52,10 +52,10 @@ impl Votes {
         same.find(|vote| vote.head.hash != head.hash).map(|vote| &vote.heads)
     }
 
-    /// Keeps a vote; `is_on_chain` says whether its head is known to be.
-    pub(super) fn record(&mut self, vote: Vote, is_on_chain: bool) {
+    /// Keeps a vote; `is_linked` says whether its head is held and linked down to the base.
+    pub(super) fn record(&mut self, vote: Vote, is_linked: bool) {
         let pair = self.0.at_mut(vote.heads.signer());
-        if is_on_chain && vote.head.number > number(pair.linked.as_ref()) {
+        if is_linked && vote.head.number > number(pair.linked.as_ref()) {
             pair.linked = Some(vote.clone());
         }
         if vote.head.number > number(pair.newest.as_ref()) {
