@@ -1,8 +1,9 @@
 //! Fragments and messages between two members, through whole nodes over a bad network.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
-use phalanx_core::{Config, Event, Input, Order, Rank, Request, Ticket};
+use phalanx_core::{Config, Event, Input, Node, Order, Rank, Request, Ticket, Time};
 use phalanx_sim::group::{Crypto, Group, all, genesis};
 
 /// Loses 30 percent of all frames, always the same ones.
@@ -106,4 +107,52 @@ fn messages_to_a_deaf_member_fail_and_later_ones_arrive() {
     group.run(1_000_000, all);
     let payload = b"three".to_vec();
     assert!(group.events[2].contains(&Event::Send { sender: Rank::new(0), payload }));
+}
+
+/// All members cast as fast as they are let, so that whole windows of large bodies leave at once in
+/// fragments; frames take 50 to 150 microseconds.
+#[test]
+fn full_windows_flow_over_datagrams() {
+    let mut group = Group::with(Crypto::Ideal, Config::new(genesis(Crypto::Ideal, 4)));
+    group.keep_nothing();
+    let payload = [7; 1024];
+    let mut flights: BTreeMap<(u64, u64), (usize, Vec<u8>)> = BTreeMap::new();
+    let (mut state, mut count) = (1_u64, 0_u64);
+    while group.now < Time::from_micros(150_000) {
+        for member in 0..4 {
+            while !group.events[member].iter().any(|e| matches!(e, Event::Refused(..))) {
+                group.cast(member, Order::Total, &payload);
+            }
+            if group.events[member].contains(&Event::Writable) {
+                group.events[member].clear();
+            }
+            for (_, frame) in std::mem::take(&mut group.inboxes[member]) {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                count += 1;
+                let due = group.now.as_micros() + 50 + (state >> 33) % 100;
+                flights.insert((due, count), (member, frame));
+            }
+        }
+        let tick = group.nodes.iter().filter_map(Node::deadline).min().unwrap().max(group.now);
+        match flights.first_entry() {
+            Some(flight) if flight.key().0 <= tick.as_micros() => {
+                group.now = Time::from_micros(flight.key().0);
+                let (member, frame) = flight.remove();
+                group.step(member, Input::Frame(&frame));
+            }
+            Some(_) | None => {
+                group.now = tick;
+                group.tick();
+            }
+        }
+    }
+    assert!(group.casts > 4 * 12_000, "{} casts delivered at all together", group.casts);
+    assert!(group.nodes.iter().all(|node| node.counters().fragmented_lost == 0));
+}
+
+#[test]
+fn thirteen_members_with_defaults_stay_under_192_mib() {
+    let group = Group::with(Crypto::Ideal, Config::new(genesis(Crypto::Ideal, 13)));
+    let (_, bound) = group.nodes[0].memory();
+    assert!(bound <= 192 * 1024 * 1024, "{bound}");
 }

@@ -55,6 +55,14 @@ impl Limits {
         if cast > body { cast } else { body }
     }
 
+    /// The most bytes of casts that a sender has on their way: three quarters of the window, for the
+    /// others may not have seen yet how far it moved; one largest body is always allowed.
+    #[must_use]
+    pub const fn casts_in_flight(&self) -> usize {
+        let share = self.window_bytes as usize / 4 * 3;
+        if share > self.casts_max() { share } else { self.casts_max() }
+    }
+
     /// The most bytes that a window of one sender holds: the larger of `window_bytes` and one body.
     #[must_use]
     pub const fn window_bytes_max(&self) -> usize {

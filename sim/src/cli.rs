@@ -248,9 +248,7 @@ fn print_summary(summary: &Summary, flag: &str) {
     say!("seeds {}, of which {} count", summary.seeds, summary.counted);
     say!("failed {}", summary.failures.len());
     if let Some((seed, text)) = summary.failures.first() {
-        say!(
-            "first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose"
-        );
+        say!("first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose");
     }
     say!("hash {}", summary.hash);
 }
@@ -261,10 +259,7 @@ fn replay_trace(path: &Path) -> Result<u8, Failed> {
         .map_err(|error| (verdict::USAGE, format!("{}: {error}", path.display())))?;
     match replay(BufReader::new(file)) {
         Ok(replayed) => {
-            say!(
-                "replayed {} steps; recorded verdict: {}",
-                replayed.steps, replayed.last.verdict
-            );
+            say!("replayed {} steps; recorded verdict: {}", replayed.steps, replayed.last.verdict);
             say!("hash {}", replayed.last.hash);
             Ok(verdict::HELD)
         }

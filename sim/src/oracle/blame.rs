@@ -85,7 +85,7 @@ mod tests {
         let proof = Proof { view: view.id(), evidence };
         let culprit = Rank::new(3);
         let key = view.member(culprit).unwrap().key;
-        (Blame::new(view, roster), Fault { culprit, key, proof })
+        (Blame::new(view, roster), Fault { culprit, key, proof: Box::new(proof) })
     }
 
     #[test]

@@ -100,8 +100,7 @@ impl Oracles {
             is_calm: scenario.is_calm(),
             is_within_model: !is_paper && faulty <= quorums::faulty(scenario.members),
             is_harmless: faulty <= quorums::faulty(scenario.members)
-                && scenario.strategy().map(Strategy::verdict)
-                    == Some(adversary::Verdict::Harmless),
+                && scenario.strategy().map(Strategy::verdict) == Some(adversary::Verdict::Harmless),
             window: Window {
                 bodies: scenario.limits.window_bodies as usize,
                 bytes: scenario.limits.window_bytes as usize,

@@ -29,12 +29,7 @@ pub struct Window {
 /// together take `bytes`. `opened` are the Fifo casts in the bodies it opened, and how many these
 /// are.
 #[must_use]
-pub const fn fifo_owed(
-    cast: usize,
-    bytes: usize,
-    opened: (usize, usize),
-    window: Window,
-) -> usize {
+pub const fn fifo_owed(cast: usize, bytes: usize, opened: (usize, usize), window: Window) -> usize {
     let (in_bodies, bodies) = opened;
     let is_free = bodies + 2 <= window.bodies && bytes <= window.bytes;
     if is_free || in_bodies > cast { cast } else { in_bodies }

@@ -138,10 +138,10 @@ const FRAGMENT_TRIES: u32 = 10;
 
 /// Room in a frame beside the casts of its body: small parts up to [`SMALL_BYTES`], one more part,
 /// and what covers the body.
-const PACKET_MAX: usize = 1024 * 1024;
+const PACKET_MAX: usize = 640 * 1024;
 
 /// Parts without casts share a frame up to this many bytes.
-const SMALL_BYTES: usize = 256 * 1024;
+const SMALL_BYTES: usize = 128 * 1024;
 
 /// The longest content of a frame.
 const fn content_max(limits: &Limits) -> usize {
@@ -153,14 +153,22 @@ fn split_limits(config: &Config) -> SplitLimits {
         piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
         in_flight_max: FRAGMENTS_IN_FLIGHT,
         begun_max: config.partial_frames,
-        queue_bytes_max: content_max(&config.genesis.limits).saturating_add(QUEUE_SLACK),
+        queue_bytes_max: queue_bytes(&config.genesis.limits),
         retransmit_us: config.timeouts.retransmit_us,
         tries: FRAGMENT_TRIES,
     }
 }
 
-/// Room for small frames that wait behind the largest one to be cut into pieces.
-const QUEUE_SLACK: usize = 64 * 1024;
+/// Bytes of frames that wait to be cut into pieces, per peer: all the casts that this member may
+/// have on their way, which leave in one burst when the window opens, and answers behind them.
+const fn queue_bytes(limits: &Limits) -> usize {
+    let (casts, content) = (limits.casts_in_flight(), content_max(limits));
+    let most = if casts > content { casts } else { content };
+    most.saturating_add(QUEUE_SLACK)
+}
+
+/// Room for answers and small frames behind a full window.
+const QUEUE_SLACK: usize = 1024 * 1024;
 
 impl Bottom {
     /// The links of member `me` of a view.
@@ -216,7 +224,7 @@ impl Bottom {
     }
 
     /// The most bytes that it may hold: per peer one largest frame coming in, in the shortest
-    /// pieces, and one largest body with 1 MiB of slack going out.
+    /// pieces, and the own window with 1 MiB of slack going out.
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
         let one = Assembler::bound(content_max(&config.genesis.limits))
             .saturating_add(Splitter::bound(&split_limits(config)));

@@ -196,7 +196,7 @@ impl Log {
             let next = number.next();
             let len = self.body(next).map_or(0, |body| body.casts.len());
             bytes = bytes.saturating_add(len);
-            if bytes > limits.window_bytes_max() {
+            if bytes > limits.casts_in_flight() {
                 break;
             }
             number = next;

@@ -296,12 +296,12 @@ impl Reliable {
     }
 
     /// The most bytes of casts that it may hold: per sender one window above the stability
-    /// threshold and one below it that is not delivered, each with one body of slack; and the
+    /// threshold, and below it what a sender may have on its way that is not delivered; and the
     /// queue.
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
         let limits = &config.genesis.limits;
-        let window = limits.window_bytes_max().saturating_add(limits.casts_max());
-        window.saturating_mul(2).saturating_mul(n).saturating_add(config.cast_queue_bytes)
+        let one = limits.window_bytes_max().saturating_add(limits.casts_in_flight());
+        one.saturating_mul(n).saturating_add(config.cast_queue_bytes)
     }
 
     fn on_heads(&mut self, cx: &mut Context<'_>, heads: &Verified<Heads>, out: &mut Vec<Out>) {

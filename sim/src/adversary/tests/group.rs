@@ -201,11 +201,20 @@ impl Seen {
         }
     }
 
+    /// The Fifo casts of `sender` that `by` delivered, in order.
+    pub(super) fn in_order(&self, by: Rank, sender: Rank) -> Vec<Vec<u8>> {
+        let total = self.total.get(&by);
+        let all = self.delivered.get(&by).into_iter().flatten();
+        all.filter(|cast| cast.0 == sender && !total.is_some_and(|total| total.contains(cast)))
+            .map(|(_, payload)| payload.clone())
+            .collect()
+    }
+
     /// What `by` delivered from `sender`, sorted.
     pub(super) fn of(&self, by: Rank, sender: Rank) -> Vec<Vec<u8>> {
-        let all = self.delivered.get(&by).into_iter().flatten();
-        let mut of: Vec<Vec<u8>> =
-            all.filter(|(from, _)| *from == sender).map(|(_, payload)| payload.clone()).collect();
+        let mut of = self.in_order(by, sender);
+        let total = self.total.get(&by).into_iter().flatten();
+        of.extend(total.filter(|(from, _)| *from == sender).map(|(_, payload)| payload.clone()));
         of.sort();
         of
     }
