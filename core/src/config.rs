@@ -264,7 +264,7 @@ impl Limits {
         if self.max_joins_per_change == 0 {
             return Err(ConfigError::OutOfRange("max_joins_per_change", "at least 1"));
         }
-        if self.window_bodies < 4 || self.window_bodies as usize > LINKS_MAX {
+        if self.window_bodies < 4 || self.window_bodies as usize > LINKS_MAX / 2 {
             return Err(ConfigError::OutOfRange("window_bodies", "4 to 1024 bodies"));
         }
         if self.cast_max == 0 || self.cast_max > 4 * 1024 * 1024 {

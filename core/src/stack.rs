@@ -156,7 +156,7 @@ impl Stack {
     /// Sends what the step has to say.
     fn flush(&mut self, step: &mut Step<'_>, is_tick: bool) {
         let mut posts = core::mem::take(&mut step.posts);
-        if posts.is_empty() && step.tells_haves {
+        if step.tells_haves && !posts.iter().any(|post| post.to == To::All) {
             posts.push(Post { to: To::All, parts: Vec::new(), casts: None });
         }
         let mut frames: Vec<Transmit> = Vec::new();

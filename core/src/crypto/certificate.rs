@@ -10,9 +10,9 @@ use crate::member::Rank;
 use crate::seq::Number;
 use crate::wire::List;
 
-/// The most links a certificate or a body may carry, and so the largest window that can be
-/// configured.
-pub const LINKS_MAX: usize = 1024;
+/// The most links a certificate or a body may carry: two of the largest windows that can be
+/// configured, one above the stability threshold and one below it that waits for the merge.
+pub const LINKS_MAX: usize = 2048;
 
 /// Exactly `q` Heads of distinct signers, each with an entry at or above `head.number` that lies on
 /// the chain through `head`; `links` lead from `head` up to the entries used. It certifies the

@@ -310,6 +310,64 @@ impl Log {
         }
     }
 
+    /// Whether a body of this number is of use.
+    pub(super) fn wants_body(&self, number: Number, limit: Number) -> bool {
+        number > self.sure
+            && number <= limit
+            && match self.body(number) {
+                None => true,
+                // It may be of another branch than the certified one, and have to make way.
+                Some(_) => number <= self.certified.number && !self.is_certain(number),
+            }
+    }
+
+    /// Makes room for a body of `len` bytes in a window of `max`. One body always has room, and an
+    /// empty one needs none. A lower body displaces higher ones: the lowest one missing always
+    /// finds room, whatever else a lying sender had this member take before.
+    pub(super) fn make_room(&mut self, number: Number, len: usize, max: usize) -> bool {
+        let needs = |used: usize| len > 0 && used > 0 && used.saturating_add(len) > max;
+        let first = self.index(number).map_or(0, |index| index.saturating_add(1));
+        let above = self.cells.iter().skip(first).flat_map(|cell| &cell.body);
+        let above = above.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()));
+        if self.body(number).is_some() || needs(self.window_bytes.saturating_sub(above)) {
+            return false;
+        }
+        let mut index = self.cells.len();
+        while needs(self.window_bytes) && index > first {
+            index = index.saturating_sub(1);
+            let freed = self.cells.get_mut(index).and_then(|cell| cell.body.take());
+            self.release(freed);
+        }
+        true
+    }
+
+    /// Enters `way`, heads each linked to the next, lowest first, if it leads to a certified head or
+    /// to the newest one that the sender signed: `is_signed` says so of the last. Only what is
+    /// certain displaces what is kept.
+    pub(super) fn enter(&mut self, way: &[Head], is_signed: bool, limit: Number) -> Accepted {
+        let proven = way.iter().rposition(|head| self.is_proven(head));
+        let proven = proven.map_or(0, |index| index.saturating_add(1));
+        let (proven, signed) = way.split_at_checked(proven).unwrap_or((way, &[]));
+        if !self.prove(proven, limit) {
+            return Accepted::Alarm;
+        }
+        let is_covered = is_signed || signed.last().is_some_and(|tip| self.is_on_chain(tip));
+        let parts =
+            |head: &&Head| self.hash_at(head.number).is_some_and(|known| known != head.hash);
+        let parting = signed.iter().find(parts).map(|head| head.number);
+        match parting {
+            Some(number) if is_signed => self.note_fork(number),
+            None if is_covered => {
+                for head in signed {
+                    let _: Anchored = self.anchor(head, None, limit);
+                }
+            }
+            Some(_) | None => {}
+        }
+        let is_entered = !proven.is_empty() || (is_covered && parting.is_none());
+        if is_entered { Accepted::Yes } else { Accepted::No }
+    }
+
     /// Takes a body whose hash stands in its cell.
     pub(super) fn accept(&mut self, body: &Arc<Body>, limit: Number) -> Accepted {
         let number = body.number;
@@ -384,6 +442,7 @@ impl Log {
             // all that is not certain is fetched anew.
             self.note_fork(head.number);
             self.forget_above(self.sure);
+            self.reach(head.number);
         }
         if let Some(cell) = self.cell_mut(head.number) {
             cell.hash = Some(head.hash);
@@ -420,10 +479,12 @@ impl Log {
             return;
         }
         for signer in self.haves.ranks() {
-            let newest = self.votes.newest(signer).map(|vote| vote.head);
-            if newest.is_some_and(|head| self.is_linked(&head)) {
-                self.votes.link_newest(signer);
+            for head in self.votes.unlinked(signer) {
+                if self.is_linked(&head) {
+                    self.votes.link(signer, head.number);
+                }
             }
+            self.votes.wait_above(signer, self.top.number);
         }
     }
 
@@ -437,6 +498,9 @@ impl Log {
                 let freed = self.cell_mut(number).and_then(|cell| core::mem::take(cell).body);
                 self.release(freed);
             }
+        }
+        while self.cells.back().is_some_and(|cell| cell.hash.is_none()) {
+            self.cells.pop_back();
         }
         self.votes.unlink_above(last);
     }

@@ -138,7 +138,8 @@ pub(crate) struct Reliable {
     next_sign: Time,
     /// The last certified head of the own log that was sent to all (pattern Paper).
     finalised: Number,
-    repeat: Backoff,
+    /// When what was said about a log is said again.
+    repeats: PerRank<Backoff>,
     repair: Repair,
     /// Set by an alarm: nothing is delivered any more.
     is_halted: bool,
@@ -167,7 +168,9 @@ impl Reliable {
             haves_changed: false,
             next_sign: Time::ZERO,
             finalised: Number::ZERO,
-            repeat: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
+            repeats: PerRank::from_fn(n, |_| {
+                Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
+            }),
             repair: Repair::new(n, &limits, &timeouts),
             is_halted: false,
         }
@@ -220,7 +223,8 @@ impl Reliable {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let speaks = self.is_due || (!self.is_halted && self.sender.is_ready(self.room()));
         let sign = speaks.then_some(self.next_sign);
-        earliest(sign, earliest(self.repeat.due(), self.repair.due()))
+        let repeats = self.repeats.values().fold(sign, |first, timer| earliest(first, timer.due()));
+        earliest(repeats, self.repair.due())
     }
 
     /// Whether a statement can tell anything new; if not, its signature need not be checked.
@@ -379,6 +383,10 @@ impl Reliable {
         let head = certified.head();
         let limit = self.overflow(head.sender);
         let log = self.logs.at_mut(head.sender);
+        if head.sender == self.me && head.number > log.have() && !log.is_on_chain(&head) {
+            // More than `f` members lie. The own log stands, lest its numbers be used twice.
+            return self.alarm(head.sender, head.number, out);
+        }
         let is_highest = head.number > log.certified().number;
         match log.pin(head, limit) {
             Pinned::News if is_highest => log.certificate = Some(certificate),
@@ -412,20 +420,20 @@ impl Reliable {
         let sender = head.sender;
         let limit = self.overflow(sender);
         let log = self.logs.at(sender);
-        let is_wanted = sender != self.me
-            && head.number > log.have()
-            && head.number <= limit
-            && log.body(head.number).is_none();
-        let used = log.window_bytes();
-        let fits =
-            used == 0 || used.saturating_add(bytes.len()) <= self.limits.window_bytes as usize;
-        if !is_wanted || !fits || bytes.len() > self.limits.casts_max() {
+        let is_wanted = sender != self.me && log.wants_body(head.number, limit);
+        if !is_wanted || bytes.len() > self.limits.casts_max() {
             return;
         }
         let link = Link { slot: head.slot, casts: hash };
         let hash = cx.door.body_hash(&self.view, sender, head.number, &head.prev, &link);
-        if !self.cover(cx, Head { sender, number: head.number, hash }, &head.links) {
-            return;
+        let covered = self.cover(cx, Head { sender, number: head.number, hash }, &head.links);
+        let window = self.limits.window_bytes as usize;
+        let log = self.logs.at_mut(sender);
+        if covered != Accepted::Yes || !log.make_room(head.number, bytes.len(), window) {
+            if covered == Accepted::Alarm {
+                self.alarm(sender, head.number, out);
+            }
+            return self.tell_fork(sender, out);
         }
         let body = Arc::new(Body {
             sender,
@@ -447,7 +455,7 @@ impl Reliable {
 
     /// Whether `links` lead from `head` to a head that its sender signed or that is certified; if
     /// so, all the heads on the way are entered.
-    fn cover(&mut self, cx: &mut Context<'_>, head: Head, links: &[Link]) -> bool {
+    fn cover(&mut self, cx: &mut Context<'_>, head: Head, links: &[Link]) -> Accepted {
         let limit = self.overflow(head.sender);
         let mut way = Vec::with_capacity(links.len().saturating_add(1));
         way.push(head);
@@ -459,14 +467,8 @@ impl Reliable {
             way.push(tip);
         }
         let log = self.logs.at_mut(head.sender);
-        let signed = log.votes.newest(head.sender).is_some_and(|vote| vote.head == tip);
-        if !signed && !log.is_on_chain(&tip) {
-            return false;
-        }
-        if log.is_proven(&tip) {
-            return log.prove(&way, limit);
-        }
-        way.iter().all(|head| log.anchor(head, None, limit) != Anchored::Conflict)
+        let is_signed = log.votes.newest(head.sender).is_some_and(|vote| vote.head == tip);
+        log.enter(&way, is_signed, limit)
     }
 
     fn on_haves(&mut self, cx: &mut Context<'_>, from: Rank, haves: &[Number], out: &mut Vec<Out>) {
@@ -534,6 +536,6 @@ impl Reliable {
             out.push(Out::Deliver(body));
         }
         log.discard();
-        self.repeat.restart(now);
+        self.repeats.at_mut(sender).restart(now);
     }
 }

@@ -85,38 +85,49 @@ impl Repair {
 }
 
 impl Reliable {
-    /// Heads, haves and the newest own body again, until a quorum holds what they say.
+    /// Heads, haves and the newest own body again, until a quorum holds what they say. Each log by
+    /// itself: progress of one does not put off what is owed to another.
     pub(super) fn on_repeat(&mut self, now: Time, out: &mut Vec<Out>) {
-        let is_open = |log: &super::Log| log.replied.number > log.deliverable;
-        if !self.logs.values().any(is_open) {
-            self.repeat.stop();
-            return;
-        }
-        self.repeat.start(now);
-        if !self.repeat.fires(now) {
-            return;
-        }
         let mut said = Vec::new();
-        for (sender, log) in self.logs.iter().filter(|(_, log)| is_open(log)) {
-            let Some(heads) = self.mine.at(sender) else { continue };
-            let to = match self.pattern {
-                Pattern::Paper if sender != self.me => To::One(sender),
-                Pattern::Paper | Pattern::Swift => To::All,
-            };
-            let again = (to, Part::Heads(heads.signed().as_ref().clone()));
-            if !said.contains(&again) {
-                said.push(again);
+        for sender in self.logs.ranks() {
+            let log = self.logs.at(sender);
+            let is_open = log.replied.number > log.deliverable;
+            let repeat = self.repeats.at_mut(sender);
+            if !is_open {
+                repeat.stop();
+                continue;
             }
-            if self.pattern == Pattern::Paper
-                && sender == self.me
-                && log.certified().number > log.deliverable
-                && let Some(certificate) = self.certificate(sender, log.certified().number)
-            {
-                said.push((To::All, Part::Certificate(certificate)));
+            repeat.start(now);
+            if !repeat.fires(now) {
+                continue;
+            }
+            self.say_again(sender, &mut said);
+            if sender == self.me {
+                self.repeat_body(out);
             }
         }
         out.extend(said.into_iter().map(|(to, part)| Out::Post(Post::part(to, part))));
-        self.repeat_body(out);
+    }
+
+    /// What this member last said about a log.
+    fn say_again(&self, sender: Rank, said: &mut Vec<(To, Part)>) {
+        let Some(heads) = self.mine.at(sender) else { return };
+        let to = match self.pattern {
+            Pattern::Paper if sender != self.me => To::One(sender),
+            Pattern::Paper | Pattern::Swift => To::All,
+        };
+        let again = (to, Part::Heads(heads.signed().as_ref().clone()));
+        if !said.contains(&again) {
+            said.push(again);
+        }
+        let log = self.logs.at(sender);
+        if self.pattern == Pattern::Paper
+            && sender == self.me
+            && log.certified().number > log.deliverable
+            && let Some(certificate) = self.certificate(sender, log.certified().number)
+        {
+            said.push((To::All, Part::Certificate(certificate)));
+        }
     }
 
     /// The newest own body, to those who do not have it.
@@ -226,19 +237,25 @@ impl Reliable {
     }
 
     /// What covers the bodies `from..=to` of a log, or those of them that are here, and the number
-    /// of the head that does: a certificate within the range, or else what the sender signed.
+    /// of the head that does: the best certificate up to `to`, even if it lies below `from` (the
+    /// asker may be on another branch), and what the sender signed above it.
     fn cover_for(&self, sender: Rank, from: Number, to: Number) -> (Vec<Part>, Number) {
         let log = self.logs.at(sender);
+        let (mut parts, mut last) = (Vec::new(), Number::ZERO);
         let certified = log.have().min(to);
-        if certified >= from.prev()
-            && certified > Number::ZERO
+        if certified > Number::ZERO
             && let Some(certificate) = self.certificate(sender, certified)
         {
-            return (alloc::vec![Part::Certificate(certificate)], certified);
+            last = certified;
+            parts.push(Part::Certificate(certificate));
         }
-        let own = log.votes.linked(sender).filter(|vote| vote.head.number >= from);
-        own.map_or((Vec::new(), Number::ZERO), |vote| {
-            (alloc::vec![Part::Heads(vote.heads.signed().as_ref().clone())], vote.head.number)
-        })
+        let own = log.votes.linked(sender);
+        if let Some(own) =
+            own.filter(|own| own.head.number >= from && last < to.min(own.head.number))
+        {
+            last = own.head.number;
+            parts.push(Part::Heads(own.heads.signed().as_ref().clone()));
+        }
+        (parts, last)
     }
 }

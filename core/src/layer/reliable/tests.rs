@@ -1,1 +1,4 @@
+//! Layer Reliable alone, as a machine: one member whose every neighbour is played by the test.
 
+mod attack;
+mod rig;

@@ -53,12 +53,13 @@ impl Reliable {
                 Pattern::Swift => self.speak_swift(cx, replies, &bodies, out),
                 Pattern::Paper => self.speak_paper(cx, &replies, &bodies, out),
             }
-            self.repeat.start(cx.now);
         }
         if self.pattern == Pattern::Paper {
             self.finalise(out);
         }
-        if core::mem::replace(&mut self.haves_changed, false) && !has_news {
+        // Haves travel with everything, but a reply of pattern Paper goes to one member only.
+        let tells_all = !bodies.is_empty() || (has_news && self.pattern == Pattern::Swift);
+        if core::mem::replace(&mut self.haves_changed, false) && !tells_all {
             self.next_sign = cx.now.plus(self.timeouts.heads_delay_us);
             out.push(Out::TellHaves);
         }

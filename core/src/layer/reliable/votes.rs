@@ -1,5 +1,6 @@
 //! Who vouches for which head of one log (RM3): per member the newest entry and the newest one
-//! that lies on the chain that is held, each with the statement that holds it.
+//! that lies on the chain that is held, each with the statement that holds it. And the first one
+//! that waits to be linked: where votes run ahead of bodies, the newest always would be.
 
 use alloc::vec::Vec;
 
@@ -19,6 +20,8 @@ pub(super) struct Vote {
 struct Pair {
     newest: Option<Vote>,
     linked: Option<Vote>,
+    /// Lies above all bodies held; no newer one takes its place before it could be linked.
+    waiting: Option<Vote>,
 }
 
 /// The votes of all members about one log.
@@ -47,7 +50,7 @@ impl Votes {
     /// A statement in which this member vouched for another hash at the same number.
     pub(super) fn contradicted(&self, signer: Rank, head: &Head) -> Option<&Verified<Heads>> {
         let pair = self.0.get(signer)?;
-        let votes = [&pair.newest, &pair.linked].into_iter().flatten();
+        let votes = [&pair.newest, &pair.linked, &pair.waiting].into_iter().flatten();
         let mut same = votes.filter(|vote| vote.head.number == head.number);
         same.find(|vote| vote.head.hash != head.hash).map(|vote| &vote.heads)
     }
@@ -58,16 +61,36 @@ impl Votes {
         if is_linked && vote.head.number > number(pair.linked.as_ref()) {
             pair.linked = Some(vote.clone());
         }
+        if !is_linked && pair.waiting.is_none() {
+            pair.waiting = Some(vote.clone());
+        }
         if vote.head.number > number(pair.newest.as_ref()) {
             pair.newest = Some(vote);
         }
     }
 
-    /// The newest entry of a member turned out to lie on the chain.
-    pub(super) fn link_newest(&mut self, signer: Rank) {
+    /// The entries of a member that are newer than its newest linked one, lower first.
+    pub(super) fn unlinked(&self, signer: Rank) -> smallvec::SmallVec<[Head; 2]> {
+        let pair = self.0.at(signer);
+        let linked = number(pair.linked.as_ref());
+        let votes = [&pair.waiting, &pair.newest].into_iter().flatten();
+        votes.map(|vote| vote.head).filter(|head| head.number > linked).collect()
+    }
+
+    /// The entry of a member at `at` turned out to lie on the chain.
+    pub(super) fn link(&mut self, signer: Rank, at: Number) {
         let pair = self.0.at_mut(signer);
-        if number(pair.newest.as_ref()) > number(pair.linked.as_ref()) {
-            pair.linked = pair.newest.clone();
+        let mut votes = [&pair.waiting, &pair.newest].into_iter().flatten();
+        if let Some(vote) = votes.find(|vote| vote.head.number == at).cloned() {
+            pair.linked = Some(vote);
+        }
+    }
+
+    /// All bodies up to `top` are held: only a vote above it may still wait.
+    pub(super) fn wait_above(&mut self, signer: Rank, top: Number) {
+        let pair = self.0.at_mut(signer);
+        if number(pair.waiting.as_ref()) <= top {
+            pair.waiting = pair.newest.clone().filter(|newest| newest.head.number > top);
         }
     }
 
