@@ -171,7 +171,8 @@ pub enum Event {
         /// Why.
         why: LinkFault,
     },
-    /// Certificates conflict: more than `f` members lie. Deliveries have stopped.
+    /// Certificates conflict, or the own log holds what this process did not write: more than `f`
+    /// members lie, or the own key is used twice. Deliveries have stopped.
     Alarm {
         /// Whose log has two certified branches.
         sender: Rank,

@@ -467,6 +467,7 @@ impl Stack {
                 }
                 suspect::Out::Fault(proof) => {
                     let culprit = proof.culprit();
+                    self.run_stable(step, stable::In::Proven(culprit));
                     if let Some(member) = self.view.member(culprit) {
                         let key = member.key;
                         step.outputs.push_back(Output::Fault(Fault { culprit, key, proof }));

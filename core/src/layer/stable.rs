@@ -26,6 +26,8 @@ pub(crate) enum In {
     Row(Verified<Row>),
     /// A peer asks for a row of `member` with a counter above this.
     AskRow(Rank, Rank, u64),
+    /// A proof against this member is held: nobody waits for its rows any more.
+    Proven(Rank),
     /// The own row is due ([`Stable::is_due`]); this is what it says.
     Sign(Vec<Number>),
 }
@@ -48,6 +50,7 @@ pub(crate) enum Out {
 pub(crate) struct Stable {
     me: Rank,
     quorum: Quorum,
+    /// Active members against whom nothing is proven.
     active: Vec<Rank>,
     interval_us: u64,
     limits: Limits,
@@ -145,6 +148,10 @@ impl Stable {
                     out.push(Out::Post(Post::part(To::One(peer), part)));
                 }
             }
+            In::Proven(member) => {
+                self.active.retain(|active| *active != member);
+                self.raise_thresholds(&mut out);
+            }
             In::Sign(have) => {
                 self.counter = self.counter.saturating_add(1);
                 self.due = cx.now.plus(self.interval_us);
@@ -192,6 +199,10 @@ impl Stable {
         }
         out.push(Out::Fresh(signer, row.have.to_vec()));
         *self.rows.at_mut(signer) = Some(row);
+        self.raise_thresholds(out);
+    }
+
+    fn raise_thresholds(&mut self, out: &mut Vec<Out>) {
         for sender in self.thresholds.ranks() {
             let reached = self.reached(sender);
             if reached > *self.thresholds.at(sender) {
@@ -201,7 +212,9 @@ impl Stable {
         }
     }
 
-    /// RM8: what all Active members and at least a quorum in all report.
+    /// RM8: what all Active members and at least a quorum in all report. A member that is proven to
+    /// lie is not waited for: it may have told others another row, so that they and this member
+    /// would judge the same window differently for ever.
     fn reached(&self, sender: Rank) -> Number {
         let mut all: Vec<Number> =
             self.rows.ranks().map(|member| self.row(member, sender)).collect();

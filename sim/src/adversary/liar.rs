@@ -9,7 +9,7 @@ use phalanx_core::{
 
 use super::act::{Act, Stage};
 use super::puppet::{Letter, Opened, Puppet};
-use super::{Sent, Setup};
+use super::{Sent, Setup, Strategy};
 
 /// One Byzantine process. Driven like a [`Node`]: inputs in, frames out, one deadline.
 #[derive(Debug)]
@@ -36,6 +36,28 @@ impl Liar {
     pub fn new(setup: &Setup, now: Time) -> Result<Self, ConfigError> {
         let mut puppet = Puppet::new(setup)?;
         let act = setup.strategy.act(&mut puppet);
+        Self::with(setup, puppet, act, now)
+    }
+
+    /// A liar that does what a correct member does until [`Liar::begin`].
+    ///
+    /// # Errors
+    /// As [`Liar::new`].
+    pub fn asleep(setup: &Setup, now: Time) -> Result<Self, ConfigError> {
+        Self::with(setup, Puppet::new(setup)?, Box::new(Honest), now)
+    }
+
+    /// Begins to lie. For strategies with one body double, which goes on as it was.
+    pub fn begin(&mut self, strategy: Strategy) {
+        self.act = strategy.act(&mut self.puppet);
+    }
+
+    fn with(
+        setup: &Setup,
+        puppet: Puppet,
+        act: Box<dyn Act>,
+        now: Time,
+    ) -> Result<Self, ConfigError> {
         let key_seed = *setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
         let incarnation = puppet.view.member(setup.me).map_or(0, |member| member.incarnation);
         let doubles = (0..act.doubles())
@@ -105,6 +127,12 @@ impl Liar {
     }
 }
 
+/// What a correct member does.
+#[derive(Debug)]
+struct Honest;
+
+impl Act for Honest {}
+
 /// Who sent the frame in `input`, if a member did.
 fn sender(puppet: &Puppet, input: &Input<'_>) -> Option<Rank> {
     match input {
@@ -145,7 +173,10 @@ fn pass_on(act: &mut dyn Act, stage: &mut Stage<'_>, double: usize, transmit: &T
     let mut frame = Vec::with_capacity(transmit.len());
     transmit.append_to(&mut frame);
     match stage.puppet.open(to, &frame) {
-        Some(Opened::Letter(letter)) => act.outgoing(stage, double, letter),
+        Some(Opened::Letter(letter)) => {
+            stage.puppet.note(&letter);
+            act.outgoing(stage, double, letter);
+        }
         Some(Opened::Ack(content)) => {
             if act.lets_ack_pass(stage.puppet, double, to)
                 && let Some(frame) = stage.puppet.seal_small(FrameKind::FragmentAck, to, content)

@@ -7,7 +7,7 @@
 //!
 //! Verdict: proven.
 
-use phalanx_core::{Number, Rank};
+use phalanx_core::Rank;
 
 use super::act::{Act, Stage};
 use super::fork::{Change, Fork};
@@ -23,7 +23,7 @@ pub(super) struct MutantMessage {
 impl MutantMessage {
     pub(super) fn new(puppet: &mut Puppet) -> Self {
         // A few good bodies first, so that the fork is not always at the root.
-        let first = Number::new(puppet.dice.below(4).saturating_add(1));
+        let first = puppet.newest.plus(puppet.dice.below(4).saturating_add(1));
         Self { fork: Fork::new(puppet.me, first, Change::Casts), victim: puppet.first_victim() }
     }
 }

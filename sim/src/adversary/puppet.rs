@@ -76,6 +76,8 @@ pub(super) struct Puppet {
     pub(super) limits: Limits,
     /// Time-outs that correct members are assumed to use: the liar's own.
     pub(super) timeouts: Timeouts,
+    /// The newest body of its own log that the body double has sent.
+    pub(super) newest: Number,
     victims: Vec<Rank>,
     peers: PerRank<PeerId>,
     doors: BTreeMap<Rank, Door>,
@@ -124,12 +126,22 @@ impl Puppet {
             dice: Dice::own(setup.seed, u64::from(setup.me.value())),
             limits: setup.config.genesis.limits,
             timeouts: setup.config.timeouts,
+            newest: Number::ZERO,
             victims,
             doors,
             links,
             counters: PerRank::from_fn(n, |_| 0),
             view,
         })
+    }
+
+    /// Notes what the body double sends.
+    pub(super) fn note(&mut self, letter: &Letter) {
+        if let Some(Part::Body(body)) = letter.packet.parts.last()
+            && body.sender == self.me
+        {
+            self.newest = self.newest.max(body.number);
+        }
     }
 
     /// How many members the view has.

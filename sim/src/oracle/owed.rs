@@ -5,9 +5,9 @@
 //! * Otherwise stability, and with it every window, may stand still for ever. Owed are then the
 //!   Fifo casts within the overflow threshold: of each correct member that stays, those in the
 //!   bodies it was seen to open (it opens none above the threshold), and every Fifo cast accepted
-//!   if it opened at least two bodies fewer than a window (one place is kept for a null, protocol.md
-//!   TO2) and all its casts together are within the bytes of a window, for then nothing but the
-//!   next tick held back the rest.
+//!   if it opened at least two bodies fewer than three quarters of a window (casts use no more of
+//!   it: others may not have seen yet how far it moved) and all its casts together are within
+//!   three quarters of its bytes, for then nothing but the next tick held back the rest.
 //!
 //! What any correct member delivered is owed to all in either case: that is P3, in
 //! [`super::agreement`].
@@ -31,7 +31,7 @@ pub struct Window {
 #[must_use]
 pub const fn fifo_owed(cast: usize, bytes: usize, opened: (usize, usize), window: Window) -> usize {
     let (in_bodies, bodies) = opened;
-    let is_free = bodies + 2 <= window.bodies && bytes <= window.bytes;
+    let is_free = bodies + 2 <= window.bodies / 4 * 3 && bytes <= window.bytes / 4 * 3;
     if is_free || in_bodies > cast { cast } else { in_bodies }
 }
 
@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn a_sender_below_its_window_owes_everything() {
         let window = Window { bodies: 64, bytes: 1_000 };
-        assert_eq!(fifo_owed(10, 1_000, (4, 30), window), 10);
-        assert_eq!(fifo_owed(10, 1_000, (4, 62), window), 10);
-        assert_eq!(fifo_owed(10, 1_000, (4, 63), window), 4);
-        assert_eq!(fifo_owed(10, 1_001, (4, 30), window), 4);
+        assert_eq!(fifo_owed(10, 750, (4, 30), window), 10);
+        assert_eq!(fifo_owed(10, 750, (4, 46), window), 10);
+        assert_eq!(fifo_owed(10, 750, (4, 47), window), 4);
+        assert_eq!(fifo_owed(10, 751, (4, 30), window), 4);
     }
 
     #[test]

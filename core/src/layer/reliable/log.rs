@@ -438,9 +438,10 @@ impl Log {
         }
         let fits = self.cell(head.number)?.hash.is_none_or(|known| known == head.hash);
         if !fits {
-            // The branch that was kept is not the certified one: it is fetched anew.
+            // The branch that was kept is not the certified one. Where it parted is not known, so
+            // all that is not certain is fetched anew.
             self.note_fork(head.number);
-            self.forget_above(head.number.prev());
+            self.forget_above(self.sure);
             self.reach(head.number);
         }
         if let Some(cell) = self.cell_mut(head.number) {
@@ -551,6 +552,11 @@ impl Log {
         self.top = Head { sender: self.sender, number, hash: body.hash };
         self.has_new_links = true;
         Advanced::By(body)
+    }
+
+    /// Whether the own log holds what this member wrote and nothing else.
+    pub(super) fn is_own_intact(&self) -> bool {
+        self.replied == self.top && self.horizon() == self.top.number
     }
 
     /// Writes the next body of the own log; `false` if it does not fit.

@@ -225,7 +225,8 @@ impl Reliable {
 
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let sign = (self.is_due || self.sender.is_ready(self.room())).then_some(self.next_sign);
+        let speaks = self.is_due || (!self.is_halted && self.sender.is_ready(self.room()));
+        let sign = speaks.then_some(self.next_sign);
         let repeats = self.repeats.values().fold(sign, |first, timer| earliest(first, timer.due()));
         earliest(repeats, self.repair.due())
     }

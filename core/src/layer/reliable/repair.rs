@@ -148,7 +148,7 @@ impl Reliable {
 
     /// Fetches what has been missing for a while, one log after the other.
     pub(super) fn on_fetch_timers(&mut self, now: Time, out: &mut Vec<Out>) {
-        for sender in self.logs.ranks().filter(|sender| *sender != self.me) {
+        for sender in self.logs.ranks() {
             let (limit, log) = (self.overflow(sender), self.logs.at(sender));
             let (top, have) = (log.top().number, log.have());
             let told = log.haves.values().copied().fold(Number::ZERO, Number::max).min(limit);

@@ -37,6 +37,11 @@ impl Reliable {
             .filter_map(|(_, log)| log.may_reply().then(|| log.top()))
             .collect();
         let first = self.logs.at(me).top().number.next();
+        if !self.logs.at(me).is_own_intact() {
+            // Somebody else signs with this key: nothing that is said here can be made good.
+            self.alarm(me, first, out);
+            return;
+        }
         while let Some((slot, batch)) = self.sender.seal(self.room(), !replies.is_empty()) {
             self.open(cx, slot, batch);
         }

@@ -7,7 +7,7 @@ use phalanx_core::{
 };
 
 use super::rig::Rig;
-use crate::adversary::{Liar, Setup};
+use crate::adversary::{Liar, Setup, Strategy};
 use crate::rng::{Seed, Stream};
 
 /// A member.
@@ -65,6 +65,25 @@ impl Group {
             sent: 0,
             delays: Seed(setup.seed).stream("delays", 0),
             seen: Seen::default(),
+        }
+    }
+
+    /// Replaces the liars by ones that sleep.
+    pub(super) fn put_to_sleep(&mut self, setup: &Setup) {
+        for (rank, actor) in Rank::all(self.actors.len()).zip(&mut self.actors) {
+            if let Actor::Lying(liar) = actor {
+                let setup = Setup { me: rank, ..setup.clone() };
+                **liar = Liar::asleep(&setup, self.now).unwrap();
+            }
+        }
+    }
+
+    /// Wakes the liars.
+    pub(super) fn begin(&mut self, strategy: Strategy) {
+        for actor in &mut self.actors {
+            if let Actor::Lying(liar) = actor {
+                liar.begin(strategy);
+            }
         }
     }
 

@@ -53,6 +53,21 @@ fn every_strategy_lies_and_breaks_nothing() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_sleeping_liar_is_a_correct_member_and_forks_where_its_log_stands_when_woken() {
+    let rig = Rig::dummy(4);
+    let setup = rig.setup(&[2], Strategy::MutantMessage, 5);
+    let mut group = Group::new(&rig, &setup);
+    group.put_to_sleep(&setup);
+    group.work(24, 3_500_000);
+    assert_eq!((group.fired(), group.seen.proven.len(), group.seen.suspected.len()), (0, 0, 0));
+    let before = group.seen.of(Rank::new(0), Rank::new(2)).len();
+    assert_eq!(before, 24, "its casts are delivered");
+    group.begin(Strategy::MutantMessage);
+    group.work(24, 3_500_000);
+    assert_eq!(judge(&group, Strategy::MutantMessage, 4, Rank::new(2)), Vec::<String>::new());
+}
+
 /// What two members delivered from the liar agrees as far as both got.
 #[test]
 fn one_branch_of_a_forked_log_is_delivered() {

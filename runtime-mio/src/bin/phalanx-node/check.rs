@@ -1,0 +1,75 @@
+//! `check`: what a member's configuration says, and what is weak about it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use phalanx_core::crypto::peer_id;
+use phalanx_mio::boot;
+use phalanx_mio::config::Home;
+use phalanx_mio::keys::is_exposed;
+use phalanx_mio::net::TransportKind;
+
+use crate::Failure;
+
+/// Prints the configuration and its weaknesses; fails if it is wrong or cannot be started.
+pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
+    let home = Home::read(dir)?;
+    let group = home.group.genesis.group();
+    let member = home.group.genesis.members.get(home.rank.index());
+    let address = member.map(|m| String::from_utf8_lossy(&m.addr).into_owned()).unwrap_or_default();
+    let transport = match home.network.transport {
+        TransportKind::Tcp => "tcp",
+        TransportKind::Udp => "udp",
+    };
+    println!("group      {} ({group})", home.group.genesis.name);
+    println!("view       {}", home.group.view_line(Some(home.rank)));
+    println!("member     {}, rank {}", home.group.name(home.rank), home.rank);
+    println!("key        {}", home.secret.public_key());
+    println!("peer id    {}", peer_id(&home.secret.public_key()));
+    println!("address    {address} over {transport}, bound to {}", home.network.bind);
+    let last = boot::last(&home.state_dir, &group)?;
+    println!("incarnation {}", home.incarnation());
+    for weakness in weaknesses(&home, &address)? {
+        println!("weak       {weakness}");
+    }
+    if last.is_some_and(|last| last >= home.incarnation()) {
+        return Err(boot::BootError::Spent {
+            incarnation: home.incarnation(),
+            path: boot::record_path(&home.state_dir, &group),
+        }
+        .into());
+    }
+    println!("ok");
+    Ok(())
+}
+
+fn weaknesses(home: &Home, address: &str) -> Result<Vec<String>, Failure> {
+    let mut weak = Vec::new();
+    let quorum = home.group.genesis.view().quorum();
+    let (n, f) = (quorum.n(), quorum.f());
+    match n {
+        1 => weak.push("n = 1 tolerates nothing: this is no group yet".to_owned()),
+        2 => weak.push("n = 2 tolerates nothing: both members must be up".to_owned()),
+        3 => weak.push("n = 3 tolerates one crash and no liar".to_owned()),
+        _ if n != 3 * f + 1 => {
+            let (fewer, more) = (3 * f + 1, 3 * f + 4);
+            weak.push(format!(
+                "n = {n} tolerates {f} as n = {fewer} does, at a higher cost; {} would take n = {more}",
+                f + 1
+            ));
+        }
+        _ => {}
+    }
+    if is_exposed(&home.key_path)? {
+        weak.push(format!("others can read {}: chmod 600 it", home.key_path.display()));
+    }
+    if home.is_testnet {
+        weak.push("testnet = true: this home may be made to lie by `demo`".to_owned());
+    }
+    let public: Option<SocketAddr> = address.parse().ok();
+    if public.is_some_and(|public| public.port() != home.network.bind.port()) {
+        weak.push(format!("it binds {}, but others send to {address}", home.network.bind));
+    }
+    weak.push("frames are authenticated, not encrypted: whoever listens can read them".to_owned());
+    Ok(weak)
+}

@@ -1,0 +1,267 @@
+//! The processes of `demo` and `load`, and what they have reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use phalanx_mio::config::Group;
+use phalanx_mio::net::TransportKind;
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::report::{Order, Report, Status};
+use crate::{Failure, testnet};
+
+/// How long the processes may take to bind their sockets.
+const START: Duration = Duration::from_secs(10);
+/// Times to try with other ports, if one was taken meanwhile.
+const TRIES: u32 = 3;
+
+/// What one process has reported.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    /// Its sockets are bound.
+    pub(crate) is_ready: bool,
+    /// Its last regular status.
+    pub(crate) status: Status,
+    /// Its last answer.
+    pub(crate) answer: Option<Status>,
+    /// Hashes by number of Total casts.
+    pub(crate) checkpoints: BTreeMap<u64, String>,
+    /// Suspicions: subject and reason in words, that it holds itself.
+    pub(crate) suspects: BTreeSet<(u16, String)>,
+    /// Proofs by culprit, in hexadecimal.
+    pub(crate) proofs: BTreeMap<u16, String>,
+}
+
+impl Record {
+    /// Takes in a report of the process with this rank.
+    fn take(&mut self, rank: usize, report: Report) {
+        match report {
+            Report::Ready => self.is_ready = true,
+            Report::Status(status) => self.status = status,
+            Report::Answer(status) => self.answer = Some(status),
+            Report::Checkpoint { total, hash } => {
+                self.checkpoints.insert(total, hash);
+            }
+            Report::Suspected { subject, by, reason } => {
+                if usize::from(by) == rank {
+                    self.suspects.insert((subject, reason));
+                }
+            }
+            Report::Proven { culprit, proof } => {
+                self.proofs.insert(culprit, proof);
+            }
+        }
+    }
+}
+
+/// How often to look whether a signal came.
+const LOOK: Duration = Duration::from_millis(100);
+
+struct Process {
+    child: Child,
+    orders: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+/// A group of child processes. They are killed, and their files removed, when it is dropped.
+pub(crate) struct Fleet {
+    processes: Vec<Process>,
+    reports: Receiver<(usize, Option<Report>)>,
+    /// A signal came: clean up instead of dying, and leave no process behind that is stopped.
+    interrupt: Arc<AtomicBool>,
+    /// What each has reported, by rank.
+    pub(crate) records: Vec<Record>,
+    /// The group.
+    pub(crate) group: Group,
+    // Last, so that the files go after the processes.
+    dir: tempfile::TempDir,
+}
+
+impl Fleet {
+    /// Starts `n` members; `options` gives the further command line of each rank.
+    pub(crate) fn start(
+        n: u16,
+        transport: TransportKind,
+        options: &dyn Fn(usize) -> Vec<String>,
+    ) -> Result<Self, Failure> {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupt))?;
+        }
+        let mut tries = 1;
+        loop {
+            match Self::try_start(n, transport, options, Arc::clone(&interrupt)) {
+                // As a rule another process has taken one of the ports.
+                Err(_) if tries < TRIES && !interrupt.load(Ordering::Relaxed) => tries += 1,
+                result => return result,
+            }
+        }
+    }
+
+    fn try_start(
+        n: u16,
+        transport: TransportKind,
+        options: &dyn Fn(usize) -> Vec<String>,
+        interrupt: Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        let dir = tempfile::Builder::new().prefix("phalanx-").tempdir()?;
+        let out = dir.path().join("testnet");
+        let homes = testnet::write(&out, transport, &free_addresses(n)?)?;
+        let group = Group::read(&out.join("group.toml"))?;
+        let (sender, reports) = channel();
+        let records = vec![Record::default(); homes.len()];
+        let mut fleet = Self { processes: Vec::new(), reports, interrupt, records, group, dir };
+        for (rank, home) in homes.into_iter().enumerate() {
+            let log = home.join("log");
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg("child").arg("--home").arg(&home).args(options(rank));
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+            // A signal from the terminal is for the parent alone.
+            command.process_group(0);
+            let mut child = command.spawn()?;
+            let orders = child.stdin.take();
+            if let Some(stdout) = child.stdout.take() {
+                listen(rank, stdout, sender.clone());
+            }
+            fleet.processes.push(Process { child, orders, log });
+        }
+        let deadline = Instant::now() + START;
+        while !fleet.records.iter().all(|record| record.is_ready) {
+            if Instant::now() > deadline {
+                return Err("the processes did not start in time".into());
+            }
+            fleet.collect(Instant::now() + Duration::from_millis(50))?;
+        }
+        Ok(fleet)
+    }
+
+    /// Takes in reports until `until`. Fails when a process is gone.
+    pub(crate) fn collect(&mut self, until: Instant) -> Result<(), Failure> {
+        loop {
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Err("interrupted".into());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.reports.recv_timeout(left.min(LOOK)) {
+                Ok((rank, Some(report))) => {
+                    if let Some(record) = self.records.get_mut(rank) {
+                        record.take(rank, report);
+                    }
+                }
+                Ok((rank, None)) => return Err(self.obituary(rank)),
+                Err(RecvTimeoutError::Timeout) if left <= LOOK => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err("all processes are gone".into()),
+            }
+        }
+    }
+
+    fn obituary(&mut self, rank: usize) -> Failure {
+        let name = self.group.names.get(rank).cloned().unwrap_or_default();
+        let Some(process) = self.processes.get_mut(rank) else { return name.into() };
+        let how = process.child.wait().map_or_else(|why| why.to_string(), |how| how.to_string());
+        let log = fs::read_to_string(&process.log).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(5).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        format!("{name} stopped by itself ({how}):\n{}", last.join("\n")).into()
+    }
+
+    /// Gives an order to one process.
+    pub(crate) fn tell(&mut self, rank: usize, order: Order) -> Result<(), Failure> {
+        let process = self.processes.get_mut(rank);
+        if let Some(orders) = process.and_then(|process| process.orders.as_mut()) {
+            writeln!(orders, "{}", order.word())?;
+            orders.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Gives an order to all processes.
+    pub(crate) fn tell_all(&mut self, order: Order) -> Result<(), Failure> {
+        (0..self.processes.len()).try_for_each(|rank| self.tell(rank, order))
+    }
+
+    /// Asks all for an answer and waits until they have given it.
+    pub(crate) fn ask_all(&mut self, patience: Duration) -> Result<(), Failure> {
+        self.records.iter_mut().for_each(|record| record.answer = None);
+        self.tell_all(Order::Answer)?;
+        let deadline = Instant::now() + patience;
+        while self.records.iter().any(|record| record.answer.is_none()) {
+            if Instant::now() > deadline {
+                return Err("a process does not answer".into());
+            }
+            self.collect(Instant::now() + Duration::from_millis(20))?;
+        }
+        Ok(())
+    }
+
+    /// The group file.
+    pub(crate) fn group_file(&self) -> PathBuf {
+        self.dir.path().join("testnet/group.toml")
+    }
+
+    /// Stops a process where it stands, or lets it go on.
+    pub(crate) fn freeze(&self, rank: usize, is_frozen: bool) -> Result<(), Failure> {
+        let signal = if is_frozen { Signal::STOP } else { Signal::CONT };
+        let process = self.processes.get(rank).ok_or("no such process")?;
+        let pid = i32::try_from(process.child.id()).ok().and_then(Pid::from_raw);
+        Ok(kill_process(pid.ok_or("no such process")?, signal)?)
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // Without its input a child ends by itself; a stopped or hanging one does not.
+            process.orders = None;
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+    }
+}
+
+fn listen(
+    rank: usize,
+    stdout: std::process::ChildStdout,
+    reports: Sender<(usize, Option<Report>)>,
+) {
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            let Ok(line) = line else { break };
+            let Ok(report) = serde_json::from_str(&line) else { continue };
+            if reports.send((rank, Some(report))).is_err() {
+                return;
+            }
+        }
+        // Nobody listens any more when the fleet is dropped.
+        let _ = reports.send((rank, None));
+    });
+}
+
+/// Addresses on this machine that nothing listens on just now.
+fn free_addresses(n: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut held = Vec::new();
+    let mut addresses = Vec::new();
+    while addresses.len() < usize::from(n) {
+        let listener = TcpListener::bind(any)?;
+        let address = listener.local_addr()?;
+        // Free for both transports.
+        if let Ok(socket) = UdpSocket::bind(address) {
+            addresses.push(address);
+            held.push((listener, socket));
+        }
+    }
+    Ok(addresses)
+}

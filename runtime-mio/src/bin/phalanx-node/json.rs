@@ -1,0 +1,155 @@
+//! What happens to a node, as lines of JSON.
+
+use phalanx_core::crypto::Reason;
+use phalanx_core::{Event, Fault, FaultKind, Order};
+use phalanx_mio::Notice;
+use serde_json::{Map, Value, json};
+
+/// One notice as one object.
+pub(crate) fn notice(notice: &Notice) -> Value {
+    match notice {
+        Notice::Event(event) => self::event(event),
+        Notice::Fault(fault) => self::fault(fault),
+    }
+}
+
+fn event(event: &Event) -> Value {
+    match event {
+        Event::Accepted(ticket) => json!({"event": "accepted", "ticket": ticket.0}),
+        Event::Refused(ticket, why) => {
+            json!({"event": "refused", "ticket": ticket.0, "why": why.to_string()})
+        }
+        Event::Writable => json!({"event": "writable"}),
+        Event::View(view) => {
+            let quorum = view.quorum();
+            let keys: Vec<String> = view.members.iter().map(|m| m.key.to_string()).collect();
+            json!({"event": "view", "number": view.number, "n": quorum.n(), "f": quorum.f(),
+                   "q": quorum.q(), "members": keys})
+        }
+        Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
+            let mut line = json!({"event": "cast", "view": view, "sender": sender.value(),
+                                  "number": number.value(), "order": order_name(*order)});
+            if let Value::Object(line) = &mut line {
+                if let Some(slot) = slot {
+                    line.insert("slot".to_owned(), json!(slot));
+                }
+                if let Some(ticket) = own_ticket {
+                    line.insert("ticket".to_owned(), json!(ticket.0));
+                }
+                insert_bytes(line, payload);
+            }
+            line
+        }
+        Event::Send { sender, payload } => {
+            let mut line = json!({"event": "send", "sender": sender.value()});
+            if let Value::Object(line) = &mut line {
+                insert_bytes(line, payload);
+            }
+            line
+        }
+        Event::SendFailed { to, ticket } => {
+            json!({"event": "send_failed", "to": to.value(), "ticket": ticket.0})
+        }
+        Event::Suspected { subject, by, reason } => {
+            json!({"event": "suspected", "subject": subject.value(), "by": by.value(),
+                   "reason": reason_name(*reason)})
+        }
+        Event::LinkClosed { peer, why } => {
+            json!({"event": "link_closed", "peer": peer.value(), "why": words(*why)})
+        }
+        Event::Alarm { sender, number } => {
+            json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
+        }
+    }
+}
+
+fn fault(fault: &Fault) -> Value {
+    json!({"event": "fault", "culprit": fault.culprit.value(), "key": fault.key.to_string(),
+           "kind": fault_name(fault.proof.kind()), "proof": hex(&fault.proof.to_bytes())})
+}
+
+/// Bytes that are text go out as `text`, others as `hex`.
+fn insert_bytes(line: &mut Map<String, Value>, bytes: &[u8]) {
+    let (key, value) = match std::str::from_utf8(bytes) {
+        Ok(text) => ("text", text.to_owned()),
+        Err(_) => ("hex", hex(bytes)),
+    };
+    line.insert(key.to_owned(), Value::String(value));
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of hexadecimal digits.
+pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|letter| letter.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    digits.chunks_exact(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect()
+}
+
+const fn order_name(order: Order) -> &'static str {
+    match order {
+        Order::Fifo => "fifo",
+        Order::Total => "total",
+    }
+}
+
+/// What a fault is called in results.
+pub(crate) const fn fault_name(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::MutantMessage => "mutant message",
+        FaultKind::TwoReplies => "two replies",
+        FaultKind::TwoRows => "two rows",
+    }
+}
+
+/// What a reason is called in results.
+pub(crate) fn reason_name(reason: Reason) -> String {
+    words(reason)
+}
+
+/// The name of a variant as words: `ImpedingOrder` reads "impeding order".
+fn words(variant: impl std::fmt::Debug) -> String {
+    let mut name = String::new();
+    for letter in format!("{variant:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push(' ');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_core::{Number, Payload, Rank, Ticket};
+
+    #[test]
+    fn bytes_that_are_no_text_survive() {
+        let bytes = [0xff, 0x00, 0x10];
+        let cast = Event::Cast {
+            view: 0,
+            sender: Rank::new(2),
+            number: Number::ZERO.next(),
+            order: Order::Fifo,
+            slot: None,
+            own_ticket: Some(Ticket(9)),
+            payload: Payload::new(bytes.into(), &(0..3)),
+        };
+        let line = event(&cast).to_string();
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["hex"], "ff0010");
+        assert_eq!((value["sender"].as_u64(), value["ticket"].as_u64()), (Some(2), Some(9)));
+        assert_eq!(from_hex("ff0010").as_deref(), Some(&bytes[..]));
+        assert_eq!(from_hex("ff001"), None);
+    }
+
+    #[test]
+    fn reasons_read_as_words() {
+        assert_eq!(reason_name(Reason::ImpedingOrder), "impeding order");
+        assert_eq!(reason_name(Reason::Mute), "mute");
+    }
+}

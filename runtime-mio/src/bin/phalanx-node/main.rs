@@ -1,0 +1,110 @@
+//! `phalanx-node`: runs a member of a Phalanx group, and what belongs to that.
+//!
+//! Results go to standard output, logs and errors to standard error. Exit code 0 means done, 1 an
+//! error, 2 wrong usage.
+
+mod check;
+mod child;
+mod demo;
+mod evidence;
+mod fleet;
+mod json;
+mod judge;
+mod keys;
+#[cfg(feature = "demo")]
+mod liar;
+mod load;
+mod meter;
+mod report;
+mod run;
+mod table;
+mod testnet;
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Why a command failed, as a sentence.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Runs members of groups that agree although some of them lie.
+#[derive(Parser)]
+#[command(name = "phalanx-node", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a new key: an Ed25519 secret in a file that only you can read
+    Keygen {
+        /// Where to write it (PKCS#8 in PEM, mode 0600); never overwrites a file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Print the public key of a key file, as group.toml wants it
+    Pubkey {
+        /// The key file
+        file: PathBuf,
+    },
+    /// Write a group.toml and one home per member, for trying things out on this machine
+    Testnet(testnet::Args),
+    /// Check a member's configuration and keys, and say what is weak
+    Check {
+        /// The member's home directory
+        #[arg(long, value_name = "DIR")]
+        home: PathBuf,
+    },
+    /// Run a member until SIGTERM or SIGINT
+    Run(run::Args),
+    /// Look at evidence against members
+    #[command(subcommand)]
+    Evidence(evidence::Command),
+    /// Four members in four processes on this machine, one stopped for a while, then one lying
+    Demo(demo::Args),
+    /// Measure a group of processes on this machine: throughput, latency, or cost of idling
+    Load(load::Args),
+    /// One member of `demo` or `load`, told what to do on standard input
+    #[command(hide = true)]
+    Child(child::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Keygen { out } => keys::keygen(&out),
+        Command::Pubkey { file } => keys::pubkey(&file),
+        Command::Testnet(args) => testnet::testnet(&args),
+        Command::Check { home } => check::check(&home),
+        Command::Run(args) => run::run(&args),
+        Command::Evidence(command) => evidence::evidence(&command),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Load(args) => load::load(&args),
+        Command::Child(args) => child::child(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether to use colours and redraw lines on this stream.
+fn is_fancy(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Starts logging to standard error.
+fn start_logging(level: &str) {
+    let level: tracing::Level = level.parse().unwrap_or(tracing::Level::INFO);
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(is_fancy(&std::io::stderr()))
+        .with_max_level(level)
+        .init();
+}

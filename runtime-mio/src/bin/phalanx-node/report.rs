@@ -1,0 +1,125 @@
+//! What a child process tells the one that started it: one JSON object a line.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of a child's standard output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// Its sockets are bound.
+    Ready,
+    /// How it stands, at regular intervals.
+    Status(Status),
+    /// How it stands, because it was asked.
+    Answer(Status),
+    /// The hash over the first `total` Total casts that it delivered.
+    Checkpoint {
+        /// How many.
+        total: u64,
+        /// Over all of them, in order.
+        hash: String,
+    },
+    /// A suspicion that it knows of.
+    Suspected {
+        /// Whom.
+        subject: u16,
+        /// Who suspects.
+        by: u16,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A proof that it found or was shown.
+    Proven {
+        /// The rank it names.
+        culprit: u16,
+        /// The proof, in hexadecimal.
+        proof: String,
+    },
+}
+
+/// How a member stands. Counts are since it was last told to start over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// Microseconds since it was told to start over.
+    pub(crate) elapsed_us: u64,
+    /// Number of its view.
+    pub(crate) view: u64,
+    /// Total casts delivered since it started.
+    pub(crate) total: u64,
+    /// The hash over all of those, in order, if it keeps one.
+    pub(crate) hash: String,
+    /// Casts delivered.
+    pub(crate) delivered: u64,
+    /// Bytes of them.
+    pub(crate) bytes: u64,
+    /// Own casts accepted since it started.
+    pub(crate) accepted: u64,
+    /// Own casts delivered since it started.
+    pub(crate) own: u64,
+    /// Latency of own casts, from the request to the delivery here.
+    pub(crate) latency: Latency,
+    /// The same, since the last status only.
+    pub(crate) recent: Latency,
+    /// Processor time of the process.
+    pub(crate) cpu_us: u64,
+    /// Peers connected.
+    pub(crate) connected: usize,
+    /// Frames sent.
+    pub(crate) frames_out: u64,
+    /// Bytes sent.
+    pub(crate) bytes_out: u64,
+    /// Outgoing frames dropped.
+    pub(crate) dropped_out: u64,
+    /// How often it lied, if it is a liar.
+    pub(crate) fired: u64,
+}
+
+/// Percentiles in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    /// How many were measured.
+    pub(crate) count: u64,
+    /// Half are faster.
+    pub(crate) p50_us: u64,
+    /// Nine in ten are faster.
+    pub(crate) p90_us: u64,
+    /// 99 in 100 are faster.
+    pub(crate) p99_us: u64,
+    /// The slowest.
+    pub(crate) max_us: u64,
+}
+
+/// What the parent tells a child: one word a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Begin to cast.
+    Cast,
+    /// Cast no more.
+    Stop,
+    /// Start counting over.
+    Reset,
+    /// Send an [`Report::Answer`].
+    Answer,
+    /// Begin to lie, if it is a liar.
+    Lie,
+}
+
+impl Order {
+    const ALL: [Self; 5] = [Self::Cast, Self::Stop, Self::Reset, Self::Answer, Self::Lie];
+
+    /// The word for it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Cast => "cast",
+            Self::Stop => "stop",
+            Self::Reset => "reset",
+            Self::Answer => "answer",
+            Self::Lie => "lie",
+        }
+    }
+
+    /// The order with this word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|order| order.word() == word.trim())
+    }
+}

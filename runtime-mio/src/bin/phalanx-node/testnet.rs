@@ -1,0 +1,106 @@
+//! `testnet`: a group on one machine, for trying things out.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use phalanx_core::Hash32;
+use phalanx_mio::config::{Group, MemberEntry, NodeEntry, group_text, node_text};
+use phalanx_mio::keys::SecretKey;
+use phalanx_mio::net::TransportKind;
+
+use crate::Failure;
+
+/// What the first members are called; the others by their rank.
+const NAMES: [&str; 12] = [
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim",
+    "leo",
+];
+
+/// How frames travel, on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Transport {
+    /// One connection per pair of members
+    Tcp,
+    /// Datagrams
+    Udp,
+}
+
+impl From<Transport> for TransportKind {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Tcp => Self::Tcp,
+            Transport::Udp => Self::Udp,
+        }
+    }
+}
+
+/// Options of `testnet`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many members, 1 to 64
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    members: u16,
+    /// Where to write group.toml and the homes; a new or empty directory
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How frames travel
+    #[arg(long, value_enum, default_value = "tcp")]
+    transport: Transport,
+    /// Port of the first member on 127.0.0.1; the others follow
+    #[arg(long, default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1..=65_472))]
+    base_port: u16,
+}
+
+/// Writes the files and says how to go on.
+pub(crate) fn testnet(args: &Args) -> Result<(), Failure> {
+    let addresses: Vec<SocketAddr> = (0..args.members)
+        .map(|i| SocketAddr::from((Ipv4Addr::LOCALHOST, args.base_port + i)))
+        .collect();
+    let homes = write(&args.out, args.transport.into(), &addresses)?;
+    let group = Group::read(&args.out.join("group.toml"))?;
+    println!("{}", group.view_line(None));
+    println!("wrote {}", args.out.join("group.toml").display());
+    println!("run each member in a terminal of its own and type lines to cast:");
+    for home in &homes {
+        println!("    phalanx-node run --pipe --home {}", home.display());
+    }
+    Ok(())
+}
+
+/// Writes a group file and one home for each address. Returns the homes in rank order.
+pub(crate) fn write(
+    out: &Path,
+    transport: TransportKind,
+    addresses: &[SocketAddr],
+) -> Result<Vec<PathBuf>, Failure> {
+    let at = |path: &Path, why: io::Error| format!("{}: {why}", path.display());
+    fs::create_dir_all(out).map_err(|why| at(out, why))?;
+    if fs::read_dir(out).map_err(|why| at(out, why))?.next().is_some() {
+        return Err(
+            format!("{} is not empty; a testnet needs a new directory", out.display()).into()
+        );
+    }
+    let mut members = Vec::new();
+    let mut homes = Vec::new();
+    for (rank, address) in addresses.iter().enumerate() {
+        let name = NAMES.get(rank).map_or_else(|| format!("m{rank:02}"), |name| (*name).to_owned());
+        let home = out.join(&name);
+        fs::create_dir(&home).map_err(|why| at(&home, why))?;
+        let secret = SecretKey::generate()?;
+        secret.write(&home.join("key.pem"))?;
+        let entry = NodeEntry { transport, bind: *address, is_testnet: true };
+        let file = home.join("node.toml");
+        fs::write(&file, node_text(&entry)).map_err(|why| at(&file, why))?;
+        members.push(MemberEntry { name, address: *address, public_key: secret.public_key() });
+        homes.push(home);
+    }
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce)
+        .map_err(|why| format!("the system gives no random bytes: {why}"))?;
+    let file = out.join("group.toml");
+    fs::write(&file, group_text("testnet", &Hash32(nonce), &members))
+        .map_err(|why| at(&file, why))?;
+    Ok(homes)
+}

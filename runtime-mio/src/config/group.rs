@@ -1,0 +1,233 @@
+//! `group.toml`: what makes a group this group. Its canonical record, not the file, is hashed.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use phalanx_core::crypto::Suite;
+use phalanx_core::{
+    ConfigError, Genesis, Hash32, Limits, Member, Pattern, PublicKey, QuorumRule, Rank, Status,
+};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::units::{Amount, Hex32};
+use super::{FileError, Source};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupFile {
+    name: String,
+    nonce: Hex32,
+    pledge: Option<u16>,
+    #[serde(default)]
+    pattern: PatternName,
+    #[serde(default)]
+    limits: LimitsFile,
+    #[serde(default)]
+    member: Vec<MemberFile>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PatternName {
+    #[default]
+    Swift,
+    Paper,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsFile {
+    max_members: Option<u16>,
+    max_joins_per_change: Option<u16>,
+    cast_max: Option<Amount>,
+    body_max: Option<Amount>,
+    window_bodies: Option<u32>,
+    window_bytes: Option<Amount>,
+    slot_window: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberFile {
+    name: Spanned<String>,
+    address: Spanned<String>,
+    public_key: Spanned<Hex32>,
+    #[serde(default = "first_incarnation")]
+    incarnation: u64,
+}
+
+const fn first_incarnation() -> u64 {
+    1
+}
+
+/// A group as its file describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The record that all members share.
+    pub genesis: Genesis,
+    /// What people call the members, in rank order.
+    pub names: Vec<String>,
+}
+
+impl Group {
+    /// Reads and checks a group file.
+    ///
+    /// # Errors
+    /// The first thing found wrong, with its line and key.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let source = Source::read(path)?;
+        let file: GroupFile = source.parse()?;
+        let mut members = Vec::new();
+        for (rank, entry) in file.member.iter().enumerate() {
+            check_name(&source, &file.member[..rank], &entry.name)?;
+            members.push(Member {
+                key: PublicKey(entry.public_key.get_ref().0),
+                incarnation: entry.incarnation,
+                addr: address(&source, &entry.address)?.to_string().into_bytes(),
+                status: Status::Active,
+            });
+        }
+        let genesis = Genesis {
+            name: file.name.clone(),
+            nonce: Hash32(file.nonce.0),
+            members,
+            pledge: file.pledge,
+            pattern: match file.pattern {
+                PatternName::Swift => Pattern::Swift,
+                PatternName::Paper => Pattern::Paper,
+            },
+            quorum: QuorumRule::Sound,
+            limits: file.limits.limits(),
+        };
+        genesis.validate(Suite::Ed25519).map_err(|why| locate(&source, &file, &why))?;
+        let names = file.member.into_iter().map(|entry| entry.name.into_inner()).collect();
+        Ok(Self { genesis, names })
+    }
+
+    /// What people call the member at `rank`.
+    #[must_use]
+    pub fn name(&self, rank: Rank) -> &str {
+        self.names.get(rank.index()).map_or("?", String::as_str)
+    }
+
+    /// The genesis view as it is always printed; `me` is marked with a star.
+    #[must_use]
+    pub fn view_line(&self, me: Option<Rank>) -> String {
+        let quorum = self.genesis.view().quorum();
+        let (n, f, q) = (quorum.n(), quorum.f(), quorum.q());
+        let names: Vec<String> = Rank::all(n)
+            .map(|rank| format!("{}{}", self.name(rank), if me == Some(rank) { "*" } else { "" }))
+            .collect();
+        format!("view 0  n={n} f={f} q={q}  [{}]", names.join(" "))
+    }
+}
+
+impl LimitsFile {
+    fn limits(&self) -> Limits {
+        let default = Limits::default();
+        // A size beyond 4 GiB is out of range as 4 GiB is.
+        let size = |given: Option<Amount>, default| {
+            given.map_or(default, |Amount(bytes)| u32::try_from(bytes).unwrap_or(u32::MAX))
+        };
+        Limits {
+            max_members: self.max_members.unwrap_or(default.max_members),
+            max_joins_per_change: self.max_joins_per_change.unwrap_or(default.max_joins_per_change),
+            cast_max: size(self.cast_max, default.cast_max),
+            body_max: size(self.body_max, default.body_max),
+            window_bodies: self.window_bodies.unwrap_or(default.window_bodies),
+            window_bytes: size(self.window_bytes, default.window_bytes),
+            slot_window: self.slot_window.unwrap_or(default.slot_window),
+        }
+    }
+}
+
+fn check_name(
+    source: &Source,
+    earlier: &[MemberFile],
+    name: &Spanned<String>,
+) -> Result<(), FileError> {
+    let text = name.get_ref();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if text.is_empty() || text.len() > 32 || !text.chars().all(is_plain) {
+        let message = "a name is 1 to 32 letters, digits, dots, hyphens and underscores";
+        return Err(source.error(Some(name.span()), message));
+    }
+    if earlier.iter().any(|other| other.name.get_ref() == text) {
+        return Err(source.error(Some(name.span()), format!("two members are called {text}")));
+    }
+    Ok(())
+}
+
+fn address(source: &Source, text: &Spanned<String>) -> Result<SocketAddr, FileError> {
+    let error = |message: &str| source.error(Some(text.span()), message);
+    let address: SocketAddr = text
+        .get_ref()
+        .parse()
+        .map_err(|_| error("an address is an IP address and a port, like \"192.0.2.1:7400\""))?;
+    if address.ip().is_unspecified() || address.port() == 0 {
+        return Err(error("other members cannot send to this address"));
+    }
+    Ok(address)
+}
+
+/// Points at what the core found wrong.
+fn locate(source: &Source, file: &GroupFile, why: &ConfigError) -> FileError {
+    let key_of = |rank: &Rank| file.member.get(rank.index()).map(|m| m.public_key.span());
+    let address_of = |rank: &Rank| file.member.get(rank.index()).map(|m| m.address.span());
+    let span = match why {
+        ConfigError::BadKey { rank, .. } => key_of(rank),
+        ConfigError::DuplicateKey { b, .. } | ConfigError::PeerIdClash { b, .. } => key_of(b),
+        ConfigError::DuplicateAddress { b, .. } => address_of(b),
+        ConfigError::AddressTooLong { rank } => address_of(rank),
+        ConfigError::OutOfRange(key, _) => source.find(key),
+        ConfigError::NoMembers
+        | ConfigError::TooManyMembers { .. }
+        | ConfigError::NotAMember
+        | ConfigError::Incarnation { .. }
+        | ConfigError::PaperQuorum => None,
+    };
+    source.error(span, why.to_string())
+}
+
+/// A member, to be written to a group file.
+#[derive(Clone, Debug)]
+pub struct MemberEntry {
+    /// For people.
+    pub name: String,
+    /// Where to reach it.
+    pub address: SocketAddr,
+    /// Its identity.
+    pub public_key: PublicKey,
+}
+
+/// The text of a group file with default limits.
+#[must_use]
+pub fn group_text(name: &str, nonce: &Hash32, members: &[MemberEntry]) -> String {
+    let mut text = format!(
+        "# The group: the same file at every member. Any change makes another group.\n\
+         name = \"{name}\"\n\
+         nonce = \"{nonce}\"   # tells groups with the same members apart\n\
+         pattern = \"swift\"   # or \"paper\": the paper's message pattern, slower\n\
+         # pledge = 1         # most liars that view changes may assume; default: none set\n\
+         \n\
+         [limits]             # these are the defaults\n\
+         # cast_max = \"1 MiB\"        # the longest cast\n\
+         # body_max = \"256 KiB\"      # casts gathered in one body\n\
+         # window_bodies = 64        # of one sender above the stability threshold\n\
+         # window_bytes = \"4 MiB\"\n\
+         # slot_window = 256\n\
+         # max_members = 64\n\
+         # max_joins_per_change = 4\n"
+    );
+    for MemberEntry { name, address, public_key } in members {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\n[[member]]\nname = \"{name}\"\naddress = \"{address}\"\npublic_key = \"{public_key}\"\n\
+             incarnation = 1\n"
+        );
+    }
+    text
+}

@@ -1,0 +1,272 @@
+//! `node.toml`: what is a member's own business. It stands in the member's home directory, and its
+//! paths are relative to that.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use phalanx_core::crypto::Suite;
+use phalanx_core::{Boot, Config, ConfigError, Rank};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::group::Group;
+use super::units::{Amount, Micros};
+use super::{FileError, Source};
+use crate::keys::SecretKey;
+use crate::net::{NetworkConfig, TransportKind};
+
+/// A peer that pauses for less is not slow.
+const STALL_MIN_US: u64 = 100_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeFile {
+    group: PathBuf,
+    key: Spanned<PathBuf>,
+    bind: Option<Spanned<String>>,
+    #[serde(default)]
+    transport: TransportName,
+    state: PathBuf,
+    #[serde(default = "info")]
+    log: String,
+    #[serde(default)]
+    testnet: bool,
+    #[serde(default)]
+    timeouts: TimeoutsFile,
+    #[serde(default)]
+    limits: LimitsFile,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TransportName {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+fn info() -> String {
+    "info".to_owned()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimeoutsFile {
+    stable: Option<Micros>,
+    mute: Option<Micros>,
+    mute_max: Option<Micros>,
+    slot: Option<Micros>,
+    ask: Option<Micros>,
+    fetch: Option<Micros>,
+    lag: Option<Micros>,
+    resend: Option<Micros>,
+    resend_max: Option<Micros>,
+    heads_delay: Option<Micros>,
+    retransmit: Option<Micros>,
+    stall: Option<Micros>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsFile {
+    cast_queue: Option<Amount>,
+    send_queue: Option<Amount>,
+    peer_queue: Option<Amount>,
+    send_tries: Option<u32>,
+    partial_frames: Option<u16>,
+}
+
+/// A member's home: everything needed to start it.
+#[derive(Debug)]
+pub struct Home {
+    /// The group.
+    pub group: Group,
+    /// Which of its members this is.
+    pub rank: Rank,
+    /// Its secret.
+    pub secret: SecretKey,
+    /// Where that is kept.
+    pub key_path: PathBuf,
+    /// Configuration of the core.
+    pub config: Config,
+    /// Configuration of the sockets; its seed is 0.
+    pub network: NetworkConfig,
+    /// Where the boot record is kept.
+    pub state_dir: PathBuf,
+    /// What to log: `error`, `warn`, `info`, `debug` or `trace`.
+    pub log: String,
+    /// Made by `testnet`, on one machine, for trying things out.
+    pub is_testnet: bool,
+}
+
+impl Home {
+    /// Reads `node.toml`, the group file and the key in a home directory, and checks everything
+    /// that can be checked without a network.
+    ///
+    /// # Errors
+    /// The first thing found wrong, with file, line and key.
+    pub fn read(dir: &Path) -> Result<Self, FileError> {
+        let source = Source::read(&dir.join("node.toml"))?;
+        let file: NodeFile = source.parse()?;
+        let group = Group::read(&dir.join(&file.group))?;
+        let key_path = dir.join(file.key.get_ref());
+        let at_key = |message: String| source.error(Some(file.key.span()), message);
+        let secret = SecretKey::read(&key_path).map_err(|why| at_key(why.to_string()))?;
+        let view = group.genesis.view();
+        let rank = view
+            .rank_of(&secret.public_key())
+            .ok_or_else(|| at_key(ConfigError::NotAMember.to_string()))?;
+        let own = view.member(rank).map(|m| String::from_utf8_lossy(&m.addr).into_owned());
+        let bind = bind(&source, file.bind.as_ref(), own.as_deref().unwrap_or_default())?;
+        if !matches!(file.log.as_str(), "error" | "warn" | "info" | "debug" | "trace") {
+            let message = "a log level is one of error, warn, info, debug, trace";
+            return Err(source.error(source.find("log"), message));
+        }
+        if file.timeouts.stall.is_some_and(|Micros(stall)| stall < STALL_MIN_US) {
+            let message = "stall is out of range: it must be at least 100 ms";
+            return Err(source.error(source.find("stall"), message));
+        }
+        let config = file.core_config(&group);
+        config.validate(Suite::Ed25519).map_err(|why| locate(&source, &why))?;
+        Ok(Self {
+            rank,
+            secret,
+            key_path,
+            network: file.network_config(bind),
+            config,
+            group,
+            state_dir: dir.join(&file.state),
+            log: file.log,
+            is_testnet: file.testnet,
+        })
+    }
+
+    /// The incarnation under which the group lists this member.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.group.genesis.members.get(self.rank.index()).map_or(0, |member| member.incarnation)
+    }
+
+    /// Uses up this member's incarnation; see [`crate::boot`].
+    ///
+    /// # Errors
+    /// If it was used before, or the record cannot be kept.
+    pub fn claim(&self) -> Result<Boot, crate::boot::BootError> {
+        crate::boot::claim(&self.state_dir, &self.group.genesis.group(), self.incarnation())
+    }
+}
+
+impl NodeFile {
+    fn core_config(&self, group: &Group) -> Config {
+        let mut config = Config::new(group.genesis.clone());
+        let (from, to) = (&self.timeouts, &mut config.timeouts);
+        for (given, timeout) in [
+            (from.stable, &mut to.stable_us),
+            (from.mute, &mut to.mute_us),
+            (from.mute_max, &mut to.mute_max_us),
+            (from.slot, &mut to.slot_us),
+            (from.ask, &mut to.ask_us),
+            (from.fetch, &mut to.fetch_us),
+            (from.lag, &mut to.lag_us),
+            (from.resend, &mut to.resend_us),
+            (from.resend_max, &mut to.resend_max_us),
+            (from.heads_delay, &mut to.heads_delay_us),
+            (from.retransmit, &mut to.retransmit_us),
+        ] {
+            if let Some(Micros(micros)) = given {
+                *timeout = micros;
+            }
+        }
+        let limits = &self.limits;
+        let size = |given: Option<Amount>, default| given.map_or(default, bytes);
+        config.cast_queue_bytes = size(limits.cast_queue, config.cast_queue_bytes);
+        config.send_queue_bytes = size(limits.send_queue, config.send_queue_bytes);
+        config.send_tries = limits.send_tries.unwrap_or(config.send_tries);
+        config.partial_frames = limits.partial_frames.map_or(config.partial_frames, usize::from);
+        config
+    }
+
+    fn network_config(&self, bind: SocketAddr) -> NetworkConfig {
+        let transport = match self.transport {
+            TransportName::Tcp => TransportKind::Tcp,
+            TransportName::Udp => TransportKind::Udp,
+        };
+        let mut network = NetworkConfig::new(transport, bind);
+        network.queue_bytes = self.limits.peer_queue.map_or(network.queue_bytes, bytes);
+        if let Some(Micros(micros)) = self.timeouts.stall {
+            network.stall = Duration::from_micros(micros);
+        }
+        network
+    }
+}
+
+fn bytes(Amount(bytes): Amount) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn bind(
+    source: &Source,
+    given: Option<&Spanned<String>>,
+    own: &str,
+) -> Result<SocketAddr, FileError> {
+    let message = "an address to bind is an IP address and a port, like \"0.0.0.0:7400\"";
+    let span = given.map(Spanned::span);
+    given.map_or(own, |text| text.get_ref()).parse().map_err(|_| source.error(span, message))
+}
+
+/// Points at what the core found wrong. Its names carry the unit or kind that the file's do not.
+fn locate(source: &Source, why: &ConfigError) -> FileError {
+    let ConfigError::OutOfRange(name, range) = why else {
+        return source.error(None, why.to_string());
+    };
+    let key = name.strip_suffix("_us").or_else(|| name.strip_suffix("_bytes")).unwrap_or(name);
+    let range = range.replace("_us", "");
+    source.error(source.find(key), format!("{key} is out of range: it must be {range}"))
+}
+
+/// What a node file is written from.
+#[derive(Clone, Debug)]
+pub struct NodeEntry {
+    /// How frames travel.
+    pub transport: TransportKind,
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Whether it is for trying things out on one machine.
+    pub is_testnet: bool,
+}
+
+/// The text of a node file whose group file lies one directory above.
+#[must_use]
+pub fn node_text(entry: &NodeEntry) -> String {
+    let transport = match entry.transport {
+        TransportKind::Tcp => "tcp",
+        TransportKind::Udp => "udp",
+    };
+    let NodeEntry { bind, is_testnet, .. } = entry;
+    format!(
+        "# One member's own settings. Paths are relative to this directory.\n\
+         group = \"../group.toml\"\n\
+         key = \"key.pem\"\n\
+         bind = \"{bind}\"\n\
+         transport = \"{transport}\"      # the same at every member\n\
+         state = \"state\"        # the boot record; losing it means starting with a new key\n\
+         log = \"info\"\n\
+         testnet = {is_testnet}\n\
+         \n\
+         [timeouts]             # these are the defaults\n\
+         # stable = \"100 ms\"    # between two rows of the stability matrix, the heartbeat\n\
+         # mute = \"2 s\"         # silence before a member is asked about and suspected\n\
+         # slot = \"1 s\"         # how long an unsettled slot may hold up the total order\n\
+         # heads_delay = \"0 us\" # how long a signature may wait for company\n\
+         # stall = \"5 s\"        # a peer that takes nothing for so long is cut off\n\
+         \n\
+         [limits]\n\
+         # cast_queue = \"4 MiB\" # casts that may wait before one is refused\n\
+         # peer_queue = \"8 MiB\" # frames that may wait for one peer\n"
+    )
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,197 @@
+//! One stream: whom it belongs to, and reading frames from it.
+//!
+//! A stream that was accepted belongs to nobody until a frame read from it was found authentic:
+//! claiming a peer's name costs nothing and gains nothing. Until then it is a stranger, with
+//! little time, few tries and no frames sent to it.
+
+use std::io::{self, Read};
+use std::time::Instant;
+
+use mio::net::TcpStream;
+use phalanx_core::{PeerId, peek_sender};
+
+use super::framing::{BadLength, ReadBuffer};
+
+/// Buffer of a stream that has proven nothing.
+const STRANGER_BUFFER: usize = 4 * 1024;
+/// Buffer of a stream that has.
+const PEER_BUFFER: usize = 512 * 1024;
+/// Bytes read from one stranger in one turn.
+const STRANGER_SHARE: usize = 64 * 1024;
+/// Bytes read from one peer in one turn.
+const PEER_SHARE: usize = 2 * 1024 * 1024;
+/// Frames that are not authentic before a stranger is closed. More than one, because a frame of a
+/// correct peer may be stale.
+const STRANGER_TRIES: u32 = 16;
+
+/// Whom a stream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// We are dialling this peer; not connected yet.
+    Dialling(PeerId),
+    /// We dialled this peer's address.
+    Dialled(PeerId),
+    /// It was accepted, and has proven nothing.
+    Stranger,
+    /// It was accepted, and this peer's key has spoken through it.
+    Proven(PeerId),
+}
+
+impl Owner {
+    /// The peer it is used to reach, once it is connected.
+    pub(super) const fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Dialling(peer) | Self::Dialled(peer) | Self::Proven(peer) => Some(peer),
+            Self::Stranger => None,
+        }
+    }
+}
+
+/// Why a stream is closed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Closed {
+    #[error("the other end closed it")]
+    End,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it announces a frame of {} bytes", .0.0)]
+    Length(BadLength),
+    #[error("a frame names a sender that has no business on it")]
+    WrongSender,
+    #[error("none of its frames is authentic")]
+    Rubbish,
+}
+
+/// What reading brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Got {
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    /// The peer whose key spoke through this stream for the first time.
+    pub(super) proven: Option<PeerId>,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) stream: TcpStream,
+    pub(super) owner: Owner,
+    pub(super) opened: Instant,
+    /// When it last took bytes, or had none to take.
+    pub(super) took: Instant,
+    pub(super) is_readable: bool,
+    pub(super) is_writable: bool,
+    /// Whether any frame read from it was authentic.
+    is_authentic: bool,
+    input: ReadBuffer,
+    tries: u32,
+}
+
+impl Conn {
+    pub(super) fn new(stream: TcpStream, owner: Owner, now: Instant) -> Self {
+        Self {
+            stream,
+            owner,
+            opened: now,
+            took: now,
+            is_readable: false,
+            is_writable: false,
+            is_authentic: false,
+            input: ReadBuffer::new(STRANGER_BUFFER),
+            tries: 0,
+        }
+    }
+
+    /// How much memory its unread bytes hold.
+    pub(super) const fn held(&self) -> usize {
+        self.input.capacity()
+    }
+
+    /// Reads until the stream is empty or its share of this turn is used up. `may_send` says
+    /// whether frames from a sender may come this way.
+    pub(super) fn read(
+        &mut self,
+        may_send: &dyn Fn(PeerId) -> bool,
+        deliver: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> (Got, Result<(), Closed>) {
+        let mut got = Got::default();
+        let result = self.read_share(may_send, deliver, &mut got);
+        (got, result)
+    }
+
+    fn read_share(
+        &mut self,
+        may_send: &dyn Fn(PeerId) -> bool,
+        deliver: &mut dyn FnMut(&[u8]) -> bool,
+        got: &mut Got,
+    ) -> Result<(), Closed> {
+        let share = if self.is_authentic { PEER_SHARE } else { STRANGER_SHARE };
+        let mut read = 0;
+        while read < share {
+            match self.stream.read(self.input.spare()) {
+                Ok(0) => return Err(Closed::End),
+                Ok(len) => {
+                    self.input.filled(len);
+                    read += len;
+                    got.bytes += u64::try_from(len).unwrap_or(u64::MAX);
+                    self.take_frames(may_send, deliver, got)?;
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_readable = false;
+                    break;
+                }
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_frames(
+        &mut self,
+        may_send: &dyn Fn(PeerId) -> bool,
+        deliver: &mut dyn FnMut(&[u8]) -> bool,
+        got: &mut Got,
+    ) -> Result<(), Closed> {
+        while let Some(range) = self.input.take().map_err(Closed::Length)? {
+            let frame = self.input.frame(range);
+            let sender = peek_sender(frame).ok_or(Closed::WrongSender)?;
+            self.check_sender(sender, may_send)?;
+            got.frames += 1;
+            if deliver(frame) {
+                self.on_authentic(sender, got);
+            } else if !self.is_authentic {
+                self.tries += 1;
+                if self.tries >= STRANGER_TRIES {
+                    return Err(Closed::Rubbish);
+                }
+            }
+        }
+        // A sender that is wrong is known long before a long frame has arrived.
+        if let Some(sender) = peek_sender(self.input.begun()) {
+            self.check_sender(sender, may_send)?;
+        }
+        Ok(())
+    }
+
+    fn check_sender(
+        &self,
+        sender: PeerId,
+        may_send: &dyn Fn(PeerId) -> bool,
+    ) -> Result<(), Closed> {
+        let is_right = self.owner.peer().map_or_else(|| may_send(sender), |peer| peer == sender);
+        if is_right { Ok(()) } else { Err(Closed::WrongSender) }
+    }
+
+    fn on_authentic(&mut self, sender: PeerId, got: &mut Got) {
+        if self.is_authentic {
+            return;
+        }
+        self.is_authentic = true;
+        self.input.reserve(PEER_BUFFER);
+        if self.owner == Owner::Stranger {
+            self.owner = Owner::Proven(sender);
+        }
+        got.proven = Some(sender);
+    }
+}

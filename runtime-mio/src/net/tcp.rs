@@ -1,0 +1,415 @@
+//! One connection for each pair of processes: the one with the lower peer id dials.
+//!
+//! The connection that reaches a peer is the one we dialled, or the latest accepted one through
+//! which that peer's key has spoken. A stranger who claims a peer's name, sends rubbish or nothing,
+//! dials a thousand times or lets the descriptors run out never takes its place: strangers are
+//! bounded in number, time, tries and memory, and displace only each other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use phalanx_core::{Config, PeerId, Transmit};
+use socket2::SockRef;
+
+use super::backoff::{Backoff, Jitter};
+use super::conn::{Conn, Owner};
+use super::queue::WriteQueue;
+use super::{BOUND, FIRST_CONNECTION, NetworkConfig, NetworkStats};
+
+/// Accepted connections that have proven nothing.
+const STRANGERS: usize = 64;
+/// How long one may remain so.
+const STRANGER_TIME: Duration = Duration::from_secs(3);
+/// Memory for what all of them have sent.
+const STRANGER_BYTES: usize = 2 * Config::FRAME_MAX;
+/// Connections accepted in one turn.
+const ACCEPTS: usize = 64;
+/// How long accepting rests when the system has no more descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How long to wait for a dialled connection.
+const DIAL_TIME: Duration = Duration::from_secs(3);
+/// How often stalled connections and strangers are looked at.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// A process to reach.
+#[derive(Debug)]
+struct Peer {
+    addr: SocketAddr,
+    /// Whether it is for us to dial.
+    is_ours: bool,
+    queue: WriteQueue,
+    /// The connection used, connected or being dialled.
+    conn: Option<usize>,
+    backoff: Backoff,
+    dial_at: Instant,
+    dialled: u64,
+}
+
+/// The listener and all connections.
+pub(super) struct Tcp {
+    listener: TcpListener,
+    registry: Registry,
+    peers: BTreeMap<PeerId, Peer>,
+    conns: BTreeMap<usize, Conn>,
+    next_token: usize,
+    is_acceptable: bool,
+    accept_after: Option<Instant>,
+    sweep_at: Instant,
+    stall: Duration,
+    jitter: Jitter,
+    stats: NetworkStats,
+}
+
+impl Tcp {
+    pub(super) fn bind(
+        config: &NetworkConfig,
+        me: PeerId,
+        peers: &[(PeerId, SocketAddr)],
+        registry: Registry,
+    ) -> io::Result<Self> {
+        let mut listener = TcpListener::bind(config.bind)?;
+        registry.register(&mut listener, BOUND, Interest::READABLE)?;
+        let now = Instant::now();
+        let peer = |addr, is_ours| Peer {
+            addr,
+            is_ours,
+            queue: WriteQueue::new(config.queue_bytes),
+            conn: None,
+            backoff: Backoff::default(),
+            dial_at: now,
+            dialled: 0,
+        };
+        let others = peers.iter().filter(|(id, _)| *id != me);
+        Ok(Self {
+            listener,
+            registry,
+            peers: others.map(|(id, addr)| (*id, peer(*addr, me < *id))).collect(),
+            conns: BTreeMap::new(),
+            next_token: FIRST_CONNECTION,
+            is_acceptable: true,
+            accept_after: None,
+            sweep_at: now + SWEEP,
+            stall: config.stall,
+            jitter: Jitter::new(config.seed),
+            stats: NetworkStats::default(),
+        })
+    }
+
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    pub(super) fn stats(&self) -> NetworkStats {
+        let connected = self
+            .conns
+            .values()
+            .filter(|conn| matches!(conn.owner, Owner::Dialled(_) | Owner::Proven(_)));
+        NetworkStats {
+            connected: connected.count(),
+            strangers: self.strangers().count(),
+            queued_bytes: self.peers.values().map(|peer| peer.queue.bytes()).sum(),
+            ..self.stats
+        }
+    }
+
+    fn strangers(&self) -> impl Iterator<Item = (usize, &Conn)> {
+        self.conns
+            .iter()
+            .filter(|(_, conn)| conn.owner == Owner::Stranger)
+            .map(|(token, conn)| (*token, conn))
+    }
+
+    /// When something is to be done though no socket is ready.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.conns.values().any(|conn| conn.is_readable) {
+            return Some(now);
+        }
+        let accept = self.is_acceptable.then(|| self.accept_after.unwrap_or(now));
+        let dials = self
+            .peers
+            .values()
+            .filter(|peer| peer.is_ours && peer.conn.is_none())
+            .map(|peer| peer.dial_at);
+        let watches_time = self.conns.values().any(|conn| {
+            matches!(conn.owner, Owner::Stranger | Owner::Dialling(_)) || !conn.is_writable
+        });
+        let sweep = watches_time.then_some(self.sweep_at);
+        dials.chain(accept).chain(sweep).min()
+    }
+
+    pub(super) fn on_ready(&mut self, event: &mio::event::Event) {
+        if event.token() == BOUND {
+            self.is_acceptable = true;
+            return;
+        }
+        // Events of a connection that was closed since the poll find nothing: tokens are not
+        // used twice.
+        let Some(conn) = self.conns.get_mut(&event.token().0) else { return };
+        conn.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        conn.is_writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        if let Owner::Dialling(peer) = conn.owner {
+            self.on_dialled(event.token().0, peer);
+        }
+    }
+
+    /// Accepts, then reads each connection that has something, a bounded share each.
+    pub(super) fn receive(&mut self, now: Instant, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+        self.accept(now);
+        let ready: Vec<usize> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.is_readable)
+            .map(|(token, _)| *token)
+            .collect();
+        for token in ready {
+            let Some(conn) = self.conns.get_mut(&token) else { continue };
+            let peers = &self.peers;
+            // Peers that are ours to dial never dial us.
+            let may_send = |sender| peers.get(&sender).is_some_and(|peer| !peer.is_ours);
+            let (got, result) = conn.read(&may_send, deliver);
+            self.stats.frames_in += got.frames;
+            self.stats.bytes_in += got.bytes;
+            if let Some(peer) = got.proven {
+                self.on_proven(token, peer);
+            }
+            if let Err(why) = result {
+                self.close(token, now, &why.to_string());
+            }
+        }
+        self.bound_strangers(now);
+    }
+
+    fn accept(&mut self, now: Instant) {
+        if self.accept_after.is_some_and(|after| now < after) {
+            return;
+        }
+        self.accept_after = None;
+        for _ in 0..ACCEPTS {
+            if !self.is_acceptable {
+                return;
+            }
+            match self.listener.accept() {
+                Ok((stream, from)) => {
+                    tracing::debug!(%from, "accepted a connection");
+                    self.on_accepted(stream, now);
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => self.is_acceptable = false,
+                // Whoever was next in line has gone again.
+                Err(why)
+                    if matches!(
+                        why.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(why) => {
+                    // No descriptors or no memory. The listener stays; edges are not repeated, so
+                    // we come back by ourselves.
+                    tracing::warn!(%why, "cannot accept; will try again");
+                    self.stats.socket_errors += 1;
+                    self.accept_after = Some(now + ACCEPT_REST);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_accepted(&mut self, stream: TcpStream, now: Instant) {
+        let strangers: Vec<usize> = self.strangers().map(|(token, _)| token).collect();
+        if strangers.len() >= STRANGERS {
+            // By lot: whoever dials all the time cannot be sure to push out the one that matters.
+            let victim = strangers[self.jitter.below(strangers.len())];
+            self.close(victim, now, "too many strangers");
+        }
+        self.add(stream, Owner::Stranger, now);
+    }
+
+    /// Takes a stream in; `None` if the system refuses to watch it.
+    fn add(&mut self, mut stream: TcpStream, owner: Owner, now: Instant) -> Option<usize> {
+        let token = self.next_token;
+        self.next_token += 1;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(why) = self.registry.register(&mut stream, Token(token), interest) {
+            tracing::warn!(%why, "cannot watch a connection");
+            self.stats.socket_errors += 1;
+            return None;
+        }
+        let options = SockRef::from(&stream);
+        // Without these it is slower, or notices later that the other host has vanished.
+        let _ = options.set_tcp_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = options.set_tcp_user_timeout(Some(self.stall * 2));
+        self.conns.insert(token, Conn::new(stream, owner, now));
+        Some(token)
+    }
+
+    /// A peer's key has spoken through this connection for the first time.
+    fn on_proven(&mut self, token: usize, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.backoff.reset();
+        if peer.conn == Some(token) {
+            return;
+        }
+        tracing::info!(peer = %id, "connected");
+        if let Some(old) = peer.conn.replace(token) {
+            self.conns.remove(&old);
+        }
+        peer.queue.restart();
+    }
+
+    /// A connection that was being dialled is ready or has failed.
+    fn on_dialled(&mut self, token: usize, id: PeerId) {
+        let Some(conn) = self.conns.get_mut(&token) else { return };
+        let failed = match conn.stream.take_error() {
+            Ok(None) => match conn.stream.peer_addr() {
+                Ok(_) => None,
+                // Not there yet.
+                Err(why) if why.kind() == io::ErrorKind::NotConnected => return,
+                Err(why) => Some(why),
+            },
+            Ok(Some(why)) | Err(why) => Some(why),
+        };
+        if let Some(why) = failed {
+            self.close(token, Instant::now(), &why.to_string());
+            return;
+        }
+        conn.owner = Owner::Dialled(id);
+        tracing::info!(peer = %id, "connected");
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.queue.restart();
+        }
+    }
+
+    /// Queues a frame for its peer, whether connected or not.
+    pub(super) fn send(&mut self, frame: Transmit) {
+        let Some(peer) = self.peers.get_mut(&frame.to) else { return };
+        if peer.queue.is_empty()
+            && let Some(conn) = peer.conn.and_then(|token| self.conns.get_mut(&token))
+        {
+            conn.took = Instant::now();
+        }
+        self.stats.dropped_out += peer.queue.push(frame);
+    }
+
+    pub(super) fn flush(&mut self, now: Instant) {
+        self.dial(now);
+        let mut broken = Vec::new();
+        for peer in self.peers.values_mut() {
+            let Some(token) = peer.conn else { continue };
+            let Some(conn) = self.conns.get_mut(&token) else { continue };
+            let is_connected = !matches!(conn.owner, Owner::Dialling(_));
+            if !peer.queue.is_empty() && is_connected && conn.is_writable {
+                match peer.queue.write(&mut conn.stream) {
+                    Ok(written) => {
+                        self.stats.frames_out += written.frames;
+                        self.stats.bytes_out += written.bytes;
+                        conn.is_writable = written.is_writable;
+                        if written.bytes > 0 {
+                            conn.took = now;
+                        }
+                    }
+                    Err(why) => broken.push((token, why)),
+                }
+            }
+        }
+        for (token, why) in broken {
+            self.close(token, now, &why.to_string());
+        }
+        if now >= self.sweep_at {
+            self.sweep(now);
+        }
+    }
+
+    fn dial(&mut self, now: Instant) {
+        let due: Vec<PeerId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_ours && peer.conn.is_none() && peer.dial_at <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            peer.dial_at = now + peer.backoff.next_pause(&mut self.jitter);
+            self.stats.reconnects += u64::from(peer.dialled > 0);
+            peer.dialled += 1;
+            match TcpStream::connect(peer.addr) {
+                Ok(stream) => {
+                    let conn = self.add(stream, Owner::Dialling(id), now);
+                    if let Some(peer) = self.peers.get_mut(&id) {
+                        peer.conn = conn;
+                    }
+                }
+                Err(why) => {
+                    tracing::debug!(peer = %id, %why, "cannot dial");
+                    self.stats.socket_errors += 1;
+                }
+            }
+        }
+    }
+
+    /// Closes what has had its time: strangers, dials without an answer, peers that take nothing.
+    fn sweep(&mut self, now: Instant) {
+        self.sweep_at = now + SWEEP;
+        let mut over = Vec::new();
+        for (token, conn) in &self.conns {
+            let age = now.saturating_duration_since(conn.opened);
+            match conn.owner {
+                Owner::Stranger if age > STRANGER_TIME => over.push((*token, "it proved nothing")),
+                Owner::Dialling(_) if age > DIAL_TIME => over.push((*token, "no answer")),
+                Owner::Dialled(id) | Owner::Proven(id)
+                    if self.peers.get(&id).is_some_and(|peer| !peer.queue.is_empty())
+                        && now.saturating_duration_since(conn.took) > self.stall =>
+                {
+                    self.stats.cut_slow += 1;
+                    over.push((*token, "it takes nothing"));
+                }
+                Owner::Stranger | Owner::Dialling(_) | Owner::Dialled(_) | Owner::Proven(_) => {}
+            }
+        }
+        for (token, why) in over {
+            self.close(token, now, why);
+        }
+    }
+
+    /// The strangers' memory is bounded together: the one that holds most goes first.
+    fn bound_strangers(&mut self, now: Instant) {
+        loop {
+            let held: usize = self.strangers().map(|(_, conn)| conn.held()).sum();
+            if held <= STRANGER_BYTES {
+                return;
+            }
+            let largest = self.strangers().max_by_key(|(_, conn)| conn.held());
+            let Some((token, _)) = largest else { return };
+            self.close(token, now, "strangers hold too much");
+        }
+    }
+
+    fn close(&mut self, token: usize, now: Instant, why: &str) {
+        let Some(conn) = self.conns.remove(&token) else { return };
+        let Some(id) = conn.owner.peer() else {
+            tracing::debug!(why, "closed a stranger's connection");
+            self.stats.strangers_closed += 1;
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.conn == Some(token)
+        {
+            match conn.owner {
+                Owner::Dialling(_) => tracing::debug!(peer = %id, why, "cannot connect"),
+                Owner::Dialled(_) | Owner::Proven(_) | Owner::Stranger => {
+                    tracing::info!(peer = %id, why, "lost the connection");
+                }
+            }
+            peer.conn = None;
+            peer.queue.restart();
+            // The pause before the next dial was set when this one began; it runs from now.
+            peer.dial_at = peer.dial_at.max(now + peer.backoff.next_pause(&mut self.jitter));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+//! Connections that fail, stall and are replaced.
+
+use super::*;
+use crate::net::{Network, NetworkStats, TransportKind};
+use phalanx_core::crypto::MacKey;
+use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
+use std::io::{Read, Write};
+
+const ME: PeerId = PeerId(10);
+/// A peer that we dial.
+const ABOVE: PeerId = PeerId(20);
+/// A peer that dials us.
+const BELOW: PeerId = PeerId(5);
+
+fn any() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn network(peer: PeerId, addr: SocketAddr) -> Network {
+    let mut config = NetworkConfig::new(TransportKind::Tcp, any());
+    config.queue_bytes = 1 << 20;
+    config.stall = Duration::from_millis(300);
+    Network::bind(&config, ME, &[(peer, addr)]).unwrap()
+}
+
+fn frame(to: PeerId, len: usize) -> Transmit {
+    Transmit { to, head: vec![1; 4], body: vec![2; len - 4].into() }
+}
+
+fn from(peer: PeerId, counter: u64) -> Vec<u8> {
+    let header = Header { kind: FrameKind::FragmentAck, group: 0, from: peer, counter };
+    let frame = seal_small(&MacKey::derive(&[0; 32], &[]), &header, &[b"piece"]);
+    let mut bytes = u32::try_from(frame.len()).unwrap().to_le_bytes().to_vec();
+    bytes.extend(frame);
+    bytes
+}
+
+/// Turns until something is so; fails after ten seconds.
+fn until(network: &mut Network, is_authentic: bool, is_so: impl Fn(&NetworkStats) -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_so(&network.stats()) {
+        assert!(Instant::now() < end, "{:?}", network.stats());
+        network.poll(Some(Duration::from_millis(20))).unwrap();
+        network.receive(&mut |_| is_authentic);
+        network.flush();
+    }
+}
+
+#[test]
+fn a_peer_that_never_reads_is_cut_off_and_its_queue_is_bounded() {
+    let listener = std::net::TcpListener::bind(any()).unwrap();
+    let mut network = network(ABOVE, listener.local_addr().unwrap());
+    until(&mut network, true, |stats| stats.connected == 1);
+    let _first = listener.accept().unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while network.stats().cut_slow == 0 {
+        assert!(Instant::now() < end, "{:?}", network.stats());
+        network.send(frame(ABOVE, 64 * 1024));
+        network.poll(Some(Duration::from_millis(1))).unwrap();
+        network.flush();
+        assert!(network.stats().queued_bytes <= 1 << 20);
+    }
+    assert!(network.stats().dropped_out > 0);
+    until(&mut network, true, |stats| stats.connected == 1);
+    assert_eq!(network.stats().reconnects, 1, "it is dialled again");
+}
+
+#[test]
+fn a_peer_that_is_not_there_is_dialled_at_growing_intervals() {
+    let addr = std::net::TcpListener::bind(any()).unwrap().local_addr().unwrap();
+    let mut network = network(ABOVE, addr);
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        network.poll(Some(Duration::from_millis(50))).unwrap();
+        network.flush();
+    }
+    let tries = network.stats().reconnects;
+    assert!((2..=12).contains(&tries), "{tries}");
+    let listener = std::net::TcpListener::bind(addr).unwrap();
+    until(&mut network, true, |stats| stats.connected == 1);
+    drop(listener);
+}
+
+#[test]
+fn what_waits_is_sent_to_whoever_proves_to_be_the_peer() {
+    let mut network = network(BELOW, any());
+    network.send(frame(BELOW, 100));
+    let addr = network.local_addr().unwrap();
+    let mut impostor = std::net::TcpStream::connect(addr).unwrap();
+    impostor.write_all(&from(BELOW, 1)).unwrap();
+    until(&mut network, false, |stats| stats.frames_in == 1);
+    assert_eq!((network.stats().connected, network.stats().frames_out), (0, 0));
+    let mut first = std::net::TcpStream::connect(addr).unwrap();
+    first.write_all(&from(BELOW, 2)).unwrap();
+    until(&mut network, true, |stats| stats.frames_out == 1);
+    let mut prefix = [0; 4];
+    first.read_exact(&mut prefix).unwrap();
+    assert_eq!(u32::from_le_bytes(prefix), 100);
+    // A peer that dials again has lost its old connection.
+    let mut second = std::net::TcpStream::connect(addr).unwrap();
+    second.write_all(&from(BELOW, 3)).unwrap();
+    until(&mut network, true, |stats| stats.frames_in == 3);
+    assert_eq!(network.stats().connected, 1);
+    network.send(frame(BELOW, 200));
+    until(&mut network, true, |stats| stats.frames_out == 2);
+    second.read_exact(&mut prefix).unwrap();
+    assert_eq!(u32::from_le_bytes(prefix), 200);
+}
+
+#[test]
+fn a_peer_that_is_ours_to_dial_does_not_come_in_by_the_door() {
+    let mut network = network(ABOVE, any());
+    let mut stranger = std::net::TcpStream::connect(network.local_addr().unwrap()).unwrap();
+    stranger.write_all(&from(ABOVE, 1)).unwrap();
+    until(&mut network, true, |stats| stats.strangers_closed == 1);
+    assert_eq!(network.stats().frames_in, 0);
+}

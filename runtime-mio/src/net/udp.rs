@@ -1,0 +1,242 @@
+//! A frame is a datagram. There is no connection to steal: everything rests on the MAC in the
+//! frame, and answers go to the configured address of a peer, never to where a datagram came from.
+//!
+//! A stranger can fill the socket's buffer, which loses datagrams like any bad network; frames
+//! that claim no peer's name are dropped before anything is computed for them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::UdpSocket;
+use mio::{Interest, Registry};
+use phalanx_core::{PeerId, Transmit, peek_sender};
+use socket2::SockRef;
+
+use super::{BOUND, NetworkConfig, NetworkStats};
+
+/// Datagrams read in one turn.
+const READS: usize = 512;
+/// The longest datagram there is.
+const DATAGRAM_MAX: usize = 65_536;
+/// Kernel buffer to ask for; the system may give less.
+const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+/// How long to let the system recover from an error that is no peer's doing.
+const REST: Duration = Duration::from_millis(10);
+
+/// One bound datagram socket.
+pub(super) struct Udp {
+    socket: UdpSocket,
+    peers: BTreeMap<PeerId, SocketAddr>,
+    queue: VecDeque<(SocketAddr, Vec<u8>)>,
+    queued_bytes: usize,
+    queue_bytes: usize,
+    is_readable: bool,
+    is_writable: bool,
+    /// Do not read before this moment.
+    rest_until: Option<Instant>,
+    datagram: Vec<u8>,
+    stats: NetworkStats,
+}
+
+impl Udp {
+    pub(super) fn bind(
+        config: &NetworkConfig,
+        me: PeerId,
+        peers: &[(PeerId, SocketAddr)],
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let mut socket = UdpSocket::bind(config.bind)?;
+        let options = SockRef::from(&socket);
+        // A smaller buffer than asked for loses more datagrams, nothing else.
+        let _ = options.set_recv_buffer_size(KERNEL_BUFFER);
+        let _ = options.set_send_buffer_size(KERNEL_BUFFER);
+        registry.register(&mut socket, BOUND, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self {
+            socket,
+            peers: peers.iter().copied().filter(|(peer, _)| *peer != me).collect(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            queue_bytes: config.queue_bytes,
+            is_readable: true,
+            is_writable: true,
+            rest_until: None,
+            datagram: vec![0; DATAGRAM_MAX],
+            stats: NetworkStats::default(),
+        })
+    }
+
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    pub(super) fn stats(&self) -> NetworkStats {
+        let (connected, queued_bytes) = (self.peers.len(), self.queued_bytes);
+        NetworkStats { connected, queued_bytes, ..self.stats }
+    }
+
+    /// At once while the last turn left datagrams unread.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.is_readable.then(|| self.rest_until.unwrap_or_else(Instant::now))
+    }
+
+    pub(super) fn on_ready(&mut self, event: &mio::event::Event) {
+        self.is_readable |= event.is_readable() || event.is_error();
+        self.is_writable |= event.is_writable() || event.is_error();
+    }
+
+    /// Reads until the socket is empty or this turn's share is used up.
+    pub(super) fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+        if self.rest_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.rest_until = None;
+        for _ in 0..READS {
+            if !self.is_readable {
+                break;
+            }
+            match self.socket.recv_from(&mut self.datagram) {
+                Ok((len, _)) => {
+                    self.stats.bytes_in += u64::try_from(len).unwrap_or(u64::MAX);
+                    let frame = &self.datagram[..len];
+                    if peek_sender(frame).is_some_and(|peer| self.peers.contains_key(&peer)) {
+                        self.stats.frames_in += 1;
+                        deliver(frame);
+                    } else {
+                        self.stats.dropped_in += 1;
+                    }
+                }
+                Err(why) => self.on_read_error(&why),
+            }
+            if self.rest_until.is_some() {
+                break;
+            }
+        }
+    }
+
+    fn on_read_error(&mut self, why: &io::Error) {
+        match why.kind() {
+            io::ErrorKind::WouldBlock => self.is_readable = false,
+            io::ErrorKind::Interrupted => {}
+            kind if is_icmp(kind) => self.stats.socket_errors += 1,
+            _ => {
+                tracing::warn!(%why, "cannot read datagrams; will try again");
+                self.stats.socket_errors += 1;
+                self.rest_until = Some(Instant::now() + REST);
+            }
+        }
+    }
+
+    /// Queues a frame; a full queue drops the new one: datagrams that wait are soon gone.
+    pub(super) fn send(&mut self, frame: &Transmit) {
+        let Some(to) = self.peers.get(&frame.to) else { return };
+        if self.queued_bytes + frame.len() > self.queue_bytes {
+            self.stats.dropped_out += 1;
+            return;
+        }
+        let mut datagram = Vec::with_capacity(frame.len());
+        frame.append_to(&mut datagram);
+        self.queued_bytes += datagram.len();
+        self.queue.push_back((*to, datagram));
+    }
+
+    /// Writes until the queue is empty or the socket is full.
+    pub(super) fn flush(&mut self) {
+        while self.is_writable {
+            let Some((to, datagram)) = self.queue.front() else { break };
+            match self.socket.send_to(datagram, *to) {
+                Ok(len) => {
+                    self.stats.frames_out += 1;
+                    self.stats.bytes_out += u64::try_from(len).unwrap_or(u64::MAX);
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_writable = false;
+                    break;
+                }
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+                // Nobody listens there, no route, a firewall, or the datagram is too long: it is
+                // lost, as on any network. An old ICMP error may be reported here for another
+                // peer's datagram; that one is repaired like any lost one.
+                Err(why) => {
+                    tracing::debug!(%why, %to, "a datagram was refused");
+                    self.stats.socket_errors += 1;
+                    self.stats.dropped_out += 1;
+                }
+            }
+            if let Some((_, datagram)) = self.queue.pop_front() {
+                self.queued_bytes -= datagram.len();
+            }
+        }
+    }
+}
+
+/// Errors by which the system passes on what the network said about an earlier datagram.
+fn is_icmp(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::TimedOut
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Network, TransportKind};
+    use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
+    use std::net::Ipv4Addr;
+
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    fn free_address() -> SocketAddr {
+        std::net::UdpSocket::bind(ANY).unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn a_peer_that_is_not_there_is_no_error() {
+        let mut config = NetworkConfig::new(TransportKind::Udp, ANY);
+        config.queue_bytes = 3_000;
+        let peers = [(PeerId(2), free_address())];
+        let mut network = Network::bind(&config, PeerId(1), &peers).unwrap();
+        for round in 0..4_u64 {
+            for _ in 0..4 {
+                let head = vec![7; 1_000];
+                network.send(Transmit { to: PeerId(2), head, body: Vec::new().into() });
+            }
+            assert_eq!(network.stats().dropped_out, round + 1, "the queue takes three of four");
+            network.poll(Some(Duration::from_millis(20))).unwrap();
+            network.receive(&mut |_| panic!("nobody sent anything"));
+            network.flush();
+            assert_eq!(network.stats().queued_bytes, 0);
+        }
+    }
+
+    #[test]
+    fn only_frames_that_name_a_peer_are_handed_on() {
+        let config = NetworkConfig::new(TransportKind::Udp, ANY);
+        let mut network = Network::bind(&config, PeerId(1), &[(PeerId(2), ANY)]).unwrap();
+        let to = network.local_addr().unwrap();
+        let out = std::net::UdpSocket::bind(ANY).unwrap();
+        let key = phalanx_core::crypto::MacKey::derive(&[0; 32], &[]);
+        for from in [1, 2, 3] {
+            let header =
+                Header { kind: FrameKind::FragmentAck, group: 0, from: PeerId(from), counter: 1 };
+            out.send_to(&seal_small(&key, &header, &[b"piece"]), to).unwrap();
+        }
+        out.send_to(b"junk", to).unwrap();
+        out.send_to(b"", to).unwrap();
+        let mut seen = Vec::new();
+        while network.stats().dropped_in < 4 {
+            network.poll(Some(Duration::from_secs(5))).unwrap();
+            network.receive(&mut |frame| {
+                seen.push(peek_sender(frame));
+                true
+            });
+        }
+        assert_eq!(seen, [Some(PeerId(2))]);
+    }
+}

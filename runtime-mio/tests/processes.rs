@@ -1,0 +1,167 @@
+//! Groups of real processes on real sockets, driven through pipes.
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use support::{Member, PATIENCE, Testnet, node, run};
+
+const CASTS: usize = 20;
+
+/// All members cast; all deliver the same sequence; all leave when their input ends.
+fn one_sequence(transport: &str) {
+    let testnet = Testnet::new(4, transport);
+    let mut members: Vec<Member> =
+        testnet.homes.iter().map(|home| Member::start(home, &[])).collect();
+    for i in 0..CASTS {
+        for (rank, member) in members.iter_mut().enumerate() {
+            member.cast(&format!("{rank}:{i}"));
+        }
+    }
+    let sequences: Vec<Vec<String>> =
+        members.iter().map(|member| member.casts(CASTS * 4)).collect();
+    for sequence in &sequences {
+        assert_eq!(sequence, &sequences[0]);
+    }
+    for rank in 0..4 {
+        let own: Vec<String> = sequences[0]
+            .iter()
+            .filter(|text| text.starts_with(&format!("{rank}:")))
+            .cloned()
+            .collect();
+        let cast: Vec<String> = (0..CASTS).map(|i| format!("{rank}:{i}")).collect();
+        assert_eq!(own, cast, "in the order in which they were cast");
+    }
+    members.iter_mut().for_each(|member| member.stdin = None);
+    for member in &mut members {
+        assert!(member.child.wait().unwrap().success(), "a clean exit at the end of the input");
+    }
+}
+
+#[test]
+fn four_processes_deliver_one_sequence_over_tcp() {
+    one_sequence("tcp");
+}
+
+#[test]
+fn four_processes_deliver_one_sequence_over_udp() {
+    one_sequence("udp");
+}
+
+/// A kilobyte and a megabyte: what is longer than a datagram arrives in pieces.
+fn long_casts(transport: &str) {
+    let testnet = Testnet::new(4, transport);
+    let mut members: Vec<Member> =
+        testnet.homes.iter().map(|home| Member::start(home, &[])).collect();
+    let long = "x".repeat(1_000_000);
+    members[1].cast(&long);
+    for member in &members {
+        assert_eq!(member.casts(1)[0], long);
+    }
+    members[2].cast(&"y".repeat(1_100_000));
+    let refused = members[2].next("refused", PATIENCE).unwrap();
+    assert!(refused["why"].as_str().unwrap().contains("longer than the limit"));
+}
+
+#[test]
+fn a_megabyte_is_cast_over_tcp() {
+    long_casts("tcp");
+}
+
+#[test]
+fn a_megabyte_is_cast_over_udp() {
+    long_casts("udp");
+}
+
+#[test]
+fn three_go_on_when_the_fourth_is_killed() {
+    let testnet = Testnet::new(4, "tcp");
+    let mut members: Vec<Member> =
+        testnet.homes.iter().map(|home| Member::start(home, &["--fifo"])).collect();
+    members[0].cast("before");
+    members.iter().for_each(|member| assert_eq!(member.casts(1), ["before"]));
+    members[3].child.kill().unwrap();
+    members.truncate(3);
+    for i in 0..10 {
+        members[1].cast(&format!("after {i}"));
+        for member in &members {
+            assert_eq!(member.casts(1), [format!("after {i}")]);
+        }
+    }
+    for member in &members {
+        let suspected = member.next("suspected", PATIENCE).expect("the dead member is suspected");
+        assert_eq!(suspected["subject"], 3);
+    }
+}
+
+#[test]
+fn a_member_that_was_started_before_must_not_run_again() {
+    let testnet = Testnet::new(4, "tcp");
+    let home = testnet.homes[0].to_str().unwrap();
+    let member = Member::start(&testnet.homes[0], &[]);
+    assert!(member.next("view", PATIENCE).is_some());
+    drop(member);
+    let (code, _, stderr) = run(&["run", "--home", home]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("incarnation 1 was started before"), "{stderr}");
+    assert_eq!(run(&["check", "--home", home]).0, Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_member_cleanly() {
+    let testnet = Testnet::new(1, "udp");
+    let mut child = node()
+        .args(["run", "--home", testnet.homes[0].to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    if kill.is_err() {
+        eprintln!("SKIPPED: no command kill here");
+        let _ = child.kill();
+    }
+    let how = child.wait().unwrap();
+    assert!(how.success() || kill.is_err());
+}
+
+/// The limit leaves room for the group's own connections and little else.
+#[cfg(unix)]
+#[test]
+fn running_out_of_descriptors_is_survived() {
+    let testnet = Testnet::new(4, "tcp");
+    let limited = "ulimit -n 16 && exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, "sh", env!("CARGO_BIN_EXE_phalanx-node")]);
+    command.args(["run", "--pipe", "--log", "warn", "--home"]).arg(&testnet.homes[0]);
+    let mut members = vec![Member::spawn(command.stderr(Stdio::piped()))];
+    members.extend(testnet.homes[1..].iter().map(|home| Member::start(home, &[])));
+    members[0].cast("before");
+    members.iter().for_each(|member| assert_eq!(member.casts(1), ["before"]));
+    let strangers: Vec<std::net::TcpStream> = (0..40)
+        .map(|_| std::net::TcpStream::connect(("127.0.0.1", testnet.base_port)).unwrap())
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    members[1].cast("meanwhile");
+    members.iter().for_each(|member| assert_eq!(member.casts(1), ["meanwhile"]));
+    drop(strangers);
+    let mut stderr = members[0].child.stderr.take().unwrap();
+    members.truncate(1);
+    drop(members);
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut stderr, &mut log).unwrap();
+    assert!(log.contains("cannot accept"), "the limit was reached: {log}");
+    assert!(log.lines().count() < 100, "and it did not spin: {log}");
+}
+
+#[test]
+fn an_address_in_use_is_told() {
+    let testnet = Testnet::new(1, "tcp");
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", testnet.base_port)).unwrap();
+    let (code, _, stderr) = run(&["run", "--home", testnet.homes[0].to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("cannot bind 127.0.0.1:"), "{stderr}");
+}

@@ -1,0 +1,147 @@
+//! What the tests share: testnets on free ports, and members as processes.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The binary under test.
+pub(crate) fn node() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_phalanx-node"))
+}
+
+/// Runs a command; its exit code, standard output and standard error.
+pub(crate) fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = node().args(args).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The first of `n` ports in a row that are free for both transports.
+pub(crate) fn free_ports(n: u16) -> u16 {
+    let mut salt = [0; 2];
+    getrandom::fill(&mut salt).unwrap();
+    // Below the range from which the system gives ports to outgoing connections.
+    for offset in 0..200 {
+        let base = 10_000 + (u16::from_le_bytes(salt) % 200 + offset) % 200 * 100;
+        let is_free = |port| {
+            TcpListener::bind(("127.0.0.1", port)).is_ok()
+                && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+        };
+        if (base..base + n).all(is_free) {
+            return base;
+        }
+    }
+    panic!("no free ports");
+}
+
+/// A group on this machine.
+pub(crate) struct Testnet {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) homes: Vec<PathBuf>,
+    pub(crate) base_port: u16,
+}
+
+impl Testnet {
+    pub(crate) fn new(members: u16, transport: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("net");
+        let base_port = free_ports(members);
+        let (members, port) = (members.to_string(), base_port.to_string());
+        let (code, stdout, stderr) = run(&[
+            "testnet",
+            "--members",
+            &members,
+            "--out",
+            out.to_str().unwrap(),
+            "--transport",
+            transport,
+            "--base-port",
+            &port,
+        ]);
+        assert_eq!(code, Some(0), "{stderr}");
+        let homes = stdout.lines().filter_map(|line| line.split("--home ").nth(1));
+        Self { homes: homes.map(PathBuf::from).collect(), dir, base_port }
+    }
+
+    pub(crate) fn group(&self) -> PathBuf {
+        self.dir.path().join("net/group.toml")
+    }
+}
+
+/// A member in a process of its own, driven through its pipe. Killed when it is dropped.
+pub(crate) struct Member {
+    pub(crate) child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Member {
+    pub(crate) fn start(home: &Path, options: &[&str]) -> Self {
+        let mut command = node();
+        command.args(["run", "--pipe", "--log", "warn", "--home"]).arg(home).args(options);
+        Self::spawn(&mut command)
+    }
+
+    /// Whatever this command starts must be a member with a pipe.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if sender.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines }
+    }
+
+    pub(crate) fn cast(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// The next event of this kind, or `None` if none comes in time.
+    pub(crate) fn next(&self, kind: &str, patience: Duration) -> Option<Value> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let line = match self.lines.recv_timeout(wait) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            };
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == kind {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The texts of the next `count` casts.
+    pub(crate) fn casts(&self, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|i| {
+                let cast = self.next("cast", PATIENCE);
+                let cast = cast.unwrap_or_else(|| panic!("cast {i} of {count} did not come"));
+                cast["text"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
