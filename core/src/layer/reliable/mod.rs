@@ -282,6 +282,14 @@ impl Reliable {
             || bytes > self.limits.window_bytes as usize
     }
 
+    /// Whether the sender has no room for casts, or hardly: whose row stands still holds it back.
+    pub(crate) fn is_full(&self, sender: Rank) -> bool {
+        let log = self.logs.at(sender);
+        let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
+        log.top().number.past(log.threshold()) >= self.limits.bodies_in_flight()
+            || bytes > self.limits.casts_in_flight()
+    }
+
     /// Per log: bodies and bytes certified and held since the view began.
     pub(crate) fn progress(&self) -> impl Iterator<Item = (Number, u64)> {
         self.logs.values().map(|log| (log.have(), log.sure_bytes))
