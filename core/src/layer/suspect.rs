@@ -269,8 +269,20 @@ impl Suspect {
                 let part = Part::Suspect(suspect.signed().as_ref().clone());
                 out.push(Out::Post(Post::part(To::All, part)));
             }
-            for proof in self.watches.values().flat_map(|watch| &watch.proven) {
-                out.push(Out::Post(Post::part(To::All, Part::Proof(Box::new(proof.clone())))));
+            self.repeat_proofs(out);
+        }
+    }
+
+    /// Proofs are long: they go only to who has not said that it holds one.
+    fn repeat_proofs(&self, out: &mut Vec<Out>) {
+        for (culprit, watch) in self.watches.iter() {
+            let knows = |peer: &Rank| *peer == self.me || *watch.proofs.at(*peer);
+            let missing = |peer: &Rank| *peer != culprit && !knows(peer);
+            for peer in self.watches.ranks().filter(missing) {
+                for proof in &watch.proven {
+                    let part = Part::Proof(Box::new(proof.clone()));
+                    out.push(Out::Post(Post::part(To::One(peer), part)));
+                }
             }
         }
     }
