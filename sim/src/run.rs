@@ -343,6 +343,12 @@ impl<'a> Run<'a> {
         if self.scenario.expect.fires && self.fired() == 0 {
             return Verdict::Vacuous("the liars never lied".to_owned());
         }
+        let (least, held) =
+            (self.scenario.expect.memory_permille, self.world.oracles.memory_permille());
+        if held < least {
+            let text = format!("memory reached {held} permille of its bound, not {least}");
+            return Verdict::Vacuous(text);
+        }
         Verdict::Held
     }
 

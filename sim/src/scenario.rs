@@ -309,6 +309,8 @@ pub struct Expect {
     pub proof_against: Vec<u16>,
     /// Whether the liars must have done what they are there for.
     pub fires: bool,
+    /// The share of its memory bound that some correct member must reach, in thousandths.
+    pub memory_permille: u64,
 }
 
 /// A scenario file that is wrong.

@@ -224,10 +224,12 @@ impl Bottom {
     }
 
     /// The most bytes that it may hold: per peer one largest frame coming in, in the shortest
-    /// pieces, and the own window with 1 MiB of slack going out.
+    /// pieces, and the own window with 1 MiB of slack going out, unless frames are
+    /// whole.
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
-        let one = Assembler::bound(content_max(&config.genesis.limits))
-            .saturating_add(Splitter::bound(&split_limits(config)));
+        let is_split = config.frame_max < Config::FRAME_MAX;
+        let out = if is_split { Splitter::bound(&split_limits(config)) } else { 0 };
+        let one = Assembler::bound(content_max(&config.genesis.limits)).saturating_add(out);
         one.saturating_mul(n.saturating_sub(1))
     }
 
