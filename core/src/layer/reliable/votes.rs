@@ -1,6 +1,6 @@
 //! Who vouches for which head of one log (RM3): per member the newest entry and the newest one
-//! that lies on the chain that is held, each with the statement that holds it. And the first one
-//! that waits to be linked: where votes run ahead of bodies, the newest always would be.
+//! that lies on the chain that is held, each with the statement that holds it. And one that waits
+//! to be linked: where votes run ahead of bodies, the newest always would be.
 
 use alloc::vec::Vec;
 
@@ -60,9 +60,6 @@ impl Votes {
         let pair = self.0.at_mut(vote.heads.signer());
         if is_linked && vote.head.number > number(pair.linked.as_ref()) {
             pair.linked = Some(vote.clone());
-        }
-        if !is_linked && pair.waiting.is_none() {
-            pair.waiting = Some(vote.clone());
         }
         if vote.head.number > number(pair.newest.as_ref()) {
             pair.newest = Some(vote);

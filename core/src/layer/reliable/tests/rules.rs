@@ -157,8 +157,9 @@ fn rm3_a_quorum_certifies_and_less_does_not() {
             solo.hear(last, b.head(2));
         }
         assert_eq!(solo.have(0), 2, "n = {n}");
+        (1..u16::from(n) - 1).for_each(|signer| drop(solo.hear(signer, b.head(2))));
         let certificate = solo.machine.certificate(Rank::new(0), at(2)).expect("a certificate");
-        assert_eq!(certificate.heads.len(), q);
+        assert_eq!(certificate.heads.len(), q, "all have spoken, but no more is needed");
         assert!(solo.is_good(&certificate), "n = {n}");
     }
 }
