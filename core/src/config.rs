@@ -59,8 +59,15 @@ impl Limits {
     /// others may not have seen yet how far it moved; one largest body is always allowed.
     #[must_use]
     pub const fn casts_in_flight(&self) -> usize {
-        let share = self.window_bytes as usize / 4 * 3;
+        let share = (self.window_bytes as usize / 4).saturating_mul(3);
         if share > self.casts_max() { share } else { self.casts_max() }
+    }
+
+    /// The most bodies with casts that a sender has on their way, likewise; the rest of the window
+    /// is kept for nulls.
+    #[must_use]
+    pub const fn bodies_in_flight(&self) -> u64 {
+        (self.window_bodies as u64).saturating_mul(3) / 4
     }
 
     /// The most bytes that a window of one sender holds: the larger of `window_bytes` and one body.

@@ -15,6 +15,14 @@ pub(crate) fn identity(index: u8) -> Identity {
     Identity::ed25519([index + 1; 32])
 }
 
+/// The same with the cheapest signatures that this build has, for tests that sign a lot.
+pub(crate) fn quick_identity(index: u8) -> Identity {
+    #[cfg(feature = "insecure-study")]
+    return Identity::dummy([index + 1; 32], crate::crypto::Oracle([7; 32]));
+    #[cfg(not(feature = "insecure-study"))]
+    identity(index)
+}
+
 /// A group of `n` members with Ed25519 keys.
 pub(crate) fn genesis(n: u8) -> Genesis {
     genesis_of((0..n).map(identity))
@@ -50,6 +58,14 @@ impl Rig {
     pub(crate) fn new(n: u8) -> Self {
         let roster = genesis(n).view().roster(Suite::Ed25519).expect("good keys");
         Self { roster, doors: (0..n).map(|i| Door::new(identity(i))).collect() }
+    }
+
+    /// The same with the cheapest signatures that this build has.
+    pub(crate) fn quick(n: u8) -> Self {
+        let suite = quick_identity(0).suite();
+        let genesis = genesis_of((0..n).map(quick_identity));
+        let roster = genesis.view().roster(suite).expect("good keys");
+        Self { roster, doors: (0..n).map(|index| Door::new(quick_identity(index))).collect() }
     }
 
     /// `signer` vouches for heads.

@@ -352,7 +352,7 @@ impl Stack {
     fn watch_lag(&mut self, step: &mut Step<'_>) {
         let mut held_back = PerRank::from_fn(self.view.members.len(), |_| None);
         for sender in held_back.ranks() {
-            if !self.reliable.is_at_overflow(sender) {
+            if !self.reliable.is_full(sender) {
                 continue;
             }
             let threshold = self.stable.threshold(sender);

@@ -223,3 +223,6 @@ impl Stable {
         by_quorum.min(by_active.unwrap_or(by_quorum))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,7 +134,10 @@ impl Suspect {
     pub(crate) fn step(&mut self, cx: &mut Context<'_>, input: In) -> Vec<Out> {
         let mut out = Vec::new();
         match input {
-            In::Fresh(member) => self.on_fresh(cx.now, member),
+            In::Fresh(member) => {
+                self.on_fresh(cx.now, member);
+                self.speak(cx, &mut out);
+            }
             In::Suspect(suspect) => self.on_suspect(&suspect, &mut out),
             In::Proof(proof) => self.on_proof(cx, proof, &mut out),
             In::Opinion(member, reason) => {
@@ -266,8 +269,20 @@ impl Suspect {
                 let part = Part::Suspect(suspect.signed().as_ref().clone());
                 out.push(Out::Post(Post::part(To::All, part)));
             }
-            for proof in self.watches.values().flat_map(|watch| &watch.proven) {
-                out.push(Out::Post(Post::part(To::All, Part::Proof(Box::new(proof.clone())))));
+            self.repeat_proofs(out);
+        }
+    }
+
+    /// Proofs are long: they go only to who has not said that it holds one.
+    fn repeat_proofs(&self, out: &mut Vec<Out>) {
+        for (culprit, watch) in self.watches.iter() {
+            let knows = |peer: &Rank| *peer == self.me || *watch.proofs.at(*peer);
+            let missing = |peer: &Rank| *peer != culprit && !knows(peer);
+            for peer in self.watches.ranks().filter(missing) {
+                for proof in &watch.proven {
+                    let part = Part::Proof(Box::new(proof.clone()));
+                    out.push(Out::Post(Post::part(To::One(peer), part)));
+                }
             }
         }
     }
@@ -279,7 +294,11 @@ impl Suspect {
             return;
         }
         for subject in self.watches.ranks() {
-            if let Some(reason) = self.watches.at_mut(subject).pending.take() {
+            let watch = self.watches.at_mut(subject);
+            // After a suspicion by proof there is no room for an opinion.
+            if let Some(reason) = watch.pending.take()
+                && !*watch.proofs.at(self.me)
+            {
                 self.tell(cx, Statement { subject, reason, proof: Hash32::ZERO }, out);
             }
         }
@@ -310,3 +329,6 @@ pub(crate) fn verify(door: &mut Door, roster: &Roster, proof: &Proof) -> Result<
     door.count_verifications(2);
     proof.verify(roster)
 }
+
+#[cfg(test)]
+mod tests;

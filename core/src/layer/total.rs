@@ -208,3 +208,6 @@ impl Total {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@
 //! again (budget per peer), vouch for both branches (a Proof).
 
 mod body;
+mod fork;
 mod log;
 mod repair;
 mod sender;
@@ -32,12 +33,12 @@ use repair::Repair;
 use sender::Sender;
 use votes::Vote;
 
-use super::{Context, Post, To};
+use super::{Context, Post};
 use crate::config::{Config, Limits, Timeouts};
 use crate::crypto::{
     Certificate, Certified, Hash32, Head, Heads, Link, Roster, Signed, Verified, log_root,
 };
-use crate::fault::{Evidence, Proof};
+use crate::fault::Proof;
 use crate::input::{Order, Ticket};
 use crate::member::{PerRank, Rank};
 use crate::output::Refusal;
@@ -46,8 +47,8 @@ use crate::seq::{Number, Round, SlotMark};
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
 use crate::view::Pattern;
+use crate::wire::BodyHead;
 use crate::wire::casts::Count;
-use crate::wire::{BodyHead, Part};
 
 /// What happens to the layer.
 #[derive(Debug)]
@@ -128,6 +129,8 @@ pub(crate) struct Reliable {
     sender: Sender,
     /// This member's newest statement with an entry for each log.
     mine: PerRank<Option<Verified<Heads>>>,
+    /// Logs whose sender is proven here to have written two branches.
+    has_proven_fork: PerRank<bool>,
     /// Logs whose fork this member has shown to the others.
     has_told_fork: PerRank<bool>,
     /// There may be something to reply, or haves to tell.
@@ -163,6 +166,7 @@ impl Reliable {
             }),
             sender: Sender::new(limits, config.cast_queue_bytes),
             mine: PerRank::from_fn(n, |_| None),
+            has_proven_fork: PerRank::from_fn(n, |_| false),
             has_told_fork: PerRank::from_fn(n, |_| false),
             is_due: false,
             haves_changed: false,
@@ -278,6 +282,14 @@ impl Reliable {
             || bytes > self.limits.window_bytes as usize
     }
 
+    /// Whether the sender has no room for casts, or hardly: whose row stands still holds it back.
+    pub(crate) fn is_full(&self, sender: Rank) -> bool {
+        let log = self.logs.at(sender);
+        let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
+        log.top().number.past(log.threshold()) >= self.limits.bodies_in_flight()
+            || bytes > self.limits.casts_in_flight()
+    }
+
     /// Per log: bodies and bytes certified and held since the view began.
     pub(crate) fn progress(&self) -> impl Iterator<Item = (Number, u64)> {
         self.logs.values().map(|log| (log.have(), log.sure_bytes))
@@ -344,24 +356,6 @@ impl Reliable {
         }
     }
 
-    fn two_heads(&self, sender: Rank, a: &Verified<Heads>, b: &Verified<Heads>) -> Out {
-        let (first, second) = (a.signed().as_ref().clone(), b.signed().as_ref().clone());
-        let evidence = Evidence::TwoHeads { sender, first, second };
-        Out::Proof(Box::new(Proof { view: self.view, evidence }))
-    }
-
-    /// The sender wrote two branches: show all what it signed on the one kept here, so that the
-    /// two halves of its equivocation meet (RM7).
-    fn tell_fork(&mut self, sender: Rank, out: &mut Vec<Out>) {
-        if *self.has_told_fork.at(sender) {
-            return;
-        }
-        if let Some(heads) = self.logs.at_mut(sender).parted.take() {
-            *self.has_told_fork.at_mut(sender) = true;
-            out.push(Out::Post(Post::part(To::All, Part::Heads(heads.signed().as_ref().clone()))));
-        }
-    }
-
     /// The window moved: the sender's newest head may lie inside it now.
     fn anchor_newest(&mut self, sender: Rank) {
         let limit = self.overflow(sender);
@@ -420,7 +414,8 @@ impl Reliable {
         let sender = head.sender;
         let limit = self.overflow(sender);
         let log = self.logs.at(sender);
-        let is_wanted = sender != self.me && log.wants_body(head.number, limit);
+        let is_wanted =
+            sender != self.me && (log.wants_body(head.number, limit) || self.may_prove_fork(&head));
         if !is_wanted || bytes.len() > self.limits.casts_max() {
             return;
         }
@@ -430,8 +425,10 @@ impl Reliable {
         let window = self.limits.window_bytes as usize;
         let log = self.logs.at_mut(sender);
         if covered != Accepted::Yes || !log.make_room(head.number, bytes.len(), window) {
-            if covered == Accepted::Alarm {
-                self.alarm(sender, head.number, out);
+            match covered {
+                Accepted::Alarm => self.alarm(sender, head.number, out),
+                Accepted::No => self.on_other_branch(cx, &head, link, out),
+                Accepted::Yes => {}
             }
             return self.tell_fork(sender, out);
         }

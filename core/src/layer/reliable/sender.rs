@@ -191,8 +191,10 @@ impl Sender {
     /// may not have seen yet how far the threshold rose, and what lies above it as they know it is
     /// ignored. The rest, and so the last place, is kept for nulls (TO2).
     fn has_room(&self, room: Room, bytes: usize, is_null: bool) -> bool {
-        let whole = u64::from(self.limits.window_bodies);
-        let places = if is_null { whole } else { whole.saturating_mul(3) / 4 };
+        let places = match is_null {
+            true => u64::from(self.limits.window_bodies),
+            false => self.limits.bodies_in_flight(),
+        };
         let used = room.bytes.saturating_add(bytes);
         let fits = bytes == 0 || room.bytes == 0 || used <= self.limits.casts_in_flight();
         room.next.past(room.threshold) <= places && fits

@@ -2,3 +2,5 @@
 
 mod attack;
 mod rig;
+mod rules;
+mod sending;

@@ -5,26 +5,18 @@ use alloc::vec::Vec;
 use super::super::{In, Out, Payload, Reliable};
 use crate::config::Config;
 use crate::crypto::{
-    Certificate, Certified, Door, Hash32, Head, Heads, Identity, Link, Roster, Verified, body_hash,
-    log_root, sha256,
+    Certificate, Certified, Door, Hash32, Head, Heads, Link, Roster, Verified, body_hash, log_root,
+    sha256,
 };
+use crate::fault::Proof;
 use crate::input::Order;
-use crate::layer::{Context, To};
+use crate::layer::{Cargo, Context, To};
 use crate::member::Rank;
-use crate::rig::genesis_of;
+use crate::rig::{Rig, genesis_of, quick_identity};
 use crate::seq::{Number, SlotMark};
 use crate::time::Time;
-use crate::view::Genesis;
 use crate::wire::casts;
 use crate::wire::{BodyHead, Part};
-
-/// The cheapest signatures that this build has.
-fn identity(index: u8) -> Identity {
-    #[cfg(feature = "insecure-study")]
-    return Identity::dummy([index + 1; 32], crate::crypto::Oracle([7; 32]));
-    #[cfg(not(feature = "insecure-study"))]
-    Identity::ed25519([index + 1; 32])
-}
 
 /// Number `r` of a log.
 pub(super) const fn at(r: u64) -> Number {
@@ -57,14 +49,6 @@ impl Branch {
         let hash = body_hash(&self.view, tip.sender, number, &tip.hash, &link);
         let head = Head { number, hash, ..tip };
         self.bodies.push(Written { head, prev: tip.hash, link, casts });
-    }
-
-    /// One more body for each text, each with one Fifo cast.
-    pub(super) fn then(mut self, texts: &[&str]) -> Self {
-        for text in texts {
-            self.write(SlotMark::None, fifo(text.as_bytes()));
-        }
-        self
     }
 
     /// `count` more bodies, whose casts differ by `name`.
@@ -131,14 +115,11 @@ impl Solo {
 
     /// In a group of `n` with another configuration.
     pub(super) fn with(n: u8, change: impl Fn(&mut Config)) -> Self {
-        let genesis: Genesis = genesis_of((0..n).map(identity));
-        let suite = identity(0).suite();
-        let mut config = Config::new(genesis);
+        let mut config = Config::new(genesis_of((0..n).map(quick_identity)));
         change(&mut config);
-        let roster = config.genesis.view().roster(suite).expect("good keys");
+        let Rig { roster, doors } = Rig::quick(n);
         let me = Rank::new(u16::from(n) - 1);
         let machine = Reliable::new(&config, &roster, me);
-        let doors = (0..n).map(|index| Door::new(identity(index))).collect();
         Self { roster, doors, machine, me, now: Time::ZERO }
     }
 
@@ -241,6 +222,49 @@ impl Solo {
         self.step(In::Fetch { peer, sender, from: at(from), to: at(to), and_heads: false })
     }
 
+    /// Every body of a branch once more, under its newest head.
+    pub(super) fn announce_again(&mut self, branch: &Branch) -> Vec<Out> {
+        self.announce(branch, 1, branch.bodies.len() as u64)
+    }
+
+    /// What another machine posted comes in, each part as the stack would hand it over.
+    pub(super) fn take_posts(&mut self, outs: &[Out]) -> Vec<Out> {
+        let mut result = Vec::new();
+        for out in outs {
+            let Out::Post(post) = out else { continue };
+            for part in post.parts.clone() {
+                result.extend(self.take_part(part, post.casts.as_ref()));
+            }
+        }
+        result
+    }
+
+    fn take_part(&mut self, part: Part, casts: Option<&Cargo>) -> Vec<Out> {
+        let door = &mut self.doors[self.me.index()];
+        match part {
+            Part::Heads(heads) => {
+                let heads = door.verify(&self.roster, heads).expect("a good signature");
+                self.step(In::Heads(heads))
+            }
+            Part::Certificate(certificate) if self.machine.wants_certificate(&certificate.head) => {
+                let certified = door.certify(&self.roster, certificate.clone()).expect("good");
+                self.step(In::Certificate(certificate, certified))
+            }
+            Part::Body(head) => {
+                let casts = casts.expect("a body has casts");
+                let count = casts::check(&casts.bytes, head.slot).expect("legal casts");
+                let payload = Payload { bytes: &casts.bytes, hash: casts.hash, count };
+                self.step(In::Body(head, payload))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// How many are a quorum.
+    pub(super) fn quorum(&self) -> usize {
+        self.roster.quorum().q()
+    }
+
     pub(super) fn have(&self, sender: u16) -> u64 {
         self.machine.have(Rank::new(sender)).value()
     }
@@ -274,6 +298,19 @@ pub(super) fn vouched(outs: &[Out]) -> Vec<Head> {
         }
     }
     heads
+}
+
+/// The proofs found, verified as anybody would.
+pub(super) fn proofs(solo: &Solo, outs: &[Out]) -> Vec<Proof> {
+    let proof = |out: &Out| match out {
+        Out::Proof(proof) => Some(proof.as_ref().clone()),
+        _ => None,
+    };
+    let proofs: Vec<Proof> = outs.iter().filter_map(proof).collect();
+    for proof in &proofs {
+        assert_eq!(proof.verify(&solo.roster), Ok(()), "{proof:?}");
+    }
+    proofs
 }
 
 /// The numbers of the bodies delivered.
