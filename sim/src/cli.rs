@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use phalanx_core::Pattern;
 use phalanx_sim::adversary::Strategy;
 use phalanx_sim::replay::{ReplayError, replay};
 use phalanx_sim::run::{self, Outcome};
 use phalanx_sim::scenario::{Crypto, Scenario};
 use phalanx_sim::sweep::{self, Plan, Summary};
-use phalanx_sim::{Verdict, canary, library, verdict};
+use phalanx_sim::{Verdict, bench, canary, library, verdict};
 
 /// Prints a line. A reader that went away is nobody's error: the exit code still tells.
 macro_rules! say {
@@ -46,6 +47,35 @@ enum Command {
     List,
     /// One liar too many: exits 0 only if the safety oracles turn red
     Canary,
+    /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// Runs of each load; the one of median ratio is shown
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Only one message pattern
+    #[arg(long)]
+    pattern: Option<PatternName>,
+    /// Only casts of this many bytes
+    #[arg(long, value_name = "BYTES")]
+    payload: Option<usize>,
+    /// Only bodies of this many casts
+    #[arg(long, value_name = "CASTS")]
+    casts: Option<usize>,
+    /// A tenth of the rounds
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PatternName {
+    /// Replies to all
+    Swift,
+    /// Replies to the sender, then the certificate to all
+    Paper,
 }
 
 #[derive(Debug, Args)]
@@ -130,11 +160,30 @@ pub(crate) fn main() -> u8 {
         Command::Replay { trace } => replay_trace(&trace),
         Command::List => Ok(list()),
         Command::Canary => run_canary(),
+        Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {
         eprintln!("error: {text}");
         code
     })
+}
+
+/// Prints the table of costs, a line as soon as it is measured.
+fn bench(args: &BenchArgs) -> u8 {
+    say!("{}", bench::HEAD);
+    for (name, pattern) in
+        [(PatternName::Swift, Pattern::Swift), (PatternName::Paper, Pattern::Paper)]
+    {
+        let loads = bench::loads(pattern, args.quick).into_iter().filter(|load| {
+            args.pattern.is_none_or(|only| only == name)
+                && args.payload.is_none_or(|only| only == load.payload)
+                && args.casts.is_none_or(|only| only == load.casts_per_body)
+        });
+        for load in loads {
+            say!("{}", bench::row(&load, &bench::measure(load, args.runs)));
+        }
+    }
+    verdict::HELD
 }
 
 /// An exit code and what to say.
