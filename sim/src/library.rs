@@ -35,6 +35,7 @@ const FILES: &[(&str, &str)] = files! {
     "impede_total_ordering"
     "loss_30_percent"
     "max_size_flood"
+    "memory_flood"
     "mutant_message"
     "narrow_links"
     "pair"

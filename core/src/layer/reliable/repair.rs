@@ -164,9 +164,14 @@ impl Reliable {
                 continue;
             }
             if missing.timer.fires(now) {
-                missing.turn = missing.turn.wrapping_add(1);
                 let turn = missing.turn;
-                if let Some(peer) = self.holder(sender, turn, top, have) {
+                missing.turn = turn.wrapping_add(1);
+                let (peer, is_round_over) = self.holder(sender, turn, top, have);
+                if !is_round_over {
+                    // The pause grows with each round of holders, not with each of them.
+                    self.repair.missing.at_mut(sender).timer.restart(now);
+                }
+                if let Some(peer) = peer {
                     let from = top.next().min(target.next());
                     let part = Part::Fetch { sender, from, to: target };
                     out.push(Out::Post(Post::part(To::One(peer), part)));
@@ -175,21 +180,25 @@ impl Reliable {
         }
     }
 
-    /// Who says that it holds more than is here: the sender always may, the others by their haves
-    /// and votes. `turn` goes round.
-    fn holder(&self, sender: Rank, turn: usize, top: Number, have: Number) -> Option<Rank> {
+    /// Who says, by haves and votes, that it holds more than is here; the sender itself
+    /// last. `turn` goes round; also returns whether the round is over.
+    fn holder(&self, sender: Rank, turn: usize, top: Number, have: Number) -> (Option<Rank>, bool) {
         let log = self.logs.at(sender);
         let least = if top > have { have.next() } else { top.next() };
-        let holders: Vec<Rank> = log
+        let mut holders: Vec<Rank> = log
             .haves
             .iter()
             .filter(|(peer, told)| {
                 let voted = log.votes.newest(*peer).is_some_and(|vote| vote.head.number > top);
-                *peer != self.me && (*peer == sender || **told >= least || voted)
+                *peer != self.me && *peer != sender && (**told >= least || voted)
             })
             .map(|(peer, _)| peer)
             .collect();
-        holders.get(turn.checked_rem(holders.len())?).copied()
+        if sender != self.me {
+            holders.push(sender);
+        }
+        let Some(index) = turn.checked_rem(holders.len()) else { return (None, true) };
+        (holders.get(index).copied(), index.saturating_add(1) == holders.len())
     }
 
     /// Hands out bodies `from..=to` of a log as far as they are here and the budget goes.
