@@ -11,6 +11,7 @@
 
 mod assemble;
 mod fragment;
+mod gather;
 mod replay;
 mod split;
 
@@ -20,7 +21,7 @@ use alloc::vec::Vec;
 use super::reliable::Payload;
 use super::{Cargo, Context, Post, To};
 use crate::config::{Config, Limits};
-use crate::crypto::{Hash32, Heads, Identity, LinkKeys, Roster, Signed};
+use crate::crypto::{Hash32, Identity, LinkKeys, Roster};
 use crate::member::{PeerId, PerRank, Rank};
 use crate::output::Transmit;
 use crate::seq::Number;
@@ -28,9 +29,10 @@ use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::casts::{self, Count};
 use crate::wire::frame::{self, FrameKind, Header, Parsed, Prepared};
-use crate::wire::{List, Malformed, Packet, Part, Pt2ptPart, decode, encode};
+use crate::wire::{List, Malformed, Packet, Part, decode, encode};
 use assemble::Assembler;
 use fragment::Ack;
+use gather::gather;
 use replay::ReplayWindow;
 use split::{SplitLimits, Splitter};
 
@@ -136,12 +138,9 @@ const FRAGMENTS_IN_FLIGHT: usize = 64;
 /// Times that a fragment is sent again while nothing of its frame is acknowledged.
 const FRAGMENT_TRIES: u32 = 10;
 
-/// Room in a frame beside the casts of its body: small parts up to [`SMALL_BYTES`], one more part,
+/// Room in a frame beside the casts of its body: small parts up to 128 KiB, one more part,
 /// and what covers the body.
 const PACKET_MAX: usize = 640 * 1024;
-
-/// Parts without casts share a frame up to this many bytes.
-const SMALL_BYTES: usize = 128 * 1024;
 
 /// The longest content of a frame.
 const fn content_max(limits: &Limits) -> usize {
@@ -447,61 +446,4 @@ impl Bottom {
             }
         }
     }
-}
-
-/// About how many bytes a part takes, not less than it does.
-fn weight(part: &Part) -> usize {
-    let heads = |heads: &Signed<Heads>| {
-        heads.statement.entries.len().saturating_mul(48).saturating_add(128)
-    };
-    match part {
-        Part::Heads(said) => heads(said),
-        Part::Certificate(certificate) => {
-            let links = certificate.links.len().saturating_mul(48);
-            certificate.heads.iter().map(heads).fold(links, usize::saturating_add)
-        }
-        Part::Pt2pt(Pt2ptPart::Data { payload, .. }) => payload.0.len().saturating_add(32),
-        Part::Proof(proof) => proof.to_bytes().len(),
-        Part::Body(body) => body.links.len().saturating_mul(48).saturating_add(128),
-        Part::Stable(row) => row.statement.have.len().saturating_mul(10).saturating_add(128),
-        Part::Suspect(_)
-        | Part::Fetch { .. }
-        | Part::AskRow { .. }
-        | Part::AskSlot { .. }
-        | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. }) => 1024,
-    }
-}
-
-/// The most parts that share a frame without a body; well under the decoder's limit.
-const PARTS_PER_FRAME: usize = 128;
-
-/// Puts parts without casts into the frame of the first body, or into as few of their own as may
-/// be; each further body keeps its own.
-fn gather(posts: Vec<Post>) -> Vec<Post> {
-    let is_something = !posts.is_empty();
-    let (bodies, small): (Vec<Post>, Vec<Post>) =
-        posts.into_iter().partition(|post| matches!(post.parts.last(), Some(Part::Body(_))));
-    let to = bodies.first().or(small.first()).map_or(To::All, |post| post.to);
-    let mut frames = Vec::with_capacity(bodies.len().saturating_add(1));
-    let mut parts: Vec<Part> = Vec::new();
-    let mut bytes = 0_usize;
-    for part in small.into_iter().flat_map(|post| post.parts) {
-        if parts.len() >= PARTS_PER_FRAME || bytes >= SMALL_BYTES {
-            frames.push(Post { to, parts: core::mem::take(&mut parts), casts: None });
-            bytes = 0;
-        }
-        bytes = bytes.saturating_add(weight(&part));
-        parts.push(part);
-    }
-    for mut body in bodies {
-        if !parts.is_empty() {
-            body.parts.splice(0..0, core::mem::take(&mut parts));
-        }
-        frames.push(body);
-    }
-    // A post without parts is sent for the haves in its frame.
-    if !parts.is_empty() || (is_something && frames.is_empty()) {
-        frames.push(Post { to, parts, casts: None });
-    }
-    frames
 }

@@ -1,0 +1,184 @@
+//! What comes in from other members: votes, certificates, bodies and haves (RM1, RM3, RM4, RM7 of
+//! protocol.md section 4). Everything was checked below: signatures, and that casts parse.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::log::{Accepted, Anchored, Pinned};
+use super::votes::Vote;
+use super::{Body, Out, Payload, Reliable};
+use crate::crypto::{Certificate, Certified, Head, Heads, Link, Verified};
+use crate::layer::Context;
+use crate::member::Rank;
+use crate::seq::Number;
+use crate::wire::BodyHead;
+
+impl Reliable {
+    pub(super) fn on_heads(
+        &mut self,
+        cx: &mut Context<'_>,
+        heads: &Verified<Heads>,
+        out: &mut Vec<Out>,
+    ) {
+        for head in heads.entries.iter() {
+            self.on_vote(head, heads, out);
+            self.refresh(cx, head.sender, out);
+        }
+    }
+
+    /// One entry of a member's statement.
+    fn on_vote(&mut self, head: &Head, heads: &Verified<Heads>, out: &mut Vec<Out>) {
+        let limit = self.overflow(head.sender);
+        let log = self.logs.at_mut(head.sender);
+        let signer = heads.signer();
+        if signer == head.sender && signer != self.me {
+            let conflicting = log.own_heads(head.number).cloned();
+            if log.anchor(head, Some(heads), limit) == Anchored::Conflict
+                && let Some(first) = conflicting
+            {
+                out.push(self.two_heads(head.sender, &first, heads));
+                return;
+            }
+        }
+        let log = self.logs.at_mut(head.sender);
+        if let Some(first) = log.votes.contradicted(signer, head).cloned() {
+            out.push(self.two_heads(head.sender, &first, heads));
+            return;
+        }
+        let known = log.hash_at(head.number);
+        let is_linked = log.is_linked(head);
+        log.votes.record(Vote { head: *head, heads: heads.clone() }, is_linked);
+        if known.is_some_and(|known| known != head.hash) {
+            log.note_fork(head.number);
+            self.tell_fork(head.sender, out);
+        }
+    }
+
+    /// The window moved: the sender's newest head may lie inside it now.
+    pub(super) fn anchor_newest(&mut self, sender: Rank) {
+        let limit = self.overflow(sender);
+        let log = self.logs.at_mut(sender);
+        log.enter_certified(limit);
+        if let Some(vote) = log.votes.newest(sender).cloned() {
+            // A conflict was reported when the statement came.
+            let _: Anchored = log.anchor(&vote.head, Some(&vote.heads), limit);
+        }
+    }
+
+    pub(super) fn on_certificate(
+        &mut self,
+        cx: &mut Context<'_>,
+        certificate: Certificate,
+        certified: &Certified,
+        out: &mut Vec<Out>,
+    ) {
+        let head = certified.head();
+        let limit = self.overflow(head.sender);
+        let log = self.logs.at_mut(head.sender);
+        if head.sender == self.me && head.number > log.have() && !log.is_on_chain(&head) {
+            // More than `f` members lie. The own log stands, lest its numbers be used twice.
+            return self.alarm(head.sender, head.number, out);
+        }
+        let is_highest = head.number > log.certified().number;
+        match log.pin(head, limit) {
+            Pinned::News if is_highest => log.certificate = Some(certificate),
+            Pinned::News | Pinned::Known => {}
+            Pinned::Alarm => self.alarm(head.sender, head.number, out),
+        }
+        for heads in certified.heads() {
+            if let Some(entry) = heads.entry(head.sender).copied() {
+                self.on_vote(&entry, heads, out);
+            }
+        }
+        self.tell_fork(head.sender, out);
+        self.refresh(cx, head.sender, out);
+    }
+
+    pub(super) fn alarm(&mut self, sender: Rank, number: Number, out: &mut Vec<Out>) {
+        if !core::mem::replace(&mut self.is_halted, true) {
+            out.push(Out::Alarm(sender, number));
+        }
+    }
+
+    /// RM1: a body at or under a head that its sender signed or that is certified.
+    pub(super) fn on_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: BodyHead,
+        payload: Payload<'_>,
+        out: &mut Vec<Out>,
+    ) {
+        let Payload { bytes, hash, count } = payload;
+        let sender = head.sender;
+        let limit = self.overflow(sender);
+        let log = self.logs.at(sender);
+        let is_wanted =
+            sender != self.me && (log.wants_body(head.number, limit) || self.may_prove_fork(&head));
+        if !is_wanted || bytes.len() > self.limits.casts_max() {
+            return;
+        }
+        let link = Link { slot: head.slot, casts: hash };
+        let hash = cx.door.body_hash(&self.view, sender, head.number, &head.prev, &link);
+        let covered = self.cover(cx, Head { sender, number: head.number, hash }, &head.links);
+        let window = self.limits.window_bytes as usize;
+        let log = self.logs.at_mut(sender);
+        if covered != Accepted::Yes || !log.make_room(head.number, bytes.len(), window) {
+            match covered {
+                Accepted::Alarm => self.alarm(sender, head.number, out),
+                Accepted::No => self.on_other_branch(cx, &head, link, out),
+                Accepted::Yes => {}
+            }
+            return self.tell_fork(sender, out);
+        }
+        let body = Arc::new(Body {
+            sender,
+            number: head.number,
+            prev: head.prev,
+            hash,
+            link,
+            casts: Arc::from(bytes),
+            count,
+            tickets: Vec::new(),
+        });
+        match self.logs.at_mut(sender).accept(&body, limit) {
+            Accepted::Yes => self.refresh(cx, sender, out),
+            Accepted::No => {}
+            Accepted::Alarm => self.alarm(sender, head.number, out),
+        }
+        self.tell_fork(sender, out);
+    }
+
+    /// Whether `links` lead from `head` to a head that its sender signed or that is certified; if
+    /// so, all the heads on the way are entered.
+    fn cover(&mut self, cx: &mut Context<'_>, head: Head, links: &[Link]) -> Accepted {
+        let limit = self.overflow(head.sender);
+        let mut way = Vec::with_capacity(links.len().saturating_add(1));
+        way.push(head);
+        let mut tip = head;
+        for link in links {
+            let number = tip.number.next();
+            let hash = cx.door.body_hash(&self.view, head.sender, number, &tip.hash, link);
+            tip = Head { sender: head.sender, number, hash };
+            way.push(tip);
+        }
+        let log = self.logs.at_mut(head.sender);
+        let is_signed = log.votes.newest(head.sender).is_some_and(|vote| vote.head == tip);
+        log.enter(&way, is_signed, limit)
+    }
+
+    pub(super) fn on_haves(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Rank,
+        haves: &[Number],
+        out: &mut Vec<Out>,
+    ) {
+        for (sender, have) in Rank::all(self.logs.len()).zip(haves) {
+            let known = self.logs.at_mut(sender).haves.at_mut(from);
+            if *have > *known {
+                *known = *have;
+                self.deliver(cx.now, sender, out);
+            }
+        }
+    }
+}
