@@ -27,6 +27,8 @@ pub use statement::{
 pub use types::{Hash32, PublicKey, Signature};
 
 use alloc::vec::Vec;
+use core::hash::Hasher as _;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::lookup::Lookup;
 use crate::member::{PerRank, Rank};
@@ -116,7 +118,8 @@ pub struct BadSignature {
 pub struct Door {
     identity: Identity,
     counters: CryptoCounters,
-    verdicts: Lookup<Hash32, ()>,
+    hasher_keys: (u64, u64),
+    verdicts: Lookup<(u64, u64), ()>,
     message: Vec<u8>,
 }
 
@@ -135,6 +138,7 @@ impl Door {
         Self {
             identity,
             counters: CryptoCounters::default(),
+            hasher_keys: keys,
             verdicts: Lookup::new(limit, keys),
             message: Vec::new(),
         }
@@ -167,7 +171,8 @@ impl Door {
         Signed::message(&statement, &roster.group, &roster.view, &mut self.message);
         let signature = self.identity.sign(&self.message);
         self.counters.signatures = self.counters.signatures.saturating_add(1);
-        let verdict = verdict(self.identity.public_key(), &self.message, &signature);
+        let verdict =
+            verdict(self.hasher_keys, self.identity.public_key(), &self.message, &signature);
         self.verdicts.insert(verdict, ());
         Verified::vouch(Signed { signer: me, statement, signature })
     }
@@ -184,7 +189,7 @@ impl Door {
         let bad = BadSignature { signer: signed.signer };
         let key = roster.keys.get(signed.signer).ok_or(bad)?;
         Signed::message(&signed.statement, &roster.group, &roster.view, &mut self.message);
-        let verdict = verdict(key.bytes(), &self.message, &signed.signature);
+        let verdict = verdict(self.hasher_keys, key.bytes(), &self.message, &signed.signature);
         if self.verdicts.get(&verdict).is_some() {
             self.counters.verdicts_reused = self.counters.verdicts_reused.saturating_add(1);
             return Ok(Verified::vouch(signed));
@@ -225,8 +230,15 @@ impl Door {
     }
 }
 
-fn verdict(key: &PublicKey, message: &[u8], signature: &Signature) -> Hash32 {
-    hash("verdict", &[key.as_bytes(), message, signature.as_bytes()])
+/// Names a verdict by signer, statement and signature: a keyed 128-bit hash that stays within this
+/// process, so nobody can aim for a collision.
+fn verdict(keys: (u64, u64), key: &PublicKey, message: &[u8], signature: &Signature) -> (u64, u64) {
+    let mut state = SipHasher13::new_with_keys(keys.0, keys.1);
+    state.write(key.as_bytes());
+    state.write(signature.as_bytes());
+    state.write(message);
+    let hash = state.finish128();
+    (hash.h1, hash.h2)
 }
 
 #[cfg(test)]

@@ -95,10 +95,11 @@ impl Stable {
         Some(self.due)
     }
 
-    /// Whether the own row is due: the interval passed, or half a window of bodies or a third of its bytes
-    /// was used up since the last one, so that a busy group does not wait for the clock.
+    /// Whether the own row is due: the interval passed, or five eighths of a window of bodies or a
+    /// third of its bytes was used up since the last one, so that a busy group does not wait for the
+    /// clock. Casts use three quarters of a window, so there is time for the row to arrive.
     pub(crate) fn is_due(&self, now: Time, held: impl Iterator<Item = (Number, u64)>) -> bool {
-        let bodies = u64::from(self.limits.window_bodies / 2);
+        let bodies = u64::from(self.limits.window_bodies).saturating_mul(5) / 8;
         let bytes = u64::from(self.limits.window_bytes / 3);
         now >= self.due
             || self.told.values().zip(held).any(|(told, held)| {

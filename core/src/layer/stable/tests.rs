@@ -157,21 +157,22 @@ fn own_rows_count_up_and_never_fall() {
 }
 
 #[test]
-fn the_own_row_is_due_in_time_or_when_half_a_window_is_used() {
+fn the_own_row_is_due_in_time_or_when_most_of_what_casts_may_use_is_used() {
     let mut solo = Solo::new(4);
     let limits = crate::Limits::default();
-    let (half, bytes) = (u64::from(limits.window_bodies / 2), u64::from(limits.window_bytes / 2));
+    let (most, bytes) =
+        (u64::from(limits.window_bodies) * 5 / 8, u64::from(limits.window_bytes / 3));
     let held = |bodies, bytes| vec![(Number::new(bodies), bytes); 4].into_iter();
     assert!(solo.machine.is_due(solo.now, held(0, 0)), "the first is due at once");
     solo.sign(&[0; 4]);
     let due = solo.machine.deadline().expect("always");
     assert_eq!(due, Time::from_micros(100_000));
-    assert!(!solo.machine.is_due(solo.now, held(half - 1, 0)));
-    assert!(solo.machine.is_due(solo.now, held(half, 0)));
+    assert!(!solo.machine.is_due(solo.now, held(most - 1, 0)));
+    assert!(solo.machine.is_due(solo.now, held(most, 0)));
     assert!(solo.machine.is_due(solo.now, held(0, bytes)));
     assert!(solo.machine.is_due(due, held(0, 0)));
-    solo.machine.note(held(half, bytes));
-    assert!(!solo.machine.is_due(solo.now, held(half + 1, bytes + 1)));
+    solo.machine.note(held(most, bytes));
+    assert!(!solo.machine.is_due(solo.now, held(most + 1, bytes + 1)));
 }
 
 #[test]
