@@ -76,10 +76,12 @@ struct Watch {
     /// Since when it has given no alarm.
     good_since: Time,
     heart: Heart,
-    /// Asks others for its rows, one after the other, when none comes from itself: it may be silent
-    /// towards this member alone, and every window waits for its row.
+    /// Asks others for its rows when none comes from itself: it may be silent towards this member
+    /// alone, and every window waits for its row. First one, each time another, then all.
     relay: Backoff,
     turn: u16,
+    /// One was asked since the last fresh row.
+    was_one_asked: bool,
     /// An opinion of this member that waits for a quorum of fresh rows.
     pending: Option<Reason>,
     /// Who is known to suspect it: as an opinion, by proof.
@@ -112,6 +114,7 @@ impl Suspect {
             heart: Heart::Beats,
             relay: Backoff::new(relay_us(timeouts), timeouts.resend_max_us),
             turn: 0,
+            was_one_asked: false,
             pending: None,
             opinions: PerRank::from_fn(n, |_| false),
             proofs: PerRank::from_fn(n, |_| false),
@@ -209,6 +212,7 @@ impl Suspect {
         watch.heart = Heart::Beats;
         if member != self.me {
             watch.relay.restart(now);
+            watch.was_one_asked = false;
         }
     }
 
@@ -255,6 +259,11 @@ impl Suspect {
                 Heart::Beats | Heart::Asked(_) | Heart::Mute => {}
             }
             if watch.relay.fires(now) {
+                if core::mem::replace(&mut watch.was_one_asked, true) {
+                    out.push(Out::AskRow(member, To::All));
+                    continue;
+                }
+                watch.relay.restart(now);
                 let others = Rank::all(n).filter(|peer| *peer != me && *peer != member);
                 let turn = usize::from(watch.turn).checked_rem(n.saturating_sub(2)).unwrap_or(0);
                 watch.turn = watch.turn.wrapping_add(1);
