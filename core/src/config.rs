@@ -104,6 +104,21 @@ pub struct Timeouts {
     pub heads_delay_us: u64,
     /// Before an unacknowledged fragment or message to one member is sent again.
     pub retransmit_us: u64,
+    /// How long the leader of the first attempt of a view change waits for the Flushes of all, once
+    /// those of a quorum are here.
+    pub grace_us: u64,
+    /// How long the first attempt of a view change may take, once a quorum has entered it; doubles
+    /// with each one that fails.
+    pub attempt_us: u64,
+    /// The longest that an attempt of a view change may come to take.
+    pub attempt_max_us: u64,
+    /// A member that says for this long after a change that it has not installed the view is
+    /// suspected.
+    pub installed_us: u64,
+    /// How long a process that is no member any more answers those that do not know it yet.
+    pub linger_us: u64,
+    /// How long bodies of the view before are kept at the most.
+    pub retain_us: u64,
 }
 
 impl Default for Timeouts {
@@ -120,6 +135,12 @@ impl Default for Timeouts {
             resend_max_us: 2_000_000,
             heads_delay_us: 0,
             retransmit_us: 50_000,
+            grace_us: 20_000,
+            attempt_us: 1_000_000,
+            attempt_max_us: 60_000_000,
+            installed_us: 2_000_000,
+            linger_us: 30_000_000,
+            retain_us: 60_000_000,
         }
     }
 }
@@ -202,6 +223,8 @@ impl Timeouts {
             ("lag_us", self.lag_us),
             ("resend_us", self.resend_us),
             ("retransmit_us", self.retransmit_us),
+            ("attempt_us", self.attempt_us),
+            ("installed_us", self.installed_us),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::OutOfRange(name, "at least 1 microsecond"));
@@ -214,6 +237,9 @@ impl Timeouts {
         }
         if self.mute_max_us < self.mute_us {
             return Err(ConfigError::OutOfRange("mute_max_us", "at least mute_us"));
+        }
+        if self.attempt_max_us < self.attempt_us {
+            return Err(ConfigError::OutOfRange("attempt_max_us", "at least attempt_us"));
         }
         if self.resend_max_us < self.resend_us {
             return Err(ConfigError::OutOfRange("resend_max_us", "at least resend_us"));

@@ -30,6 +30,7 @@
 //! # let member = Member { key, incarnation: 1, addr: vec![], status: Status::Active };
 //! # let genesis = Genesis { name: "doc".into(), nonce: Hash32([0; 32]), members: vec![member],
 //! #     pledge: None, pattern: Pattern::Swift, quorum: QuorumRule::Sound,
+//! #     membership: phalanx_core::Membership::Fixed,
 //! #     limits: Limits::default() };
 //! # let mut node =
 //! #     Node::new(Config::new(genesis), identity, Boot { incarnation: 1 }, Time::ZERO).unwrap();
@@ -170,9 +171,9 @@ pub use fault::{Evidence, FaultKind, LinkFault, NotAProof, Proof};
 pub use input::{Input, Order, Request, Ticket};
 pub use member::{ADDR_MAX, Member, PeerId, PerRank, Rank, Status};
 pub use node::{Counters, Node, Outputs};
-pub use output::{Event, Fault, Output, Payload, Refusal, Transmit};
+pub use output::{Event, Exclusion, Fault, Output, Payload, Refusal, Transmit};
 pub use quorum::{Quorum, QuorumRule};
-pub use seq::{Number, Round, Slot, SlotMark};
+pub use seq::{Attempt, LogEnd, Number, Round, Slot, SlotMark};
 pub use time::Time;
-pub use view::{Genesis, Pattern, View};
+pub use view::{Departure, EXPELLED_MAX, Genesis, Membership, Pattern, View};
 pub use wire::frame::peek_sender;

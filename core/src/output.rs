@@ -9,8 +9,9 @@ use crate::crypto::{PublicKey, Reason};
 use crate::fault::{LinkFault, Proof};
 use crate::input::{Order, Ticket};
 use crate::member::{PeerId, Rank};
-use crate::seq::{Number, Slot};
-use crate::view::View;
+use crate::seq::{Attempt, Number, Slot};
+use crate::view::{Departure, View};
+use crate::wire::change::Decision;
 
 /// One thing a step produced.
 #[derive(Clone, Debug)]
@@ -171,6 +172,35 @@ pub enum Event {
         /// Why.
         why: LinkFault,
     },
+    /// A view change began: until [`Event::Unblock`] nothing new is agreed in this view. Casts are
+    /// taken as before and wait.
+    Block,
+    /// The next view was installed and casts flow again.
+    Unblock,
+    /// An attempt of the view change was given up for a later one: the paper's transitional view.
+    TransitionalView {
+        /// The attempt gone on to.
+        attempt: Attempt,
+    },
+    /// This process is no member of the next view, or cannot follow it. It answers for a while
+    /// those that do not know yet, and does nothing else.
+    Excluded {
+        /// Why.
+        why: Exclusion,
+        /// The view without it, proven by a quorum of the members of the view before.
+        decision: Box<Decision>,
+    },
+    /// How many members may fail from now on before the group stops or is unsafe, where that
+    /// changed with the view.
+    Resilience {
+        /// How many liars the view can hold.
+        spare: u16,
+    },
+    /// Fewer members than a quorum answer: nothing is agreed until more do.
+    NoQuorum {
+        /// From whom no fresh row is to be had.
+        missing: Vec<Rank>,
+    },
     /// Certificates conflict, or the own log holds what this process did not write: more than `f`
     /// members lie, or the own key is used twice. Deliveries have stopped.
     Alarm {
@@ -179,6 +209,16 @@ pub enum Event {
         /// Where.
         number: Number,
     },
+}
+
+/// Why a process is out of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Removed by the others, or gone as it asked.
+    Departed(Departure),
+    /// Bodies of the view before are nowhere to be had any more: it cannot follow, and comes back
+    /// with a higher incarnation.
+    Overtaken,
 }
 
 /// A member proven to misbehave.

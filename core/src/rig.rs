@@ -43,6 +43,7 @@ pub(crate) fn genesis_of(identities: impl Iterator<Item = Identity>) -> Genesis 
         pledge: None,
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
+        membership: crate::Membership::Fixed,
         limits: Limits::default(),
     }
 }

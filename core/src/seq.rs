@@ -4,6 +4,9 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::Hash32;
+use crate::member::Rank;
+
 macro_rules! counting {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -100,6 +103,58 @@ impl SlotMark {
             Self::Value(round) | Self::Null(round) => Some(round),
         }
     }
+}
+
+/// An attempt of a view change, counted from 0; led by rank `attempt mod n` (protocol.md section 9).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Attempt(u32);
+
+impl Attempt {
+    /// The first one.
+    pub const FIRST: Self = Self(0);
+
+    /// The attempt with this index.
+    #[must_use]
+    pub const fn new(value: u32) -> Self {
+        Self(value)
+    }
+
+    /// Its index.
+    #[must_use]
+    pub const fn value(self) -> u32 {
+        self.0
+    }
+
+    /// The one after; the last one is its own successor.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Who leads it in a view of `n` members.
+    #[must_use]
+    pub fn leader(self, n: usize) -> Rank {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        let rank = self.0.checked_rem(n).unwrap_or(0);
+        Rank::new(u16::try_from(rank).unwrap_or(u16::MAX))
+    }
+}
+
+/// Where a log ends: its last body and the hash of its chain; number 0 and hash zero if it is
+/// empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// Number of the last body.
+    pub number: Number,
+    /// `H_r` of it.
+    pub hash: Hash32,
+}
+
+impl LogEnd {
+    /// Of an empty log.
+    pub const EMPTY: Self = Self { number: Number::ZERO, hash: Hash32::ZERO };
 }
 
 #[cfg(test)]

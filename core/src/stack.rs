@@ -258,6 +258,18 @@ impl Stack {
             Part::Pt2pt(part) => {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
+            Part::Leave(_)
+            | Part::Recommend(_)
+            | Part::Flush(_)
+            | Part::NeedMoreChange(_)
+            | Part::NewView(_)
+            | Part::Ack(_)
+            | Part::Commit(_)
+            | Part::Ready(_)
+            | Part::Decision(_)
+            | Part::AskNewView(_)
+            | Part::Installed(_)
+            | Part::AskInstalled(_) => {}
         }
         Ok(())
     }

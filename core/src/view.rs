@@ -5,9 +5,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, Limits};
-use crate::crypto::{Hash32, Key, PublicKey, Roster, Suite, hash, peer_id};
-use crate::member::{Member, PeerId, PerRank, Rank, Status};
+use crate::crypto::{Hash32, Key, MEMBERS_MAX, PublicKey, Roster, Suite, hash, peer_id};
+use crate::member::{ADDR_MAX, Member, PeerId, PerRank, Rank, Status};
 use crate::quorum::{Quorum, QuorumRule};
+use crate::seq::LogEnd;
+use crate::wire::List;
 
 /// Which messages carry the agreement on a body (protocol.md section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +19,16 @@ pub enum Pattern {
     Swift,
     /// The paper's: replies to the sender, which sends the certificate to all.
     Paper,
+}
+
+/// Which of the paper's stacks the group runs (protocol.md section 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Membership {
+    /// `gmp-reliable-total`: members that fail are removed, others join.
+    Managed,
+    /// `reliable-total`: the genesis view for ever; suspicions are told and nothing follows.
+    #[default]
+    Fixed,
 }
 
 /// What makes a group this group: the same bytes at every member, and their hash is the group id.
@@ -34,6 +46,8 @@ pub struct Genesis {
     pub pattern: Pattern,
     /// Quorum arithmetic.
     pub quorum: QuorumRule,
+    /// Whether the membership changes.
+    pub membership: Membership,
     /// Sizes, limits and windows that must agree.
     pub limits: Limits,
 }
@@ -58,8 +72,29 @@ impl Genesis {
             members: self.members.clone(),
             pledge: self.pledge.map_or(spare, |limit| limit.min(spare)),
             rule: self.quorum,
+            expelled: List::new(),
+            cut: List::new(),
+            departed: List::new(),
+            silenced: List::new(),
         }
     }
+}
+
+/// The most keys that a view remembers as expelled; a group that has expelled more needs a new
+/// genesis record.
+pub const EXPELLED_MAX: usize = 1024;
+
+/// Why a member of the view before is not in this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Departure {
+    /// Proven to lie: its key is expelled for ever.
+    Proof,
+    /// Suspected by enough members; it may come back.
+    Opinion,
+    /// It asked to.
+    Left,
+    /// A higher incarnation of it joined.
+    Replaced,
 }
 
 /// One membership of the group, agreed by all its members.
@@ -77,6 +112,14 @@ pub struct View {
     pub pledge: u16,
     /// Quorum arithmetic, from the genesis record.
     pub rule: QuorumRule,
+    /// Keys that may never join again, ascending.
+    pub expelled: List<PublicKey, EXPELLED_MAX>,
+    /// Where the logs of the view before end, by their senders' ranks there; empty in the first.
+    pub cut: List<LogEnd, MEMBERS_MAX>,
+    /// Who left the view before, by rank there, ascending.
+    pub departed: List<(Rank, Departure), MEMBERS_MAX>,
+    /// Who was silenced by this change, by rank in the view before, ascending.
+    pub silenced: List<Rank, MEMBERS_MAX>,
 }
 
 impl View {
@@ -99,6 +142,20 @@ impl View {
             .zip(&self.members)
             .find(|(_, m)| m.key == *key)
             .map(|(r, _)| r)
+    }
+
+    /// Whether it could be a view at all: its lengths, no key twice, somebody Active (protocol.md
+    /// section 8). Says nothing about whether it was decided.
+    #[must_use]
+    pub fn is_legal(&self) -> bool {
+        let mut keys: Vec<&PublicKey> = self.members.iter().map(|member| &member.key).collect();
+        keys.sort_unstable();
+        !self.members.is_empty()
+            && self.members.len() <= MEMBERS_MAX
+            && keys.iter().zip(keys.iter().skip(1)).all(|(a, b)| a != b)
+            && self.members.iter().all(|member| member.addr.len() <= ADDR_MAX)
+            && self.members.iter().any(|member| member.status == Status::Active)
+            && self.expelled.iter().zip(self.expelled.iter().skip(1)).all(|(a, b)| a < b)
     }
 
     /// The member at `rank`.
@@ -185,6 +242,12 @@ mod tests {
             changed(|view| view.members[0].incarnation = 1),
             changed(|view| view.pledge = 0),
             changed(|view| view.rule = QuorumRule::Paper),
+            changed(|view| view.expelled.as_mut_vec().push(view.members[0].key)),
+            changed(|view| view.cut.as_mut_vec().push(LogEnd::EMPTY)),
+            changed(|view| {
+                view.departed.as_mut_vec().push((Rank::new(0), crate::view::Departure::Left));
+            }),
+            changed(|view| view.silenced.as_mut_vec().push(Rank::new(0))),
         ];
         for (i, id) in ids.iter().enumerate() {
             assert!(!ids[..i].contains(id), "change {i}");

@@ -46,6 +46,7 @@ impl Group {
             nonce: Hash32(seed.bytes("nonce", 0)),
             members: members.collect(),
             pledge: None,
+            membership: phalanx_core::Membership::Fixed,
             pattern: match scenario.pattern {
                 Pattern::Swift => phalanx_core::Pattern::Swift,
                 Pattern::Paper => phalanx_core::Pattern::Paper,

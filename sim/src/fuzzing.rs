@@ -121,6 +121,7 @@ impl Stage {
             pledge: None,
             pattern: Pattern::Swift,
             quorum: QuorumRule::Sound,
+            membership: phalanx_core::Membership::Fixed,
             limits,
         });
         config.frame_max = 512;
@@ -276,6 +277,7 @@ impl Stage {
                 | Part::AskRow { .. }
                 | Part::AskSlot { .. }
                 | Part::Pt2pt(_) => {}
+                _ => {}
             }
         }
     }

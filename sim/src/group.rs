@@ -45,6 +45,7 @@ pub fn genesis(crypto: Crypto, n: usize) -> Genesis {
         pledge: None,
         pattern: phalanx_core::Pattern::Swift,
         quorum: QuorumRule::Sound,
+        membership: phalanx_core::Membership::Fixed,
         limits: Limits::default(),
     }
 }

@@ -192,7 +192,11 @@ impl Marks {
             Reason::Lagging => Mark::SuspectedLagging,
             Reason::ImpedingOrder => Mark::SuspectedImpedingOrder,
             Reason::BadBytes => Mark::SuspectedBadBytes,
-            Reason::Application => return,
+            Reason::Application
+            | Reason::NewViewOverdue
+            | Reason::CommitOverdue
+            | Reason::NotInstalled
+            | Reason::Withholding => return,
         });
     }
 }

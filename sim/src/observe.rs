@@ -180,6 +180,7 @@ impl Observer {
                 Part::AskRow { .. } => self.marks.hit(Mark::RowAsked),
                 Part::AskSlot { .. } => self.marks.hit(Mark::SlotAsked),
                 Part::Suspect(_) | Part::Proof(_) | Part::Pt2pt(_) => {}
+                _ => {}
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ mod ed25519;
 mod hash;
 mod identity;
 mod link;
+mod membership;
 mod statement;
 mod types;
 
@@ -21,6 +22,10 @@ pub use ed25519::KeyError;
 pub use hash::{Link, MAC_LEN, MacKey, body_hash, hash, log_root, peer_id, sha256};
 pub use identity::{Identity, Key, Suite};
 pub use link::LinkKeys;
+pub use membership::{
+    AckNewView, CHANGES_MAX, Change, Commit, Flush, Installed, JoinRequest, Leave, Locked,
+    NeedMoreChange, NewView, ReadyToSwitch, Recommend, Snapshot,
+};
 pub use statement::{
     Head, Heads, Kind, MEMBERS_MAX, Reason, Signed, Stable, Statement, Suspect, Verified,
 };
@@ -34,6 +39,7 @@ use crate::lookup::Lookup;
 use crate::member::{PerRank, Rank};
 use crate::quorum::Quorum;
 use crate::seq::Number;
+use crate::wire::Blob;
 
 /// How many good verdicts are remembered for each member of the largest view.
 const VERDICTS_PER_MEMBER: usize = 64;
@@ -201,6 +207,37 @@ impl Door {
         }
         self.verdicts.insert(verdict, ());
         Ok(Verified::vouch(signed))
+    }
+
+    /// The request of this process to join, or to be Active again, in the view of `roster`.
+    pub fn ask_to_join(&mut self, roster: &Roster, incarnation: u64, addr: Vec<u8>) -> JoinRequest {
+        let key = *self.identity.public_key();
+        let signature = Signature([0; Signature::LEN]);
+        let mut request = JoinRequest { key, incarnation, addr: Blob(addr), signature };
+        let fields = membership::JoinFields(&request);
+        Signed::message(&fields, &roster.group, &roster.view, &mut self.message);
+        request.signature = self.identity.sign(&self.message);
+        self.counters.signatures = self.counters.signatures.saturating_add(1);
+        request
+    }
+
+    /// Whether the key that a request names is a good one and signed it for the view of `roster`.
+    pub fn verifies_join(&mut self, roster: &Roster, request: &JoinRequest) -> bool {
+        let Ok(key) = Key::decode(self.identity.suite(), &request.key) else { return false };
+        let fields = membership::JoinFields(request);
+        Signed::message(&fields, &roster.group, &roster.view, &mut self.message);
+        let verdict = verdict(self.hasher_keys, &request.key, &self.message, &request.signature);
+        if self.verdicts.get(&verdict).is_some() {
+            self.counters.verdicts_reused = self.counters.verdicts_reused.saturating_add(1);
+            return true;
+        }
+        self.counters.verifications = self.counters.verifications.saturating_add(1);
+        if !key.verify(&self.message, &request.signature) {
+            self.counters.bad_signatures = self.counters.bad_signatures.saturating_add(1);
+            return false;
+        }
+        self.verdicts.insert(verdict, ());
+        true
     }
 
     /// `H(casts)`: the one hash over payload bytes.

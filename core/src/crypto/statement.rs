@@ -27,6 +27,28 @@ pub enum Kind {
     Stable = 2,
     /// [`Suspect`].
     Suspect = 3,
+    /// [`super::Recommend`].
+    Recommend = 4,
+    /// [`super::Leave`].
+    Leave = 5,
+    /// [`super::Flush`].
+    Flush = 6,
+    /// [`super::NeedMoreChange`].
+    NeedMoreChange = 7,
+    /// [`super::NewView`].
+    NewView = 8,
+    /// [`super::AckNewView`].
+    AckNewView = 9,
+    /// [`super::Commit`].
+    Commit = 10,
+    /// [`super::ReadyToSwitch`].
+    ReadyToSwitch = 11,
+    /// [`super::Installed`].
+    Installed = 12,
+    /// [`super::JoinRequest`].
+    JoinRequest = 13,
+    /// [`super::Snapshot`].
+    Snapshot = 14,
 }
 
 /// Something a member signs.
@@ -117,6 +139,14 @@ pub enum Reason {
     BadBytes = 4,
     /// The application says so.
     Application = 5,
+    /// The leader of an attempt of the view change proposes nothing.
+    NewViewOverdue = 6,
+    /// The leader of an attempt does not announce the quorum of Acks (pattern Paper).
+    CommitOverdue = 7,
+    /// It has not said that it installed the view.
+    NotInstalled = 8,
+    /// It says that it has what it does not hand over.
+    Withholding = 9,
 }
 
 /// `signer` suspects `subject`: at most once as an opinion and then once by proof, per view.
@@ -150,7 +180,11 @@ impl Reason {
             | Self::Lagging
             | Self::ImpedingOrder
             | Self::BadBytes
-            | Self::Application => false,
+            | Self::Application
+            | Self::NewViewOverdue
+            | Self::CommitOverdue
+            | Self::NotInstalled
+            | Self::Withholding => false,
         }
     }
 }

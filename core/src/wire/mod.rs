@@ -7,6 +7,7 @@
 //! bound to it by their hash.
 
 pub mod casts;
+pub mod change;
 pub mod frame;
 mod list;
 
@@ -16,12 +17,15 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+use change::{Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
+
 use crate::crypto::{
-    Certificate, Hash32, Heads, LINKS_MAX, Link, MEMBERS_MAX, Signed, Stable, Suspect,
+    AckNewView, Certificate, Hash32, Heads, Installed, LINKS_MAX, Leave, Link, MEMBERS_MAX,
+    ReadyToSwitch, Signed, Stable, Suspect,
 };
 use crate::fault::Proof;
 use crate::member::Rank;
-use crate::seq::{Number, Round, SlotMark};
+use crate::seq::{Attempt, Number, Round, SlotMark};
 
 /// The version of everything on the wire; golden bytes pin it.
 pub const VERSION: u8 = 1;
@@ -94,6 +98,30 @@ pub enum Part {
     },
     /// Messages between two members.
     Pt2pt(Pt2ptPart),
+    /// Wants to leave the group.
+    Leave(Signed<Leave>),
+    /// Is for taking a process in.
+    Recommend(Box<Recommended>),
+    /// Flushes the view.
+    Flush(Box<Flushed>),
+    /// Goes on to a later attempt.
+    NeedMoreChange(Box<NeedsMore>),
+    /// Proposes the next view.
+    NewView(Box<Proposed>),
+    /// Acknowledges a proposal.
+    Ack(Signed<AckNewView>),
+    /// Announces a quorum of Acks.
+    Commit(Box<Committed>),
+    /// Is ready to switch to the next view.
+    Ready(Signed<ReadyToSwitch>),
+    /// The next view is decided.
+    Decision(Box<Decision>),
+    /// Asks for the proposal of an attempt, of whoever has it.
+    AskNewView(Attempt),
+    /// Has installed this view.
+    Installed(Signed<Installed>),
+    /// Asks for the Installed of a member.
+    AskInstalled(Rank),
 }
 
 /// A body without its casts.
@@ -219,7 +247,18 @@ impl Part {
             Self::Fetch { sender, from, to } => {
                 is_member(*sender) && *from > Number::ZERO && *from <= to.next()
             }
-            Self::AskRow { member, .. } => is_member(*member),
+            Self::AskRow { member, .. } | Self::AskInstalled(member) => is_member(*member),
+            Self::Leave(leave) => is_member(leave.signer),
+            Self::Recommend(recommended) => is_member(recommended.signed.signer),
+            Self::Flush(flushed) => flushed.is_legal(n),
+            Self::NeedMoreChange(more) => more.is_legal(n),
+            Self::NewView(proposed) => proposed.is_legal(n),
+            Self::Ack(ack) => is_member(ack.signer),
+            Self::Commit(committed) => committed.is_legal(n),
+            Self::Ready(ready) => is_member(ready.signer),
+            Self::Decision(decision) => decision.is_legal(n),
+            Self::AskNewView(_) => true,
+            Self::Installed(installed) => is_member(installed.signer),
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
                 *number > 0

@@ -99,6 +99,7 @@ impl Group {
                 PatternName::Paper => Pattern::Paper,
             },
             quorum: QuorumRule::Sound,
+            membership: phalanx_core::Membership::Fixed,
             limits: file.limits.limits(),
         };
         genesis.validate(Suite::Ed25519).map_err(|why| locate(&source, &file, &why))?;

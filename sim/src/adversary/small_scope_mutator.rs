@@ -105,6 +105,7 @@ impl SmallScopeMutator {
             Part::Pt2pt(Pt2ptPart::Ack { next, .. }) => *next = off_by_one(puppet, *next),
             // Signed by others: those signatures are not ours to make.
             Part::Heads(_) | Part::Stable(_) | Part::Suspect(_) | Part::Proof(_) => {}
+            _ => {}
         }
     }
 

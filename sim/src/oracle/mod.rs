@@ -248,6 +248,7 @@ impl Oracles {
             | Event::View(_)
             | Event::Send { .. }
             | Event::SendFailed { .. } => {}
+            _ => {}
         }
     }
 

@@ -332,6 +332,7 @@ impl Stepped {
                     | Event::Suspected { .. }
                     | Event::LinkClosed { .. }
                     | Event::Alarm { .. } => {}
+                    _ => {}
                 }
                 world.oracles.event(world.now_us, self.rank, &event);
             }

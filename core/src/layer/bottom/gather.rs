@@ -24,10 +24,22 @@ fn weight(part: &Part) -> usize {
         Part::Proof(proof) => proof.to_bytes().len(),
         Part::Body(body) => body.links.len().saturating_mul(48).saturating_add(128),
         Part::Stable(row) => row.statement.have.len().saturating_mul(10).saturating_add(128),
+        Part::Recommend(_)
+        | Part::Flush(_)
+        | Part::NeedMoreChange(_)
+        | Part::NewView(_)
+        | Part::Commit(_)
+        | Part::Decision(_) => postcard::to_allocvec(part).map_or(0, |bytes| bytes.len()),
         Part::Suspect(_)
         | Part::Fetch { .. }
         | Part::AskRow { .. }
         | Part::AskSlot { .. }
+        | Part::Leave(_)
+        | Part::Ack(_)
+        | Part::Ready(_)
+        | Part::AskNewView(_)
+        | Part::Installed(_)
+        | Part::AskInstalled(_)
         | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. }) => 1024,
     }
 }

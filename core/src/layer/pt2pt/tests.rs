@@ -27,6 +27,7 @@ fn config() -> Config {
         pledge: None,
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
+        membership: crate::Membership::Fixed,
         limits: Limits::default(),
     });
     config.timeouts.retransmit_us = 10;

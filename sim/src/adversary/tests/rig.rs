@@ -96,6 +96,7 @@ fn genesis(members: Vec<Member>) -> Genesis {
         pledge: None,
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
+        membership: phalanx_core::Membership::Fixed,
         limits: Limits::default(),
     }
 }

@@ -1,0 +1,319 @@
+//! What members tell each other to change the view (protocol.md section 9), besides the statements
+//! themselves: what justifies them, so that each message proves itself.
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use super::{List, ascend, heads_are_legal};
+use crate::crypto::{
+    AckNewView, Certificate, Commit, Flush, Hash32, Head, Heads, JoinRequest, LINKS_MAX, Leave,
+    Link, MEMBERS_MAX, NeedMoreChange, NewView, ReadyToSwitch, Recommend, Signed, Suspect, hash,
+};
+use crate::member::Rank;
+use crate::seq::{LogEnd, Number};
+use crate::view::View;
+
+/// The most Suspects in one message: weak many of each kind for every member.
+pub const SUSPECTS_MAX: usize = 2 * 22 * MEMBERS_MAX;
+
+/// The most join requests in one message.
+pub const JOINS_MAX: usize = MEMBERS_MAX;
+
+/// The most Heads in one table of certificates.
+pub const HEADS_MAX: usize = MEMBERS_MAX * MEMBERS_MAX;
+
+/// Evidence for changes (the `E` of protocol.md section 7), judged against the view alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grounds {
+    /// By subject, signer, kind; each once.
+    pub suspects: List<Signed<Suspect>, SUSPECTS_MAX>,
+    /// By signer; each once.
+    pub leaves: List<Signed<Leave>, MEMBERS_MAX>,
+    /// By hash of the request; each once.
+    pub joins: List<Sponsored, JOINS_MAX>,
+}
+
+/// A request to join with the members that are for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sponsored {
+    /// What the joiner signed.
+    pub request: JoinRequest,
+    /// By signer; each once.
+    pub recommends: List<Signed<Recommend>, MEMBERS_MAX>,
+}
+
+/// Certificates of several logs. One statement vouches for many of them, so each stands once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificates {
+    /// The statements.
+    pub heads: List<Signed<Heads>, HEADS_MAX>,
+    /// What they certify, senders ascending.
+    pub covered: List<Covered, MEMBERS_MAX>,
+}
+
+/// One certificate, its statements by their places in the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    /// The certified head.
+    pub head: Head,
+    /// Places of a quorum of statements.
+    pub places: List<u16, MEMBERS_MAX>,
+    /// The steps of the chain above the head, see [`Certificate`].
+    pub links: List<Link, LINKS_MAX>,
+}
+
+impl Certificates {
+    /// The table of these certificates, senders ascending.
+    #[must_use]
+    pub fn pack(certificates: &[Certificate]) -> Self {
+        let mut heads: Vec<Signed<Heads>> = Vec::new();
+        let mut covered = Vec::with_capacity(certificates.len());
+        for certificate in certificates {
+            let mut places = Vec::with_capacity(certificate.heads.len());
+            for statement in certificate.heads.iter() {
+                let known = heads.iter().position(|known| known == statement);
+                let place = known.unwrap_or_else(|| {
+                    heads.push(statement.clone());
+                    heads.len().saturating_sub(1)
+                });
+                places.push(u16::try_from(place).unwrap_or(u16::MAX));
+            }
+            covered.push(Covered {
+                head: certificate.head,
+                places: places.into(),
+                links: certificate.links.clone(),
+            });
+        }
+        Self { heads: heads.into(), covered: covered.into() }
+    }
+
+    /// The certificates, not checked; `None` if a place has no statement.
+    #[must_use]
+    pub fn unpack(&self) -> Option<Vec<Certificate>> {
+        let one = |covered: &Covered| {
+            let heads = covered.places.iter().map(|place| self.heads.get(usize::from(*place)));
+            let heads = heads.map(|heads| heads.cloned()).collect::<Option<Vec<_>>>()?;
+            let (head, links) = (covered.head, covered.links.clone());
+            Some(Certificate { head, heads: heads.into(), links })
+        };
+        self.covered.iter().map(one).collect()
+    }
+}
+
+/// A Flush with what certifies its heads, and evidence for the changes that it lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flushed {
+    /// The statement.
+    pub signed: Signed<Flush>,
+    /// One for each log that is not empty.
+    pub certificates: Certificates,
+    /// For the listed changes.
+    pub grounds: Grounds,
+}
+
+/// A `NeedMoreChange` with the proof of its lock, and news of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedsMore {
+    /// The statement.
+    pub signed: Signed<NeedMoreChange>,
+    /// Present if it reports a lock.
+    pub lock: Option<LockProof>,
+    /// What its signer knows.
+    pub grounds: Grounds,
+}
+
+/// A quorum acknowledged this view in one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockProof {
+    /// The next view.
+    pub view: View,
+    /// Of exactly a quorum, for one attempt and this view.
+    pub acks: Acks,
+}
+
+/// Acks of distinct members.
+pub type Acks = List<Signed<AckNewView>, MEMBERS_MAX>;
+
+/// A proposal with what justifies it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The statement.
+    pub signed: Signed<NewView>,
+    /// The next view.
+    pub view: View,
+    /// Why it may be that.
+    pub justification: Justification,
+}
+
+/// Why a next view may be proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Justification {
+    /// Nothing can have been decided before: computed from what a quorum flushed.
+    Fresh {
+        /// Of at least a quorum of distinct members.
+        flushes: List<Signed<Flush>, MEMBERS_MAX>,
+        /// Of the heads of the cut.
+        certificates: Certificates,
+        /// For every change that a Flush lists, at least.
+        grounds: Grounds,
+        /// Of exactly a quorum for this attempt, none with a lock; empty in the first.
+        more: List<Signed<NeedMoreChange>, MEMBERS_MAX>,
+    },
+    /// The lock of the highest attempt that a quorum reports may have been decided.
+    Relock {
+        /// Of exactly a quorum for this attempt.
+        more: List<Signed<NeedMoreChange>, MEMBERS_MAX>,
+        /// The proof of that lock.
+        acks: Acks,
+    },
+}
+
+impl Justification {
+    /// What the proposal signs.
+    #[must_use]
+    pub fn hash(&self) -> Hash32 {
+        hash("justification", &[&postcard::to_allocvec(self).unwrap_or_default()])
+    }
+}
+
+/// A Commit with the Acks that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// The statement.
+    pub signed: Signed<Commit>,
+    /// Of exactly a quorum.
+    pub acks: Acks,
+}
+
+/// The hash of Acks that a Commit signs.
+#[must_use]
+pub fn acks_hash(acks: &Acks) -> Hash32 {
+    hash("acks", &[&postcard::to_allocvec(acks).unwrap_or_default()])
+}
+
+/// The next view, decided: proves itself to anyone who knows the view before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The next view.
+    pub view: View,
+    /// Of exactly a quorum of the view before, in one attempt.
+    pub readys: List<Signed<ReadyToSwitch>, MEMBERS_MAX>,
+}
+
+/// A recommendation with what is recommended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recommended {
+    /// The statement.
+    pub signed: Signed<Recommend>,
+    /// What the joiner signed.
+    pub request: JoinRequest,
+}
+
+/// Signers strictly ascend and are members.
+fn signers_ascend<S>(all: &[Signed<S>], n: usize) -> bool {
+    all.iter().all(|signed| signed.signer.index() < n)
+        && all.iter().zip(all.iter().skip(1)).all(|(a, b)| a.signer < b.signer)
+}
+
+impl Grounds {
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.suspects.is_empty() && self.leaves.is_empty() && self.joins.is_empty()
+    }
+
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        let key = |suspect: &Signed<Suspect>| {
+            let said = &suspect.statement;
+            (said.subject, suspect.signer, said.reason.is_proof())
+        };
+        let keys: Vec<(Rank, Rank, bool)> = self.suspects.iter().map(key).collect();
+        keys.iter().all(|(subject, signer, _)| subject.index() < n && signer.index() < n)
+            && ascend(&keys)
+            && signers_ascend(&self.leaves, n)
+            && self.joins.iter().all(|join| signers_ascend(&join.recommends, n))
+    }
+}
+
+impl Certificates {
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        let senders: Vec<Rank> = self.covered.iter().map(|covered| covered.head.sender).collect();
+        let fits = |covered: &Covered| {
+            let places = covered.places.iter();
+            covered.head.sender.index() < n
+                && covered.head.number > Number::ZERO
+                && places.clone().all(|place| usize::from(*place) < self.heads.len())
+        };
+        self.heads.iter().all(|heads| heads_are_legal(heads, n))
+            && self.covered.iter().all(fits)
+            && ascend(&senders)
+    }
+}
+
+fn flush_is_legal(flush: &Signed<Flush>, n: usize) -> bool {
+    flush.signer.index() < n
+        && flush.statement.ends.len() == n
+        && flush.statement.ends.iter().all(|end| end.number > Number::ZERO || *end == LogEnd::EMPTY)
+        && ascend(&flush.statement.changes)
+}
+
+impl Flushed {
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        flush_is_legal(&self.signed, n) && self.certificates.is_legal(n) && self.grounds.is_legal(n)
+    }
+}
+
+fn more_is_legal(more: &Signed<NeedMoreChange>, n: usize) -> bool {
+    let NeedMoreChange { attempt, lock } = &more.statement;
+    more.signer.index() < n
+        && attempt.value() > 0
+        && lock.is_none_or(|lock| lock.attempt < *attempt)
+}
+
+impl LockProof {
+    fn is_legal(&self, n: usize) -> bool {
+        self.view.is_legal() && signers_ascend(&self.acks, n)
+    }
+}
+
+impl NeedsMore {
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        more_is_legal(&self.signed, n)
+            && self.signed.statement.lock.is_some() == self.lock.is_some()
+            && self.lock.as_ref().is_none_or(|lock| lock.is_legal(n))
+            && self.grounds.is_legal(n)
+    }
+}
+
+impl Proposed {
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        let justified = match &self.justification {
+            Justification::Fresh { flushes, certificates, grounds, more } => {
+                signers_ascend(flushes, n)
+                    && flushes.iter().all(|flush| flush_is_legal(flush, n))
+                    && certificates.is_legal(n)
+                    && grounds.is_legal(n)
+                    && signers_ascend(more, n)
+                    && more.iter().all(|more| more_is_legal(more, n))
+            }
+            Justification::Relock { more, acks } => {
+                signers_ascend(more, n)
+                    && more.iter().all(|more| more_is_legal(more, n))
+                    && signers_ascend(acks, n)
+            }
+        };
+        justified && self.signed.signer.index() < n && self.view.is_legal()
+    }
+}
+
+impl Committed {
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        self.signed.signer.index() < n && signers_ascend(&self.acks, n)
+    }
+}
+
+impl Decision {
+    pub(super) fn is_legal(&self, n: usize) -> bool {
+        self.view.is_legal() && signers_ascend(&self.readys, n)
+    }
+}
