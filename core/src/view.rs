@@ -215,11 +215,11 @@ mod tests {
         let genesis = genesis(4);
         assert_eq!(
             genesis.group().to_string(),
-            "89f11ca6e537db6c15bc133f9d50fca3cab2b64390335f0d4acfe09fea4f73e0"
+            "bca7f1da0314bb6959e3685f384d10ffceff7a70e81ebe9fd9c6e60f03d2e7c4"
         );
         assert_eq!(
             genesis.view().id().to_string(),
-            "ee3674e60e2c48b2de791cdf3e39495e905e3d44e7532ff999406c7c8d0a5c98"
+            "02dc33628077693912e99f28fd109bc8362fb88786a76d7548c073027043e6a7"
         );
         assert_eq!(peer_id(&genesis.members[0].key).to_string(), "8ea8a33eca8b2a8b");
     }

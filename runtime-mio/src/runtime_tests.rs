@@ -19,6 +19,7 @@ fn start(quorum: QuorumRule) -> Result<Runtime, RuntimeError> {
         pledge: None,
         pattern: Pattern::Swift,
         quorum,
+        membership: phalanx_core::Membership::Fixed,
         limits: Limits::default(),
     };
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -1,7 +1,7 @@
 //! What happens to a node, as lines of JSON.
 
 use phalanx_core::crypto::Reason;
-use phalanx_core::{Event, Fault, FaultKind, Order};
+use phalanx_core::{Event, Fault, FaultKind, Order, Rank, Status};
 use phalanx_mio::Notice;
 use serde_json::{Map, Value, json};
 
@@ -23,8 +23,18 @@ fn event(event: &Event) -> Value {
         Event::View(view) => {
             let quorum = view.quorum();
             let keys: Vec<String> = view.members.iter().map(|m| m.key.to_string()).collect();
+            let silenced: Vec<u16> = Rank::all(view.members.len())
+                .zip(&view.members)
+                .filter(|(_, member)| member.status == Status::Silenced)
+                .map(|(rank, _)| rank.value())
+                .collect();
+            let departed: Vec<Value> = view
+                .departed
+                .iter()
+                .map(|(rank, why)| json!({"rank": rank.value(), "why": words(*why)}))
+                .collect();
             json!({"event": "view", "number": view.number, "n": quorum.n(), "f": quorum.f(),
-                   "q": quorum.q(), "members": keys})
+                   "q": quorum.q(), "members": keys, "silenced": silenced, "departed": departed})
         }
         Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
             let mut line = json!({"event": "cast", "view": view, "sender": sender.value(),
@@ -59,6 +69,19 @@ fn event(event: &Event) -> Value {
         }
         Event::Alarm { sender, number } => {
             json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
+        }
+        Event::Block => json!({"event": "block"}),
+        Event::Unblock => json!({"event": "unblock"}),
+        Event::TransitionalView { attempt } => {
+            json!({"event": "transitional_view", "attempt": attempt.value()})
+        }
+        Event::Excluded { why, decision } => {
+            json!({"event": "excluded", "why": words(*why), "next": decision.view.number})
+        }
+        Event::Resilience { spare } => json!({"event": "resilience", "spare": spare}),
+        Event::NoQuorum { missing } => {
+            let missing: Vec<u16> = missing.iter().map(|rank| rank.value()).collect();
+            json!({"event": "no_quorum", "missing": missing})
         }
     }
 }
