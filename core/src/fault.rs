@@ -41,6 +41,12 @@ pub enum LinkFault {
     /// Evidence that proves nothing.
     #[error(transparent)]
     Proof(#[from] NotAProof),
+    /// A request to join that its key did not sign for this view.
+    #[error("a join request is not signed by the key that it names, for this view")]
+    JoinRequest,
+    /// A message of the view change without what justifies it.
+    #[error("a message of the view change is not justified by what it carries")]
+    Unjustified,
     /// Messages to this member beyond what it may send, or acknowledged before they were sent.
     #[error("the messages between two members break their window")]
     Window,

@@ -155,6 +155,7 @@ mod lookup;
 mod member;
 mod node;
 mod output;
+mod plan;
 mod quorum;
 #[cfg(test)]
 mod rig;

@@ -2,6 +2,7 @@
 //! afresh for a view, with no clock and no socket; [`crate::Node`] passes their outputs on.
 
 pub(crate) mod bottom;
+pub(crate) mod group;
 pub(crate) mod lag;
 pub(crate) mod pt2pt;
 pub(crate) mod reliable;

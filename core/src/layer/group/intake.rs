@@ -1,0 +1,309 @@
+//! What comes in: checked, and put into the store. Nothing is concluded here.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::justify::{acks_prove, judge, verify_all};
+use super::votes::Put;
+use super::{FlushRecord, Group, In, Out, Phase, Proposal};
+use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, NewView, Reason, Verified};
+use crate::fault::LinkFault;
+use crate::layer::{Context, Post, To};
+use crate::member::Rank;
+use crate::seq::{Attempt, Number};
+use crate::view::View;
+use crate::wire::Part;
+use crate::wire::change::{
+    Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
+    acks_hash,
+};
+
+/// How many proposals, next views and locks are remembered: the newest.
+const KEPT_MAX: usize = 32;
+
+impl Group {
+    /// Takes one input into the store.
+    pub(super) fn take(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: In,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
+        if self.phase == Phase::Decided {
+            return Ok(());
+        }
+        match input {
+            In::Suspect(said) => {
+                if self.evidence.suspect(&said) {
+                    self.plan = None;
+                }
+            }
+            In::Leave(said) => {
+                if !self.evidence.knows_leave(said.signer) {
+                    let said = cx.door.verify(cx.roster, said)?;
+                    self.evidence.leave(said);
+                    self.plan = None;
+                }
+            }
+            In::Recommend(message) => self.on_recommend(cx, *message)?,
+            In::Flush(message) => self.on_flush(cx, *message, out)?,
+            In::NeedMoreChange(message) => self.on_more(cx, *message, out)?,
+            In::NewView(message) => self.on_new_view(cx, *message, out)?,
+            In::Ack(ack) => {
+                if !self.acks.has(ack.signer, &ack.statement) {
+                    let ack = cx.door.verify(cx.roster, ack)?;
+                    let _: Put<_> = self.acks.put(&ack);
+                }
+            }
+            In::Commit(message) => self.on_commit(cx, *message)?,
+            In::Ready(ready) => {
+                if !self.readys.has(ready.signer, &ready.statement) {
+                    let ready = cx.door.verify(cx.roster, ready)?;
+                    let _: Put<_> = self.readys.put(&ready);
+                }
+            }
+            In::Decision(decision) => self.on_decision(cx, decision, out)?,
+            In::AskNewView(peer, attempt) => self.on_ask(cx, peer, attempt, out),
+            In::Frozen(ends) => self.on_frozen(cx, ends, out),
+            In::Collected(next) => self.collected = Some(next),
+            In::Tick => self.on_tick(cx, out),
+        }
+        Ok(())
+    }
+
+    fn on_recommend(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Recommended,
+    ) -> Result<(), LinkFault> {
+        if self.evidence.knows_recommend(&message.signed) {
+            return Ok(());
+        }
+        if !cx.door.verifies_join(cx.roster, &message.request) {
+            return Err(LinkFault::JoinRequest);
+        }
+        let said = cx.door.verify(cx.roster, message.signed)?;
+        if self.evidence.recommend(said, &message.request) {
+            self.plan = None;
+        }
+        Ok(())
+    }
+
+    /// Evidence that came with something else.
+    fn take_grounds(
+        &mut self,
+        cx: &mut Context<'_>,
+        grounds: &Grounds,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
+        let (suspects, is_news) = self.evidence.take(cx, grounds)?;
+        if is_news {
+            self.plan = None;
+        }
+        out.extend(suspects.into_iter().map(Out::Learned));
+        Ok(())
+    }
+
+    fn on_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Flushed,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
+        let signer = message.signed.signer;
+        let Some(known) = self.flushes.get(signer) else { return Ok(()) };
+        if let Some(known) = known
+            && (known.certificates.is_some() || *known.flush != message.signed.statement)
+        {
+            return Ok(());
+        }
+        self.take_grounds(cx, &message.grounds, out)?;
+        let flush = cx.door.verify(cx.roster, message.signed)?;
+        let Some(certificates) = certificates_of(&flush, &message.certificates) else {
+            return Err(LinkFault::Unjustified);
+        };
+        for certificate in &certificates {
+            let certified = cx.door.certify(cx.roster, certificate.clone())?;
+            out.push(Out::Certified(certificate.clone(), certified));
+        }
+        let mut evidence = super::Evidence::new(self.n());
+        evidence.take(cx, &message.grounds)?;
+        let changes = evidence.facts().changes(&self.view);
+        if !flush.changes.iter().all(|change| changes.binary_search(change).is_ok()) {
+            return Err(LinkFault::Unjustified);
+        }
+        let record = FlushRecord { flush, certificates: Some(certificates.into()) };
+        *self.flushes.at_mut(signer) = Some(record);
+        Ok(())
+    }
+
+    /// A Flush that stood in a proposal, without its certificates: it counts, and cannot be proposed
+    /// from until its author has sent the rest.
+    fn on_bare_flush(&mut self, flush: Verified<Flush>) {
+        let known = self.flushes.at_mut(flush.signer());
+        if known.is_none() {
+            *known = Some(FlushRecord { flush, certificates: None });
+        }
+    }
+
+    fn on_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: NeedsMore,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
+        if self.more.has(message.signed.signer, &message.signed.statement) {
+            return Ok(());
+        }
+        let said = cx.door.verify(cx.roster, message.signed)?;
+        if let (Some(on), Some(proof)) = (said.lock, message.lock) {
+            if proof.view.id() != on.next || !acks_prove(cx, &proof.acks, &on)? {
+                return Err(LinkFault::Unjustified);
+            }
+            self.remember_view(on.next, Arc::new(proof.view));
+            self.locks.insert((on.attempt, on.next), proof.acks);
+            while self.locks.len() > KEPT_MAX {
+                self.locks.pop_first();
+            }
+        }
+        self.take_grounds(cx, &message.grounds, out)?;
+        let _: Put<_> = self.more.put(&said);
+        Ok(())
+    }
+
+    pub(super) fn remember_view(&mut self, id: Hash32, view: Arc<View>) {
+        // A quorum acknowledged it or a leader justified it: there are few.
+        if self.views.len() < KEPT_MAX || self.views.contains_key(&id) {
+            self.views.insert(id, view);
+        }
+    }
+
+    pub(super) fn on_new_view(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Proposed,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
+        let attempt = message.signed.statement.attempt;
+        if self.new_views.has(message.signed.signer, &message.signed.statement) {
+            return Ok(());
+        }
+        let said = cx.door.verify(cx.roster, message.signed.clone())?;
+        if matches!(self.new_views.put(&said), Put::Conflict(_)) {
+            // At most one proposal of an attempt is acknowledged here, but another may get a
+            // quorum elsewhere: its view must be known.
+            if judge(cx, self.basis(), &message)?.is_some() {
+                self.remember_view(said.next, Arc::new(message.view));
+            }
+            return Ok(());
+        }
+        let Some(judged) = judge(cx, self.basis(), &message)? else {
+            out.push(Out::Opinion(message.signed.signer, Reason::BadBytes));
+            return Ok(());
+        };
+        for more in judged.more {
+            let _: Put<_> = self.more.put(&more);
+        }
+        for flush in judged.flushes {
+            self.on_bare_flush(flush);
+        }
+        out.extend(judged.certified.into_iter().map(|(bytes, proof)| Out::Certified(bytes, proof)));
+        let mut is_fresh = false;
+        if let crate::wire::change::Justification::Fresh { grounds, .. } = &message.justification {
+            is_fresh = true;
+            self.take_grounds(cx, grounds, out)?;
+        }
+        self.remember_view(said.next, Arc::new(message.view.clone()));
+        self.proposals.insert(attempt, Proposal { message: Arc::new(message), is_fresh });
+        while self.proposals.len() > KEPT_MAX {
+            self.proposals.pop_first();
+        }
+        Ok(())
+    }
+
+    fn on_commit(&mut self, cx: &mut Context<'_>, message: Committed) -> Result<(), LinkFault> {
+        let said = message.signed.statement.clone();
+        if self.commits.contains_key(&said.attempt) {
+            return Ok(());
+        }
+        cx.door.verify(cx.roster, message.signed.clone())?;
+        let lock = Locked { attempt: said.attempt, next: said.next };
+        let is_valid = message.signed.signer == said.attempt.leader(self.n())
+            && said.acks == acks_hash(&message.acks)
+            && acks_prove(cx, &message.acks, &lock)?;
+        if !is_valid {
+            return Err(LinkFault::Unjustified);
+        }
+        self.commits.insert(said.attempt, Arc::new(message));
+        while self.commits.len() > KEPT_MAX {
+            self.commits.pop_first();
+        }
+        Ok(())
+    }
+
+    fn on_decision(
+        &mut self,
+        cx: &mut Context<'_>,
+        decision: Box<Decision>,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
+        if !is_decided(cx, &self.view, &decision)? {
+            return Err(LinkFault::Unjustified);
+        }
+        self.decide(decision, out);
+        Ok(())
+    }
+
+    fn on_ask(&mut self, cx: &Context<'_>, peer: Rank, attempt: Attempt, out: &mut Vec<Out>) {
+        let Some(proposal) = self.proposals.get(&attempt) else { return };
+        let Some(served) = self.served.get_mut(peer) else { return };
+        let is_soon =
+            served.is_some_and(|at: crate::Time| cx.now.since(at) < self.timeouts.resend_us);
+        if !is_soon {
+            *served = Some(cx.now);
+            let part = Part::NewView(Box::new(proposal.message.as_ref().clone()));
+            out.push(Out::Post(Post::part(To::One(peer), part)));
+        }
+    }
+
+    /// The statement of a proposal, if one of this attempt was seen.
+    pub(super) fn seen(&self, attempt: Attempt) -> Option<&Verified<NewView>> {
+        self.new_views.of(attempt.leader(self.n()), attempt)
+    }
+}
+
+/// The certificates of exactly the ends of a Flush, by rank; `None` if they are others.
+fn certificates_of(flush: &Flush, table: &Certificates) -> Option<Vec<Certificate>> {
+    let certificates = table.unpack()?;
+    let mut of = certificates.iter();
+    for (sender, end) in Rank::all(flush.ends.len()).zip(flush.ends.iter()) {
+        if end.number > Number::ZERO {
+            let head = Head { sender, number: end.number, hash: end.hash };
+            of.next().filter(|certificate| certificate.head == head)?;
+        }
+    }
+    of.next().is_none().then_some(certificates)
+}
+
+/// Whether a quorum of `view` decided on its successor in `decision`.
+pub(crate) fn is_decided(
+    cx: &mut Context<'_>,
+    view: &View,
+    decision: &Decision,
+) -> Result<bool, LinkFault> {
+    let id = decision.view.id();
+    let follows = decision.view.number == view.number.saturating_add(1)
+        && decision.view.prev == *cx.roster.view()
+        && decision.view.group == view.group;
+    let first = decision.readys.first().map(|ready| ready.statement.attempt);
+    let fits = decision
+        .readys
+        .iter()
+        .all(|ready| Some(ready.statement.attempt) == first && ready.statement.next == id);
+    if !follows || !fits || decision.readys.len() != cx.roster.quorum().q() {
+        return Ok(false);
+    }
+    verify_all(cx, &decision.readys)?;
+    Ok(true)
+}

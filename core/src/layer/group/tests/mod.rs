@@ -1,0 +1,4 @@
+//! Layer Group alone: the rules of protocol.md section 9, one by one and together.
+
+mod rig;
+mod rules;
