@@ -2,9 +2,14 @@
 //!
 //! A [`Proof`] convinces anybody who knows the view, offline and for ever. Lateness, silence and
 //! bad bytes on a link convince only their witness: they are opinions ([`crate::Event::Suspected`])
-//! and never become a Proof. The pairs that are a Proof stand in protocol.md section 2; those of
-//! the membership protocol come with it.
+//! and never become a Proof. The pairs that are a Proof stand in protocol.md section 2.
 
+mod change;
+
+pub use change::TwoFaced;
+pub(crate) use change::forgets;
+
+use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{
@@ -24,6 +29,22 @@ pub enum FaultKind {
     TwoReplies,
     /// Two Stable rows that contradict each other.
     TwoRows,
+    /// Two Flushes with different ends.
+    TwoFlushes,
+    /// Two `NeedMoreChange` of one attempt with different locks.
+    TwoNeedMoreChanges,
+    /// Two proposals of one attempt.
+    TwoNewViews,
+    /// Acks of two views in one attempt.
+    TwoAcks,
+    /// Commits of two views in one attempt.
+    TwoCommits,
+    /// Ready for two views in one attempt.
+    TwoReadys,
+    /// Ready in one attempt, and no word of that lock when going on to a later one.
+    ForgottenLock,
+    /// Two states for one joiner.
+    TwoSnapshots,
 }
 
 /// What a peer did wrong on its authenticated link: it convinces only this end of it.
@@ -95,6 +116,8 @@ pub enum Evidence {
         /// The other.
         second: Signed<Stable>,
     },
+    /// Two statements about one view change.
+    TwoFaced(Box<TwoFaced>),
 }
 
 /// Why something is not a proof.
@@ -117,10 +140,11 @@ pub enum NotAProof {
 impl Proof {
     /// Who is proven guilty; holds only once [`Proof::verify`] says so.
     #[must_use]
-    pub const fn culprit(&self) -> Rank {
+    pub fn culprit(&self) -> Rank {
         match &self.evidence {
             Evidence::TwoHeads { first, .. } | Evidence::ForkedLog { first, .. } => first.signer,
             Evidence::TwoRows { first, .. } => first.signer,
+            Evidence::TwoFaced(two) => two.culprit(),
         }
     }
 
@@ -134,6 +158,7 @@ impl Proof {
             Evidence::TwoHeads { .. } => FaultKind::TwoReplies,
             Evidence::ForkedLog { .. } => FaultKind::MutantMessage,
             Evidence::TwoRows { .. } => FaultKind::TwoRows,
+            Evidence::TwoFaced(two) => two.kind(),
         }
     }
 
@@ -178,6 +203,7 @@ impl Proof {
             Evidence::TwoRows { first, second } => {
                 roster.verifies(first) && roster.verifies(second)
             }
+            Evidence::TwoFaced(two) => two.is_signed(roster),
         };
         if is_signed { Ok(()) } else { Err(NotAProof::BadSignature) }
     }
@@ -195,6 +221,7 @@ impl Proof {
                     |row: &Signed<Stable>| row.signer.index() < n && row.statement.have.len() == n;
                 fits(first) && fits(second)
             }
+            Evidence::TwoFaced(two) => two.is_legal(n),
         }
     }
 
@@ -222,6 +249,7 @@ impl Proof {
                 first.signer == second.signer
                     && rows_contradict(&first.statement, &second.statement)
             }
+            Evidence::TwoFaced(two) => two.contradicts(),
         }
     }
 }

@@ -168,7 +168,7 @@ pub mod wire;
 
 pub use config::{Boot, Config, ConfigError, GroupId, Limits, Timeouts};
 pub use crypto::{Hash32, Identity, KeyError, PublicKey, Reason};
-pub use fault::{Evidence, FaultKind, LinkFault, NotAProof, Proof};
+pub use fault::{Evidence, FaultKind, LinkFault, NotAProof, Proof, TwoFaced};
 pub use input::{Input, Order, Request, Ticket};
 pub use member::{ADDR_MAX, Member, PeerId, PerRank, Rank, Status};
 pub use node::{Counters, Node, Outputs};

@@ -270,6 +270,7 @@ impl Stage {
                             self.sign(first);
                             self.sign(second);
                         }
+                        Evidence::TwoFaced(_) => {}
                     }
                 }
                 Part::Body(_)

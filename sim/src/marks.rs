@@ -181,6 +181,7 @@ impl Marks {
             FaultKind::MutantMessage => Mark::ForkProven,
             FaultKind::TwoReplies => Mark::TwoRepliesProven,
             FaultKind::TwoRows => Mark::TwoRowsProven,
+            _ => return,
         });
     }
 

@@ -7,56 +7,64 @@ use super::*;
 use crate::member::Rank;
 use crate::quorum::QuorumRule;
 use crate::rig::{Rig, genesis_of, identity, links, some_hash};
-use crate::seq::Number;
+use crate::seq::{Attempt, LogEnd, Number};
 use crate::wire::List;
 
-/// A statement of any kind.
-#[derive(Clone, Debug, PartialEq)]
-enum Any {
-    Heads(Heads),
-    Stable(Stable),
-    Suspect(Suspect),
+macro_rules! any {
+    ($($name:ident)*) => {
+        /// A statement of any kind that a member signs.
+        #[derive(Clone, Debug, PartialEq)]
+        enum Any {
+            $($name($name),)*
+        }
+
+        impl Any {
+            fn fields(&self) -> Vec<u8> {
+                let mut out = Vec::new();
+                match self {
+                    $(Self::$name(statement) => statement.fields(&mut out),)*
+                }
+                out
+            }
+
+            fn sign(&self, door: &mut Door, roster: &Roster, me: Rank) -> Signature {
+                match self {
+                    $(Self::$name(said) => door.sign(roster, me, said.clone()).signed().signature,)*
+                }
+            }
+
+            /// What a door, and the offline check, say of this signature.
+            fn verifies(
+                &self,
+                door: &mut Door,
+                roster: &Roster,
+                signer: Rank,
+                by: &Signature,
+            ) -> bool {
+                match self {
+                    $(Self::$name(statement) => check(statement, door, roster, signer, *by),)*
+                }
+            }
+        }
+    };
 }
 
-impl Any {
-    fn fields(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        match self {
-            Self::Heads(statement) => statement.fields(&mut out),
-            Self::Stable(statement) => statement.fields(&mut out),
-            Self::Suspect(statement) => statement.fields(&mut out),
-        }
-        out
-    }
+any! {
+    Heads Stable Suspect Recommend Leave Flush NeedMoreChange NewView AckNewView Commit
+    ReadyToSwitch Installed Snapshot
+}
 
-    fn sign(&self, door: &mut Door, roster: &Roster, me: Rank) -> Signature {
-        match self {
-            Self::Heads(statement) => door.sign(roster, me, statement.clone()).signed().signature,
-            Self::Stable(statement) => door.sign(roster, me, statement.clone()).signed().signature,
-            Self::Suspect(statement) => door.sign(roster, me, statement.clone()).signed().signature,
-        }
-    }
-
-    /// What a door, and the offline check, say of this signature.
-    fn verifies(&self, door: &mut Door, roster: &Roster, signer: Rank, by: &Signature) -> bool {
-        fn check<S: Statement + Clone>(
-            statement: &S,
-            door: &mut Door,
-            roster: &Roster,
-            signer: Rank,
-            signature: Signature,
-        ) -> bool {
-            let signed = Signed { signer, statement: statement.clone(), signature };
-            let offline = roster.verifies(&signed);
-            assert_eq!(door.verify(roster, signed).is_ok(), offline, "two verdicts");
-            offline
-        }
-        match self {
-            Self::Heads(statement) => check(statement, door, roster, signer, *by),
-            Self::Stable(statement) => check(statement, door, roster, signer, *by),
-            Self::Suspect(statement) => check(statement, door, roster, signer, *by),
-        }
-    }
+fn check<S: Statement + Clone>(
+    statement: &S,
+    door: &mut Door,
+    roster: &Roster,
+    signer: Rank,
+    signature: Signature,
+) -> bool {
+    let signed = Signed { signer, statement: statement.clone(), signature };
+    let offline = roster.verifies(&signed);
+    assert_eq!(door.verify(roster, signed).is_ok(), offline, "two verdicts");
+    offline
 }
 
 fn head(sender: u16, number: u64, byte: u8) -> Head {
@@ -99,6 +107,66 @@ fn statements() -> Vec<Any> {
         suspect(1, Reason::Lagging, 0),
         suspect(1, Reason::Mute, 1),
     ]
+    .into_iter()
+    .chain(of_a_change())
+    .collect()
+}
+
+/// Some of them have the same fields: only the kind tells them apart.
+fn of_a_change() -> Vec<Any> {
+    let (attempt, next) = (Attempt::new(1), some_hash(1));
+    let end = LogEnd { number: Number::new(1), hash: some_hash(1) };
+    let flush = |changes: &[Change]| {
+        let ends = [end, LogEnd::EMPTY].into_iter().collect();
+        Any::Flush(Flush { ends, changes: changes.iter().copied().collect() })
+    };
+    let rank = Rank::new(1);
+    alloc::vec![
+        Any::Recommend(Recommend { request: next }),
+        Any::Installed(Installed { prev: next }),
+        Any::Leave(Leave),
+        flush(&[]),
+        flush(&[Change::Proven(rank)]),
+        flush(&[Change::Suspected(rank)]),
+        flush(&[Change::Leaves(rank)]),
+        flush(&[Change::Joins(next)]),
+        Any::NeedMoreChange(NeedMoreChange { attempt, lock: None }),
+        Any::NeedMoreChange(NeedMoreChange { attempt, lock: Some(Locked { attempt, next }) }),
+        Any::NewView(NewView { attempt, next, justification: next }),
+        Any::Commit(Commit { attempt, next, acks: next }),
+        Any::AckNewView(AckNewView { attempt, next }),
+        Any::AckNewView(AckNewView { attempt: Attempt::new(2), next }),
+        Any::AckNewView(AckNewView { attempt, next: some_hash(2) }),
+        Any::ReadyToSwitch(ReadyToSwitch { attempt, next }),
+        Any::Snapshot(Snapshot { joiner: PublicKey([1; 32]), root: next, length: 1 }),
+        Any::Snapshot(Snapshot { joiner: PublicKey([1; 32]), root: next, length: 2 }),
+    ]
+}
+
+#[test]
+fn a_join_request_counts_for_its_key_its_view_and_what_it_says() {
+    let mut rig = Rig::new(2);
+    let request = rig.doors[1].ask_to_join(&rig.roster, 3, alloc::vec![7, 8]);
+    let elsewhere = Rig::new(3);
+    let door = &mut rig.doors[0];
+    assert!(door.verifies_join(&rig.roster, &request));
+    assert!(door.verifies_join(&rig.roster, &request), "the verdict is kept");
+    assert!(!door.verifies_join(&elsewhere.roster, &request), "another view");
+    let changed = |change: fn(&mut JoinRequest)| {
+        let mut changed = request.clone();
+        change(&mut changed);
+        changed
+    };
+    let others = [
+        changed(|request| request.incarnation += 1),
+        changed(|request| request.addr.0.push(0)),
+        changed(|request| request.key = *identity(0).public_key()),
+        changed(|request| request.key = PublicKey([0xff; 32])),
+        changed(|request| request.signature.0[3] ^= 1),
+    ];
+    for other in others {
+        assert!(!door.verifies_join(&rig.roster, &other), "{other:?}");
+    }
 }
 
 /// The signed bytes, spelt out: changing them makes every old signature worthless.

@@ -113,6 +113,7 @@ fn two_signers_never_make_a_proof() {
     let mut rig = Rig::new(4);
     for (mut proof, kind, _) in all_kinds(&mut rig) {
         match &mut proof.evidence {
+            Evidence::TwoFaced(_) => unreachable!("in a file of its own"),
             Evidence::TwoHeads { second, .. } | Evidence::ForkedLog { second, .. } => {
                 let entries = second.statement.entries.to_vec();
                 *second = rig.signed_heads(0, &entries);
@@ -126,6 +127,7 @@ fn two_signers_never_make_a_proof() {
         assert_eq!(proof.verify(&rig.roster), Err(NotAProof::NoContradiction), "{kind:?}");
         // Nor does putting one name under both statements.
         match &mut proof.evidence {
+            Evidence::TwoFaced(_) => unreachable!("in a file of its own"),
             Evidence::TwoHeads { first, second, .. }
             | Evidence::ForkedLog { first, second, .. } => second.signer = first.signer,
             Evidence::TwoRows { first, second } => second.signer = first.signer,

@@ -28,7 +28,7 @@ use crate::member::Rank;
 use crate::seq::{Attempt, Number, Round, SlotMark};
 
 /// The version of everything on the wire; golden bytes pin it.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The most parts in one packet.
 pub const PARTS_MAX: usize = 256;

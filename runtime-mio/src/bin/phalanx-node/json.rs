@@ -125,6 +125,14 @@ pub(crate) const fn fault_name(kind: FaultKind) -> &'static str {
         FaultKind::MutantMessage => "mutant message",
         FaultKind::TwoReplies => "two replies",
         FaultKind::TwoRows => "two rows",
+        FaultKind::TwoFlushes => "two flushes",
+        FaultKind::TwoNeedMoreChanges => "two need-more-changes",
+        FaultKind::TwoNewViews => "two new-views",
+        FaultKind::TwoAcks => "two acks",
+        FaultKind::TwoCommits => "two commits",
+        FaultKind::TwoReadys => "two readys",
+        FaultKind::ForgottenLock => "forgotten lock",
+        FaultKind::TwoSnapshots => "two snapshots",
     }
 }
 
