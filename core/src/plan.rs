@@ -1,0 +1,231 @@
+//! `plan`, the only place with membership policy (protocol.md section 8): which members the next
+//! view has, given this view and evidence. Pure, total and the same everywhere; the order of the
+//! evidence does not matter.
+//!
+//! It promises, for evidence that was checked, and whatever the timing:
+//!
+//! * Liars: with at most `F` liars among the members of a view, and at most `F` counting those that
+//!   may still join, the next view has at most its own `F'` of them, and `F' <= f(n)`. Opinions,
+//!   however many and however wrong, remove nobody from a group of `3F + 1`: they silence.
+//! * At most `max(1, f)` members are removed, replaced or silenced by one change, so a correct
+//!   member that holds everything stays.
+//! * Somebody is Active, no key is twice in a view, no expelled key comes back, and there are at
+//!   most `max_members`. Those who stay are a quorum of the next view, unless one joiner alone
+//!   makes them fewer: a group of one or two could not take in anybody otherwise.
+//!
+//! What a faulty member can try: accuse falsely (up to `f` are not enough, and who is proven to lie
+//! counts for no opinion), be silent (it is silenced, which costs no quorum), or come and go (each
+//! time is an entry of its own that weak members have to recommend).
+
+mod draft;
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use crate::crypto::{Change, Hash32, PublicKey};
+use crate::member::{Member, PerRank, Rank, Status};
+use crate::seq::LogEnd;
+use crate::view::{Departure, Genesis, View};
+use draft::Draft;
+
+/// What the evidence says, already checked: signatures, signers are members of the view, each
+/// (signer, subject, kind) once, addresses within their bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) suspicions: Vec<Suspicion>,
+    pub(crate) leaving: Vec<Rank>,
+    pub(crate) joining: Vec<Joining>,
+}
+
+/// One member suspects another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suspicion {
+    pub(crate) subject: Rank,
+    pub(crate) signer: Rank,
+    /// It claims to hold a proof, not just an opinion.
+    pub(crate) by_proof: bool,
+}
+
+/// A process asks to be a member, or to be Active again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Joining {
+    /// Hash of the request.
+    pub(crate) request: Hash32,
+    pub(crate) key: PublicKey,
+    pub(crate) incarnation: u64,
+    pub(crate) addr: Vec<u8>,
+    pub(crate) recommended_by: Vec<Rank>,
+}
+
+impl Facts {
+    /// Which changes have enough evidence, ascending. More evidence never takes one away: who is
+    /// proven to lie is listed as suspected too, and everybody's suspicions count.
+    pub(crate) fn changes(&self, view: &View) -> Vec<Change> {
+        let (n, weak) = (view.members.len(), view.quorum().weak());
+        let leaving = self.leaving.iter().copied().filter(|rank| rank.index() < n);
+        let mut changes: Vec<Change> = leaving.map(Change::Leaves).collect();
+        let proven = reaching(&self.suspects(n, |suspicion| suspicion.by_proof), weak);
+        changes.extend(proven.into_iter().map(Change::Proven));
+        let suspected = reaching(&self.suspects(n, |_| true), weak);
+        changes.extend(suspected.into_iter().map(Change::Suspected));
+        let joining = self.joining.iter().filter(|joining| joining.is_recommended(n, weak));
+        changes.extend(joining.map(|joining| Change::Joins(joining.request)));
+        changes.sort_unstable();
+        changes.dedup();
+        changes
+    }
+
+    /// How many members other than itself suspect each member, by the suspicions that count.
+    fn suspects(&self, n: usize, counts: impl Fn(&Suspicion) -> bool) -> PerRank<usize> {
+        let counting = self.suspicions.iter().filter(|suspicion| {
+            let Suspicion { subject, signer, .. } = **suspicion;
+            subject != signer && signer.index() < n && counts(suspicion)
+        });
+        let mut pairs: Vec<(Rank, Rank)> =
+            counting.map(|suspicion| (suspicion.subject, suspicion.signer)).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let mut suspects = PerRank::from_fn(n, |_| 0_usize);
+        for (subject, _) in pairs {
+            if let Some(count) = suspects.get_mut(subject) {
+                *count = count.saturating_add(1);
+            }
+        }
+        suspects
+    }
+
+    /// The requests with evidence: per key the one with the highest incarnation, then the lowest
+    /// hash; by key.
+    fn requests(&self, view: &View) -> Vec<&Joining> {
+        let (n, weak) = (view.members.len(), view.quorum().weak());
+        let recommended = self.joining.iter().filter(|joining| joining.is_recommended(n, weak));
+        let mut requests: Vec<&Joining> = recommended.collect();
+        requests.sort_unstable_by_key(|joining| {
+            (joining.key, Reverse(joining.incarnation), joining.request)
+        });
+        requests.dedup_by_key(|joining| joining.key);
+        requests
+    }
+}
+
+impl Joining {
+    fn is_recommended(&self, n: usize, weak: usize) -> bool {
+        let by = self.recommended_by.iter().copied();
+        let mut by: Vec<Rank> = by.filter(|rank| rank.index() < n).collect();
+        by.sort_unstable();
+        by.dedup();
+        by.len() >= weak
+    }
+}
+
+/// The members with at least `weak` of something, in rank order.
+fn reaching(counts: &PerRank<usize>, weak: usize) -> Vec<Rank> {
+    counts.iter().filter(|(_, count)| **count >= weak).map(|(rank, _)| rank).collect()
+}
+
+/// The members that the evidence is about, in the order in which they are dealt with; each in one
+/// list only.
+#[derive(Clone, Debug)]
+struct Subjects {
+    /// `M`.
+    proven: Vec<Rank>,
+    /// `S`.
+    suspected: Vec<Rank>,
+    /// `L`.
+    leaving: Vec<Rank>,
+}
+
+impl Subjects {
+    fn of(view: &View, facts: &Facts) -> Self {
+        let (n, weak) = (view.members.len(), view.quorum().weak());
+        let mut proven = reaching(&facts.suspects(n, |suspicion| suspicion.by_proof), weak);
+        proven.reverse();
+        let suspects = facts.suspects(n, |suspicion| !proven.contains(&suspicion.signer));
+        let mut suspected = reaching(&suspects, weak);
+        suspected.retain(|rank| !proven.contains(rank));
+        suspected.sort_unstable_by_key(|rank| {
+            let status = view.member(*rank).map(|member| member.status);
+            (status != Some(Status::Silenced), Reverse(*suspects.at(*rank)), Reverse(*rank))
+        });
+        let is_listed = |rank: &Rank| proven.contains(rank) || suspected.contains(rank);
+        let mut leaving = facts.leaving.clone();
+        leaving.retain(|rank| rank.index() < n && !is_listed(rank));
+        leaving.sort_unstable_by_key(|rank| Reverse(*rank));
+        leaving.dedup();
+        Self { proven, suspected, leaving }
+    }
+
+    fn contains(&self, rank: Rank) -> bool {
+        [&self.proven, &self.suspected, &self.leaving].iter().any(|list| list.contains(&rank))
+    }
+}
+
+/// What the evidence makes of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Of the next view: those who stay in their order, then the joiners.
+    pub(crate) members: Vec<Member>,
+    /// `F` of the next view.
+    pub(crate) pledge: u16,
+    /// Keys that may never join again, ascending; with [`crate::EXPELLED_MAX`] of them no more are
+    /// remembered, and who is proven to lie then is removed but may ask to join again.
+    pub(crate) expelled: Vec<PublicKey>,
+    /// Who is not in the next view with the same incarnation, ascending.
+    pub(crate) departed: Vec<(Rank, Departure)>,
+    /// Who is Active now and will not be, ascending.
+    pub(crate) silenced: Vec<Rank>,
+}
+
+/// The next membership of a legal view of the group of `genesis`, given this evidence.
+///
+/// A leaver that cannot be let go now is not in the plan: it is told, may stop, and counts as
+/// crashed. So is the rest of those proven to lie when more are proven than one change may touch:
+/// the next view has the proofs again.
+pub(crate) fn plan(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
+    let subjects = Subjects::of(view, facts);
+    let requests = facts.requests(view);
+    let mut draft = Draft::new(view, genesis);
+    draft.expel(&subjects.proven);
+    draft.admit(&requests, &subjects.proven);
+    draft.remove_or_silence(&subjects.suspected);
+    draft.let_go(&subjects.leaving);
+    draft.activate(&requests, |rank| !subjects.contains(rank));
+    draft.finish()
+}
+
+impl Plan {
+    /// Whether it differs from the view in members, pledge or expelled keys.
+    pub(crate) fn is_change(&self, view: &View) -> bool {
+        self.members != view.members
+            || self.pledge != view.pledge
+            || *self.expelled != *view.expelled
+    }
+
+    /// Whether this member of the old view is in the next with the same incarnation, and not
+    /// silenced by this change.
+    pub(crate) fn keeps(&self, view: &View, rank: Rank) -> bool {
+        rank.index() < view.members.len()
+            && self.departed.iter().all(|(departed, _)| *departed != rank)
+            && !self.silenced.contains(&rank)
+    }
+
+    /// The next view, in which the logs of this one end at `cut`.
+    pub(crate) fn build(self, view: &View, cut: Vec<LogEnd>) -> View {
+        View {
+            group: view.group,
+            number: view.number.saturating_add(1),
+            prev: view.id(),
+            members: self.members,
+            pledge: self.pledge,
+            rule: view.rule,
+            expelled: self.expelled.into(),
+            cut: cut.into(),
+            departed: self.departed.into(),
+            silenced: self.silenced.into(),
+        }
+    }
+}

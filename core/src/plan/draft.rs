@@ -1,0 +1,209 @@
+//! The steps of `plan` (protocol.md section 8), one method each, in the order in which they are
+//! taken. Who is dealt with is decided before; here only what becomes of each.
+
+use alloc::vec::Vec;
+
+use super::{Joining, Plan};
+use crate::crypto::PublicKey;
+use crate::member::{Member, PerRank, Rank, Status};
+use crate::quorum::Quorum;
+use crate::view::{Departure, EXPELLED_MAX, Genesis, View};
+
+/// The next membership while it is drawn up.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    view: &'a View,
+    genesis: &'a Genesis,
+    /// How many members may still be removed or silenced.
+    cap: usize,
+    /// `F1`: the pledge less those removed because they lied.
+    pledge: u16,
+    /// The status that each member of the view has in the next; `None` if it is not in it.
+    stays: PerRank<Option<Status>>,
+    joined: Vec<Member>,
+    expelled: Vec<PublicKey>,
+    departed: Vec<(Rank, Departure)>,
+}
+
+impl<'a> Draft<'a> {
+    /// The view as it is.
+    pub(super) fn new(view: &'a View, genesis: &'a Genesis) -> Self {
+        Self {
+            view,
+            genesis,
+            cap: view.quorum().f().max(1),
+            pledge: view.pledge,
+            stays: PerRank::from_vec(view.members.iter().map(|m| Some(m.status)).collect()),
+            joined: Vec::new(),
+            expelled: view.expelled.to_vec(),
+            departed: Vec::new(),
+        }
+    }
+
+    /// Step 1: who lied goes for ever, and with each the group has one liar less to bear. If no
+    /// other was Active, somebody has to be.
+    pub(super) fn expel(&mut self, proven: &[Rank]) {
+        for rank in proven.iter().take(self.cap) {
+            self.remove(*rank, Departure::Proof);
+            self.pledge = self.pledge.saturating_sub(1);
+            if let Some(Member { key, .. }) = self.view.member(*rank)
+                && self.expelled.len() < EXPELLED_MAX
+                && !self.expelled.contains(key)
+            {
+                self.expelled.push(*key);
+            }
+        }
+        self.expelled.sort_unstable();
+        if !self.stays.values().any(|status| *status == Some(Status::Active))
+            && let Some(lowest) = self.stays.values_mut().flatten().next()
+        {
+            *lowest = Status::Active;
+        }
+    }
+
+    /// Step 2: joiners, by key. One that needs its old entry removed waits if too many were
+    /// touched; the first that does not fit ends it.
+    pub(super) fn admit(&mut self, requests: &[&Joining], proven: &[Rank]) {
+        for request in requests {
+            let old = self.view.rank_of(&request.key);
+            let is_stale = |rank: Rank| {
+                let member = self.view.member(rank);
+                proven.contains(&rank)
+                    || member.is_some_and(|member| member.incarnation >= request.incarnation)
+            };
+            if self.expelled.contains(&request.key)
+                || old.is_some_and(is_stale)
+                || (old.is_some() && self.cap == 0)
+            {
+                continue;
+            }
+            if !self.fits(usize::from(old.is_some())) {
+                return;
+            }
+            if let Some(old) = old {
+                self.remove(old, Departure::Replaced);
+            }
+            self.joined.push(Member {
+                key: request.key,
+                incarnation: request.incarnation,
+                addr: request.addr.clone(),
+                status: Status::Active,
+            });
+        }
+    }
+
+    /// Whether one more may join in place of so many (0 or 1).
+    fn fits(&self, replaced: usize) -> bool {
+        let limits = &self.genesis.limits;
+        let joined = self.joined.len().saturating_add(1);
+        let size = self.size().saturating_add(1).saturating_sub(replaced);
+        let survivors = self.survivors().saturating_sub(replaced);
+        joined <= usize::from(limits.max_joins_per_change)
+            && size <= usize::from(limits.max_members)
+            && (joined == 1 || survivors >= self.quorum(size).q())
+    }
+
+    /// Step 3: who is suspected by opinion goes if the group can still bear as many liars without
+    /// it, and falls silent otherwise.
+    pub(super) fn remove_or_silence(&mut self, suspected: &[Rank]) {
+        for rank in suspected {
+            let Some(status) = self.dispensable(*rank) else { continue };
+            if self.may_shrink() {
+                self.remove(*rank, Departure::Opinion);
+            } else if status == Status::Active {
+                *self.stays.at_mut(*rank) = Some(Status::Silenced);
+                self.cap = self.cap.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Step 4: who wants to leave goes under the same condition.
+    pub(super) fn let_go(&mut self, leaving: &[Rank]) {
+        for rank in leaving {
+            if self.dispensable(*rank).is_some() && self.may_shrink() {
+                self.remove(*rank, Departure::Left);
+            }
+        }
+    }
+
+    /// The status of a member that is still there and may be touched: as long as the cap allows,
+    /// and somebody else is Active.
+    fn dispensable(&self, rank: Rank) -> Option<Status> {
+        let status = self.stays.get(rank).copied().flatten()?;
+        let is_active = |(other, status): (Rank, &Option<Status>)| {
+            other != rank && *status == Some(Status::Active)
+        };
+        let others = !self.joined.is_empty() || self.stays.iter().any(is_active);
+        (self.cap > 0 && others).then_some(status)
+    }
+
+    /// Whether one member less still bears as many liars (it has `3 F1 + 1` members at least), and
+    /// those who know the group's past are a quorum of it.
+    fn may_shrink(&self) -> bool {
+        let size = self.size().saturating_sub(1);
+        let quorum = self.quorum(size);
+        size >= 1
+            && quorum.f() >= usize::from(self.pledge)
+            && self.survivors().saturating_sub(1) >= quorum.q()
+    }
+
+    /// Step 5: who was silenced and asks, as the process that it is, is Active again. A request of
+    /// a higher incarnation stands above its own: that process is gone.
+    pub(super) fn activate(&mut self, requests: &[&Joining], may: impl Fn(Rank) -> bool) {
+        for request in requests {
+            let Some(rank) = self.view.rank_of(&request.key) else { continue };
+            let member = self.view.member(rank);
+            let is_same = member.is_some_and(|member| member.incarnation == request.incarnation);
+            if let Some(status) = self.stays.at_mut(rank)
+                && is_same
+                && may(rank)
+            {
+                *status = Status::Active;
+            }
+        }
+    }
+
+    /// Step 6: the pledge rises again with the group. As long as nobody came or went it stays.
+    pub(super) fn finish(mut self) -> Plan {
+        let spare = u16::try_from(self.quorum(self.size()).f()).unwrap_or(u16::MAX);
+        let is_same = self.joined.is_empty() && self.departed.is_empty();
+        let limit = if is_same { 0 } else { self.genesis.pledge.unwrap_or(u16::MAX) };
+        let mut members = Vec::with_capacity(self.size());
+        let mut silenced = Vec::new();
+        for ((rank, status), member) in self.stays.iter().zip(&self.view.members) {
+            let Some(status) = *status else { continue };
+            if (member.status, status) == (Status::Active, Status::Silenced) {
+                silenced.push(rank);
+            }
+            members.push(Member { status, ..member.clone() });
+        }
+        members.append(&mut self.joined);
+        self.departed.sort_unstable();
+        Plan {
+            members,
+            pledge: self.pledge.max(limit.min(spare)),
+            expelled: self.expelled,
+            departed: self.departed,
+            silenced,
+        }
+    }
+
+    fn remove(&mut self, rank: Rank, why: Departure) {
+        *self.stays.at_mut(rank) = None;
+        self.departed.push((rank, why));
+        self.cap = self.cap.saturating_sub(1);
+    }
+
+    /// Members of the view that are in the next; not those replaced.
+    fn survivors(&self) -> usize {
+        self.stays.values().flatten().count()
+    }
+
+    fn size(&self) -> usize {
+        self.survivors().saturating_add(self.joined.len())
+    }
+
+    fn quorum(&self, n: usize) -> Quorum {
+        Quorum::of(u16::try_from(n).unwrap_or(u16::MAX), self.view.rule)
+    }
+}
