@@ -155,6 +155,7 @@ mod lookup;
 mod member;
 mod node;
 mod output;
+#[cfg(test)]
 mod plan;
 mod quorum;
 #[cfg(test)]

@@ -18,6 +18,10 @@
 //! time is an entry of its own that weak members have to recommend).
 
 mod draft;
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -198,7 +202,7 @@ impl Plan {
     pub(crate) fn is_change(&self, view: &View) -> bool {
         self.members != view.members
             || self.pledge != view.pledge
-            || self.expelled[..] != view.expelled[..]
+            || *self.expelled != *view.expelled
     }
 
     /// Whether this member of the old view is in the next with the same incarnation, and not

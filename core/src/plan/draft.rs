@@ -46,10 +46,11 @@ impl<'a> Draft<'a> {
         for rank in proven.iter().take(self.cap) {
             self.remove(*rank, Departure::Proof);
             self.pledge = self.pledge.saturating_sub(1);
-            let key = self.view.member(*rank).map(|member| member.key);
-            let is_new = |key: &PublicKey| !self.expelled.contains(key);
-            if self.expelled.len() < EXPELLED_MAX {
-                self.expelled.extend(key.filter(is_new));
+            if let Some(Member { key, .. }) = self.view.member(*rank)
+                && self.expelled.len() < EXPELLED_MAX
+                && !self.expelled.contains(key)
+            {
+                self.expelled.push(*key);
             }
         }
         self.expelled.sort_unstable();
