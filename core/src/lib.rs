@@ -155,7 +155,6 @@ mod lookup;
 mod member;
 mod node;
 mod output;
-#[cfg(test)]
 mod plan;
 mod quorum;
 #[cfg(test)]

@@ -62,7 +62,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Step 2: joiners, by key. One that needs its old entry removed waits if too many were
-    /// touched; the first that does not fit ends it.
+    /// touched, one for which the group is too large if it is, so that a spare that waits for ever
+    /// keeps nobody from coming back; the first that does not fit otherwise ends it.
     pub(super) fn admit(&mut self, requests: &[&Joining], proven: &[Rank]) {
         for request in requests {
             let old = self.view.rank_of(&request.key);
@@ -74,6 +75,7 @@ impl<'a> Draft<'a> {
             if self.expelled.contains(&request.key)
                 || old.is_some_and(is_stale)
                 || (old.is_some() && self.cap == 0)
+                || (old.is_none() && self.size() >= usize::from(self.genesis.limits.max_members))
             {
                 continue;
             }
@@ -92,14 +94,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether one more may join in place of so many (0 or 1).
+    /// Whether one more may join in place of so many (0 or 1): somebody who knows the group's past
+    /// stays in any case.
     fn fits(&self, replaced: usize) -> bool {
         let limits = &self.genesis.limits;
         let joined = self.joined.len().saturating_add(1);
         let size = self.size().saturating_add(1).saturating_sub(replaced);
         let survivors = self.survivors().saturating_sub(replaced);
         joined <= usize::from(limits.max_joins_per_change)
-            && size <= usize::from(limits.max_members)
+            && survivors >= 1
             && (joined == 1 || survivors >= self.quorum(size).q())
     }
 
