@@ -160,12 +160,7 @@ fn the_close_delivers_the_rest_in_slot_order_and_takes_what_is_missing_for_null(
     let mut solo = Solo::new(4);
     solo.give(2, 1, value(0));
     solo.give(1, 1, value(3));
-    assert_eq!(
-        solo.give(0, 1, value(0)),
-        1,
-        "(0, 1) is null, for 1 went on to round 3; (0, 3) \
-        and so (1, 0) are open"
-    );
+    assert_eq!(solo.give(0, 1, value(0)), 2, "(0, 1) is null, for 1 went on; (0, 3) is open");
     let rest = remainder(&[
         (0, 2, value(2)),
         (0, 3, SlotMark::None),

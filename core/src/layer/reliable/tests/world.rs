@@ -246,7 +246,7 @@ fn ascends(list: &[u32]) -> bool {
 
 /// What the view is judged by once it is closed at `cut`.
 fn judge(world: &mut World, cut: &[LogEnd]) {
-    for sender in 0..world.seats.len() {
+    for (sender, end) in cut.iter().enumerate() {
         let first = (of(&world.seats[0].fifo, sender), of(&world.seats[0].order, sender));
         assert!(ascends(&first.0) && ascends(&first.1), "in the order cast, each once");
         for seat in &world.seats {
@@ -256,7 +256,7 @@ fn judge(world: &mut World, cut: &[LogEnd]) {
         let mut delivered = [first.0, first.1].concat();
         delivered.sort_unstable();
         let seat = &mut world.seats[sender];
-        let legacy = seat.solo.machine.legacy(cut[sender]);
+        let legacy = seat.solo.machine.legacy(*end);
         delivered.extend(legacy.tickets().map(|ticket| ticket.0 as u32));
         assert!(delivered.iter().copied().eq(0..seat.casts), "each own cast is in one of them");
         let (haves, rows) = seat.told.clone().unwrap();
@@ -301,7 +301,6 @@ proptest! {
             prop_assert!(seat.order.starts_with(&before), "histories are prefixes");
         }
         prop_assert!(world.active.len() >= usize::from(n) - 1);
-        std::eprintln!("STAT n={n} cut={:?} before={:?} fifo={} order={} casts={:?} sameCut={}", cut.iter().map(|e| e.number.value()).collect::<Vec<_>>(), before.iter().map(|e| e.number.value()).collect::<Vec<_>>(), world.seats[0].fifo.len(), world.seats[0].order.len(), world.seats.iter().map(|s| s.casts).collect::<Vec<_>>(), cut==before);
         judge(&mut world, &cut);
     }
 }
