@@ -90,7 +90,7 @@ impl Stack {
         Self {
             bottom: Bottom::new(config, &view, &roster, door.identity(), me),
             pt2pt: Pt2pt::new(roster.quorum().n(), me, config),
-            reliable: Reliable::new(config, &roster, me),
+            reliable: Reliable::new(config, &roster, me, &active),
             total: Total::new(timeouts, me, &active),
             stable: Stable::new(config, &roster, me, active, now),
             suspect: Suspect::new(timeouts, &roster, me, now),

@@ -85,6 +85,8 @@ pub(crate) struct Total {
     slot_us: u64,
     ask_us: u64,
     lanes: Vec<Lane>,
+    /// Nobody opens bodies any more, so nobody is to blame for a slot that is not settled.
+    is_frozen: bool,
 }
 
 impl Total {
@@ -101,6 +103,7 @@ impl Total {
             slot_us: timeouts.slot_us,
             ask_us: timeouts.ask_us,
             lanes: active.iter().map(lane).collect(),
+            is_frozen: false,
         }
     }
 
@@ -112,7 +115,7 @@ impl Total {
                 out.push(Out::Owe(round));
             }
             In::Sighted(..) => {}
-            In::Deliverable(body) => self.on_deliverable(now, body, &mut out),
+            In::Deliverable(body) => self.on_deliverable(now, &body, &mut out),
             In::Tick => self.on_tick(now, &mut out),
         }
         out
@@ -128,17 +131,46 @@ impl Total {
         dues.fold(None, earliest)
     }
 
-    fn on_deliverable(&mut self, now: Time, body: Arc<Body>, out: &mut Vec<Out>) {
-        let Some(round) = body.link.slot.round() else { return };
+    /// The view is about to change (R0): no slot is waited for any more. Merging goes on.
+    pub(crate) fn freeze(&mut self) {
+        self.is_frozen = true;
+        self.lanes.iter_mut().for_each(|lane| lane.wait = Wait::Idle);
+    }
+
+    /// The view ends (protocol.md section 10): delivers all that the cut holds in slot order,
+    /// settled or not. `remainder` are the bodies of the cut that were not deliverable before, each
+    /// sender's in order; slots for which there is no body are null.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the view change will call it"))]
+    pub(crate) fn close(&mut self, remainder: &[Arc<Body>]) -> Vec<Out> {
+        self.freeze();
+        for body in remainder {
+            self.take(body);
+        }
+        let mut out = Vec::new();
+        while let Some(next) = self.next_value() {
+            self.pop(next, &mut out);
+        }
+        out
+    }
+
+    fn on_deliverable(&mut self, now: Time, body: &Arc<Body>, out: &mut Vec<Out>) {
+        if self.take(body) {
+            self.merge(out);
+            self.watch(now);
+        }
+    }
+
+    /// Notes what a body says about its sender's slots, if anything.
+    fn take(&mut self, body: &Arc<Body>) -> bool {
+        let Some(round) = body.link.slot.round() else { return false };
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == body.sender) else {
-            return;
+            return false;
         };
         lane.settled = lane.settled.max(round.next());
         if let SlotMark::Value(_) = body.link.slot {
-            lane.values.push_back((round, body));
+            lane.values.push_back((round, Arc::clone(body)));
         }
-        self.merge(out);
-        self.watch(now);
+        true
     }
 
     /// TO1: delivers settled slots in order.
@@ -147,10 +179,15 @@ impl Total {
             if self.first_unsettled().is_some_and(|open| open < next) {
                 return;
             }
-            let Some(lane) = self.lanes.get_mut(usize::from(next.place)) else { return };
-            if let Some((_, body)) = lane.values.pop_front() {
-                out.push(Out::Deliver(body, next));
-            }
+            self.pop(next, out);
+        }
+    }
+
+    /// Delivers the first value of the lane in which `next` lies.
+    fn pop(&mut self, next: Slot, out: &mut Vec<Out>) {
+        let lane = self.lanes.get_mut(usize::from(next.place));
+        if let Some((_, body)) = lane.and_then(|lane| lane.values.pop_front()) {
+            out.push(Out::Deliver(body, next));
         }
     }
 
@@ -170,6 +207,9 @@ impl Total {
 
     /// Keeps an eye on every slot that something waits behind.
     fn watch(&mut self, now: Time) {
+        if self.is_frozen {
+            return;
+        }
         let next = self.next_value();
         let me = self.me;
         for (place, lane) in (0_u16..).zip(&mut self.lanes) {

@@ -4,9 +4,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::log::{Accepted, Anchored, Pinned};
+use super::log::{Accepted, Anchored, Pinned, Space};
 use super::votes::Vote;
-use super::{Body, Out, Payload, Reliable};
+use super::{Body, Out, Payload, Reliable, log_bytes_max};
 use crate::crypto::{Certificate, Certified, Head, Heads, Link, Verified};
 use crate::layer::Context;
 use crate::member::Rank;
@@ -21,6 +21,9 @@ impl Reliable {
         out: &mut Vec<Out>,
     ) {
         for head in heads.entries.iter() {
+            if !self.is_active(head.sender) {
+                continue;
+            }
             self.on_vote(head, heads, out);
             self.refresh(cx, head.sender, out);
         }
@@ -28,7 +31,7 @@ impl Reliable {
 
     /// One entry of a member's statement.
     fn on_vote(&mut self, head: &Head, heads: &Verified<Heads>, out: &mut Vec<Out>) {
-        let limit = self.overflow(head.sender);
+        let limit = self.limit(head.sender);
         let log = self.logs.at_mut(head.sender);
         let signer = heads.signer();
         if signer == head.sender && signer != self.me {
@@ -56,7 +59,7 @@ impl Reliable {
 
     /// The window moved: the sender's newest head may lie inside it now.
     pub(super) fn anchor_newest(&mut self, sender: Rank) {
-        let limit = self.overflow(sender);
+        let limit = self.limit(sender);
         let log = self.logs.at_mut(sender);
         log.enter_certified(limit);
         if let Some(vote) = log.votes.newest(sender).cloned() {
@@ -73,15 +76,19 @@ impl Reliable {
         out: &mut Vec<Out>,
     ) {
         let head = certified.head();
-        let limit = self.overflow(head.sender);
+        if !self.is_active(head.sender) {
+            return;
+        }
+        let limit = self.limit(head.sender);
         let log = self.logs.at_mut(head.sender);
         if head.sender == self.me && head.number > log.have() && !log.is_on_chain(&head) {
             // More than `f` members lie. The own log stands, lest its numbers be used twice.
             return self.alarm(head.sender, head.number, out);
         }
-        let is_highest = head.number > log.certified().number;
         match log.pin(head, limit) {
-            Pinned::News if is_highest => log.certificate = Some(certificate),
+            Pinned::News | Pinned::Known if log.certified() == head => {
+                log.certificate = Some(certificate);
+            }
             Pinned::News | Pinned::Known => {}
             Pinned::Alarm => self.alarm(head.sender, head.number, out),
         }
@@ -110,19 +117,20 @@ impl Reliable {
     ) {
         let Payload { bytes, hash, count } = payload;
         let sender = head.sender;
-        let limit = self.overflow(sender);
+        let limit = self.limit(sender);
         let log = self.logs.at(sender);
-        let is_wanted =
-            sender != self.me && (log.wants_body(head.number, limit) || self.may_prove_fork(&head));
+        let is_wanted = sender != self.me
+            && self.is_active(sender)
+            && (log.wants_body(head.number, limit) || self.may_prove_fork(&head));
         if !is_wanted || bytes.len() > self.limits.casts_max() {
             return;
         }
         let link = Link { slot: head.slot, casts: hash };
         let hash = cx.door.body_hash(&self.view, sender, head.number, &head.prev, &link);
         let covered = self.cover(cx, Head { sender, number: head.number, hash }, &head.links);
-        let window = self.limits.window_bytes as usize;
+        let space = self.space(sender, head.number);
         let log = self.logs.at_mut(sender);
-        if covered != Accepted::Yes || !log.make_room(head.number, bytes.len(), window) {
+        if covered != Accepted::Yes || !log.make_room(head.number, bytes.len(), space) {
             match covered {
                 Accepted::Alarm => self.alarm(sender, head.number, out),
                 Accepted::No => self.on_other_branch(cx, &head, link, out),
@@ -148,10 +156,21 @@ impl Reliable {
         self.tell_fork(sender, out);
     }
 
+    /// What a body of this number may take up. Of the cut there can be two windows above the
+    /// stability threshold: one that is told in the own row and one that others took above it.
+    fn space(&self, sender: Rank, number: Number) -> Space {
+        let is_of_cut = self.phase.end(sender).is_some_and(|end| number <= end.number);
+        let window = match is_of_cut {
+            true => self.limits.window_bytes_max().saturating_mul(2),
+            false => self.limits.window_bytes as usize,
+        };
+        Space { window, held: log_bytes_max(&self.limits) }
+    }
+
     /// Whether `links` lead from `head` to a head that its sender signed or that is certified; if
     /// so, all the heads on the way are entered.
     fn cover(&mut self, cx: &mut Context<'_>, head: Head, links: &[Link]) -> Accepted {
-        let limit = self.overflow(head.sender);
+        let limit = self.limit(head.sender);
         let mut way = Vec::with_capacity(links.len().saturating_add(1));
         way.push(head);
         let mut tip = head;
@@ -173,7 +192,14 @@ impl Reliable {
         haves: &[Number],
         out: &mut Vec<Out>,
     ) {
+        // How far this member holds a log it knows itself, and it may have stopped counting.
+        if from == self.me {
+            return;
+        }
         for (sender, have) in Rank::all(self.logs.len()).zip(haves) {
+            if !self.is_active(sender) {
+                continue;
+            }
             let known = self.logs.at_mut(sender).haves.at_mut(from);
             if *have > *known {
                 *known = *have;

@@ -17,7 +17,7 @@ use super::votes::Votes;
 use crate::config::Limits;
 use crate::crypto::{Certificate, Hash32, Head, Heads, Link, Verified};
 use crate::member::{PerRank, Rank};
-use crate::seq::{Number, Round};
+use crate::seq::{LogEnd, Number, Round};
 
 /// What is known about one number.
 #[derive(Debug, Default)]
@@ -72,6 +72,15 @@ pub(super) enum Pinned {
     News,
     /// Two certificates conflict: more than `f` members lie.
     Alarm,
+}
+
+/// How many bytes of casts a log may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Space {
+    /// Above the stability threshold.
+    pub(super) window: usize,
+    /// In all.
+    pub(super) held: usize,
 }
 
 /// The log of one sender in one view.
@@ -211,6 +220,17 @@ impl Log {
         self.sure
     }
 
+    /// Everything up to here was discarded.
+    pub(super) const fn base(&self) -> Number {
+        self.base.number
+    }
+
+    /// Whether it is held, certified, up to exactly this end.
+    pub(super) fn reaches(&self, end: &LogEnd) -> bool {
+        let is_empty = end.number == Number::ZERO;
+        is_empty || (self.sure >= end.number && self.hash_at(end.number) == Some(end.hash))
+    }
+
     /// The highest body all of whose casts were delivered.
     pub(super) fn finished(&self) -> Number {
         self.unmerged.front().map_or(self.deliverable, |first| first.prev())
@@ -323,19 +343,24 @@ impl Log {
             }
     }
 
-    /// Makes room for a body of `len` bytes in a window of `max`. One body always has room, and an
-    /// empty one needs none. A lower body displaces higher ones: the lowest one missing always
-    /// finds room, whatever else a lying sender had this member take before.
-    pub(super) fn make_room(&mut self, number: Number, len: usize, max: usize) -> bool {
-        let needs = |used: usize| len > 0 && used > 0 && used.saturating_add(len) > max;
+    /// Makes room for a body of `len` bytes. One body always has room in the window, and an empty
+    /// one needs none. A lower body displaces higher ones: the lowest one missing always finds
+    /// room, whatever else a lying sender had this member take before.
+    pub(super) fn make_room(&mut self, number: Number, len: usize, space: Space) -> bool {
+        let needs = |window: usize, held: usize| {
+            let is_over = window > 0 && window.saturating_add(len) > space.window;
+            len > 0 && (is_over || held.saturating_add(len) > space.held)
+        };
         let first = self.index(number).map_or(0, |index| index.saturating_add(1));
         let above = self.cells.iter().skip(first).flat_map(|cell| &cell.body);
         let above = above.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()));
-        if self.body(number).is_some() || needs(self.window_bytes.saturating_sub(above)) {
+        let below =
+            (self.window_bytes.saturating_sub(above), self.held_bytes.saturating_sub(above));
+        if self.body(number).is_some() || needs(below.0, below.1) {
             return false;
         }
         let mut index = self.cells.len();
-        while needs(self.window_bytes) && index > first {
+        while needs(self.window_bytes, self.held_bytes) && index > first {
             index = index.saturating_sub(1);
             let freed = self.cells.get_mut(index).and_then(|cell| cell.body.take());
             self.release(freed);

@@ -13,6 +13,7 @@
 //! again (budget per peer), vouch for both branches (a Proof).
 
 mod body;
+mod cut;
 mod fork;
 mod inbound;
 mod log;
@@ -24,11 +25,14 @@ mod tick;
 mod votes;
 
 pub(crate) use body::Body;
+#[expect(unused_imports, reason = "the view change will name it")]
+pub(crate) use sender::Requeue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use cut::Phase;
 use log::{Advanced, Anchored, Log, Pinned};
 use repair::Repair;
 use sender::Sender;
@@ -44,7 +48,7 @@ use crate::input::{Order, Ticket};
 use crate::member::{PerRank, Rank};
 use crate::output::Refusal;
 use crate::quorum::Quorum;
-use crate::seq::{Number, Round, SlotMark};
+use crate::seq::{LogEnd, Number, Round, SlotMark};
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
 use crate::view::Pattern;
@@ -81,6 +85,9 @@ pub(crate) enum In<'a> {
         /// For [`Part::AskSlot`].
         and_heads: bool,
     },
+    /// The view may end at this cut, by rank: its heads are certified (R4).
+    #[cfg_attr(not(test), expect(dead_code, reason = "the view change will say so"))]
+    Collect(&'a [LogEnd]),
     /// Time passed, or all frames at hand were read.
     Tick,
 }
@@ -126,6 +133,9 @@ pub(crate) struct Reliable {
     pattern: Pattern,
     limits: Limits,
     timeouts: Timeouts,
+    /// Whose logs there are: Silenced members open no bodies (RM1).
+    is_active: PerRank<bool>,
+    phase: Phase,
     logs: PerRank<Log>,
     sender: Sender,
     /// This member's newest statement with an entry for each log.
@@ -150,8 +160,8 @@ pub(crate) struct Reliable {
 }
 
 impl Reliable {
-    /// The layer for the view of `roster`, seen from rank `me`.
-    pub(crate) fn new(config: &Config, roster: &Roster, me: Rank) -> Self {
+    /// The layer for the view of `roster`, whose Active members are `active`, seen from rank `me`.
+    pub(crate) fn new(config: &Config, roster: &Roster, me: Rank, active: &[Rank]) -> Self {
         let n = roster.quorum().n();
         let limits = config.genesis.limits;
         let timeouts = config.timeouts;
@@ -162,6 +172,8 @@ impl Reliable {
             pattern: config.genesis.pattern,
             limits,
             timeouts,
+            is_active: PerRank::from_fn(n, |member| active.contains(&member)),
+            phase: Phase::Open,
             logs: PerRank::from_fn(n, |sender| {
                 Log::new(sender, log_root(roster.view(), sender), n)
             }),
@@ -219,6 +231,7 @@ impl Reliable {
             In::Fetch { peer, sender, from, to, and_heads } => {
                 self.on_fetch(cx.now, (peer, sender), (from, to), and_heads, &mut out);
             }
+            In::Collect(cut) => self.on_collect(cx, cut, &mut out),
             In::Tick => self.on_tick(cx, &mut out),
         }
         out
@@ -226,8 +239,9 @@ impl Reliable {
 
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let speaks = self.is_due || (!self.is_halted && self.sender.is_ready(self.room()));
-        let sign = speaks.then_some(self.next_sign);
+        let opens = !self.is_halted && self.is_active(self.me);
+        let speaks = self.is_due || (opens && self.sender.is_ready(self.room()));
+        let sign = (speaks && self.phase.is_open()).then_some(self.next_sign);
         let repeats = self.repeats.values().fold(sign, |first, timer| earliest(first, timer.due()));
         earliest(repeats, self.repair.due())
     }
@@ -236,6 +250,9 @@ impl Reliable {
     pub(crate) fn wants(&self, heads: &Signed<Heads>) -> bool {
         heads.signer != self.me
             && heads.statement.entries.iter().any(|head| {
+                if !self.is_active(head.sender) {
+                    return false;
+                }
                 let log = self.logs.at(head.sender);
                 let newest = log.votes.newest(heads.signer).map(|vote| vote.head);
                 let is_new = newest.is_none_or(|newest| head.number > newest.number);
@@ -255,17 +272,24 @@ impl Reliable {
     /// Whether a certificate can tell anything new.
     pub(crate) fn wants_certificate(&self, head: &Head) -> bool {
         let log = self.logs.at(head.sender);
-        head.number > log.have() || log.hash_at(head.number).is_some_and(|known| known != head.hash)
+        let is_other = log.hash_at(head.number).is_some_and(|known| known != head.hash);
+        self.is_active(head.sender) && (head.number > log.have() || is_other)
     }
 
-    /// How far this member holds every log, certified (RM4).
+    /// Whether the member opens bodies.
+    fn is_active(&self, member: Rank) -> bool {
+        *self.is_active.at(member)
+    }
+
+    /// How far this member says it holds every log, certified (RM4): from the Flush on, as it was.
     pub(crate) fn haves(&self) -> Vec<Number> {
-        self.logs.values().map(Log::have).collect()
+        self.logs.values().map(|log| *log.haves.at(self.me)).collect()
     }
 
-    /// How far its Stable row may go, see [`Log::row`].
+    /// How far its Stable row may go, see [`Log::row`]; from the Flush on, as it was.
     pub(crate) fn rows(&self) -> Vec<Number> {
-        self.logs.values().map(|log| log.row(&self.limits)).collect()
+        let now = || self.logs.values().map(|log| log.row(&self.limits)).collect();
+        self.phase.rows().cloned().unwrap_or_else(now)
     }
 
     /// The highest number of each log that is accepted (RM8).
@@ -284,7 +308,11 @@ impl Reliable {
     }
 
     /// Whether the sender has no room for casts, or hardly: whose row stands still holds it back.
+    /// From the Flush on all rows stand still, and nobody is to blame for it.
     pub(crate) fn is_full(&self, sender: Rank) -> bool {
+        if !self.phase.is_open() {
+            return false;
+        }
         let log = self.logs.at(sender);
         let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
         log.top().number.past(log.threshold()) >= self.limits.bodies_in_flight()
@@ -313,19 +341,23 @@ impl Reliable {
             .fold(self.sender.queue_bytes(), |sum, log| sum.saturating_add(log.held_bytes()))
     }
 
-    /// The most bytes of casts that it may hold: per sender one window above the stability
-    /// threshold, and below it what a sender may have on its way that is not delivered; and the
-    /// queue.
+    /// The most bytes of casts that it may hold: each log, and the queue with what one sender has
+    /// in flight, which a view leaves to the next.
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
         let limits = &config.genesis.limits;
-        let one = limits.window_bytes_max().saturating_add(limits.casts_in_flight());
-        one.saturating_mul(n).saturating_add(config.cast_queue_bytes)
+        let queue = config.cast_queue_bytes.saturating_add(limits.casts_in_flight());
+        log_bytes_max(limits).saturating_mul(n).saturating_add(queue)
     }
 
     /// Draws every conclusion from what changed in one log.
     fn refresh(&mut self, cx: &Context<'_>, sender: Rank, out: &mut Vec<Out>) {
-        let limit = self.overflow(sender);
+        let limit = self.limit(sender);
+        let (is_open, is_wanting) = (self.phase.is_open(), self.is_wanting(sender));
         let log = self.logs.at_mut(sender);
+        if is_wanting {
+            // Far above the base it had no place yet.
+            log.enter_certified(limit);
+        }
         loop {
             match log.advance(self.limits.slot_window) {
                 Advanced::By(body) => {
@@ -346,7 +378,8 @@ impl Reliable {
             let _: Pinned = log.pin(Head { sender, number: certified, hash }, limit);
             self.is_due = true;
         }
-        if log.settle() {
+        // A have that is not told is not counted here either: the Flush does not cover it.
+        if log.settle() && is_open {
             *log.haves.at_mut(self.me) = log.have();
             self.haves_changed = true;
             self.is_due = true;
@@ -354,11 +387,14 @@ impl Reliable {
         self.deliver(cx.now, sender, out);
     }
 
-    /// RM5.
+    /// RM5. What is deliverable after the Flush, or while the cut is collected, is inside every
+    /// valid cut: of the quorum whose haves count, a correct member is among any quorum of Flushes,
+    /// and it flushed after it said so.
     fn deliver(&mut self, now: Time, sender: Rank, out: &mut Vec<Out>) {
-        if self.is_halted {
+        if self.is_halted || self.phase.is_closed() {
             return;
         }
+        let end = self.phase.end(sender);
         let log = self.logs.at_mut(sender);
         let more = |have: &&Number| **have > log.deliverable;
         if log.have() <= log.deliverable
@@ -368,6 +404,10 @@ impl Reliable {
         }
         let mut haves: smallvec::SmallVec<[Number; 16]> = log.haves.values().copied().collect();
         let held = self.quorum.reached(&mut haves).unwrap_or_default().min(log.have());
+        if end.is_some_and(|end| held > end.number) {
+            // So more than `f` members lie.
+            return self.alarm(sender, held, out);
+        }
         while log.deliverable < held {
             let Some(body) = log.body(log.deliverable.next()).cloned() else { break };
             log.deliverable = body.number;
@@ -379,4 +419,12 @@ impl Reliable {
         log.discard();
         self.repeats.at_mut(sender).restart(now);
     }
+}
+
+/// The most bytes of casts that one log may hold: one window above the stability threshold, and
+/// a second one while the cut is collected, which others took above what is stable here; and below
+/// it what a sender may have on its way that is not delivered.
+fn log_bytes_max(limits: &Limits) -> usize {
+    let windows = limits.window_bytes_max().saturating_mul(2);
+    windows.saturating_add(limits.casts_in_flight())
 }

@@ -70,6 +70,11 @@ impl Repair {
         self.missing.values().fold(None, |first, missing| earliest(first, missing.timer.due()))
     }
 
+    /// Nothing is missing any more.
+    pub(super) fn stop(&mut self) {
+        self.missing.values_mut().for_each(|missing| missing.timer.stop());
+    }
+
     /// Whether `peer` may be handed `bytes` more now.
     fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
         let served = self.served.at_mut(peer);
@@ -91,7 +96,7 @@ impl Reliable {
         let mut said = Vec::new();
         for sender in self.logs.ranks() {
             let log = self.logs.at(sender);
-            let is_open = log.replied.number > log.deliverable;
+            let is_open = self.phase.is_open() && log.replied.number > log.deliverable;
             let repeat = self.repeats.at_mut(sender);
             if !is_open {
                 repeat.stop();
@@ -149,51 +154,77 @@ impl Reliable {
     /// Fetches what has been missing for a while, one log after the other.
     pub(super) fn on_fetch_timers(&mut self, now: Time, out: &mut Vec<Out>) {
         for sender in self.logs.ranks() {
-            let (limit, log) = (self.overflow(sender), self.logs.at(sender));
+            let target = self.missing_up_to(sender);
+            let log = self.logs.at(sender);
             let (top, have) = (log.top().number, log.have());
-            let told = log.haves.values().copied().fold(Number::ZERO, Number::max).min(limit);
-            let target = told.max(log.horizon()).min(limit);
             let missing = self.repair.missing.at_mut(sender);
-            if target <= top && told <= have {
+            let Some(target) = target else {
                 missing.timer.stop();
                 continue;
-            }
+            };
             if missing.top != top || missing.have != have || missing.timer.due().is_none() {
                 (missing.top, missing.have) = (top, have);
                 missing.timer.restart(now);
-                continue;
-            }
-            if missing.timer.fires(now) {
-                let turn = missing.turn;
-                missing.turn = turn.wrapping_add(1);
-                let (peer, is_round_over) = self.holder(sender, turn, top, have);
-                if !is_round_over {
-                    // The pause grows with each round of holders, not with each of them.
-                    self.repair.missing.at_mut(sender).timer.restart(now);
-                }
-                if let Some(peer) = peer {
-                    let from = top.next().min(target.next());
-                    let part = Part::Fetch { sender, from, to: target };
-                    out.push(Out::Post(Post::part(To::One(peer), part)));
-                }
+            } else if missing.timer.fires(now) {
+                self.ask(now, sender, target, out);
             }
         }
     }
 
+    /// Without the first pause.
+    pub(super) fn ask_at_once(&mut self, now: Time, sender: Rank, out: &mut Vec<Out>) {
+        let Some(target) = self.missing_up_to(sender) else { return };
+        let log = self.logs.at(sender);
+        let (top, have) = (log.top().number, log.have());
+        let missing = self.repair.missing.at_mut(sender);
+        (missing.top, missing.have) = (top, have);
+        missing.timer.restart(now);
+        self.ask(now, sender, target, out);
+    }
+
+    /// The highest body of a log that is worth asking for; `None` if nothing is missing.
+    fn missing_up_to(&self, sender: Rank) -> Option<Number> {
+        let (limit, log) = (self.limit(sender), self.logs.at(sender));
+        let told = log.haves.values().copied().fold(Number::ZERO, Number::max).min(limit);
+        let target = told.max(log.horizon()).min(limit);
+        let is_missing = target > log.top().number || told > log.have() || self.is_wanting(sender);
+        (is_missing && !self.phase.is_closed()).then_some(target)
+    }
+
+    /// Asks the next member that may have it.
+    fn ask(&mut self, now: Time, sender: Rank, target: Number, out: &mut Vec<Out>) {
+        let log = self.logs.at(sender);
+        let (top, have) = (log.top().number, log.have());
+        let missing = self.repair.missing.at_mut(sender);
+        let turn = missing.turn;
+        missing.turn = turn.wrapping_add(1);
+        let (peer, is_round_over) = self.holder(sender, turn, top, have);
+        if !is_round_over {
+            // The pause grows with each round of holders, not with each of them.
+            self.repair.missing.at_mut(sender).timer.restart(now);
+        }
+        if let Some(peer) = peer {
+            let from = top.next().min(target.next());
+            let part = Part::Fetch { sender, from, to: target };
+            out.push(Out::Post(Post::part(To::One(peer), part)));
+        }
+    }
+
     /// Who says, by haves and votes, that it holds more than is here; the sender itself
-    /// last. `turn` goes round; also returns whether the round is over.
+    /// last. `turn` goes round; also returns whether the round is over. For the cut all others are
+    /// asked: who holds it may have said nothing of it.
     fn holder(&self, sender: Rank, turn: usize, top: Number, have: Number) -> (Option<Rank>, bool) {
         let log = self.logs.at(sender);
         let least = if top > have { have.next() } else { top.next() };
-        let mut holders: Vec<Rank> = log
-            .haves
-            .iter()
-            .filter(|(peer, told)| {
-                let voted = log.votes.newest(*peer).is_some_and(|vote| vote.head.number > top);
-                *peer != self.me && *peer != sender && (**told >= least || voted)
-            })
-            .map(|(peer, _)| peer)
-            .collect();
+        let others = log.haves.iter().filter(|(peer, _)| *peer != self.me && *peer != sender);
+        let (mut holders, rest): (Vec<_>, Vec<_>) = others.partition(|(peer, told)| {
+            let voted = log.votes.newest(*peer).is_some_and(|vote| vote.head.number > top);
+            **told >= least || voted
+        });
+        if self.is_wanting(sender) {
+            holders.extend(rest);
+        }
+        let mut holders: Vec<Rank> = holders.into_iter().map(|(peer, _)| peer).collect();
         if sender != self.me {
             holders.push(sender);
         }
@@ -229,9 +260,9 @@ impl Reliable {
             }
             let log = self.logs.at(sender);
             // The first one carries what covers all of them; the others are known by their hash.
-            let links: Vec<Link> = match parts.is_empty() {
-                true => Vec::new(),
-                false => log.links(number, last).unwrap_or_default(),
+            let links: Vec<Link> = match number == from {
+                true => log.links(number, last).unwrap_or_default(),
+                false => Vec::new(),
             };
             let mut all = core::mem::take(&mut parts);
             all.push(Part::Body(body.head(links)));
@@ -252,11 +283,10 @@ impl Reliable {
         let log = self.logs.at(sender);
         let (mut parts, mut last) = (Vec::new(), Number::ZERO);
         let certified = log.have().min(to);
-        if certified > Number::ZERO
-            && let Some(certificate) = self.certificate(sender, certified)
-        {
+        if certified > Number::ZERO {
+            // Who collects the cut knows that it is certified, and needs but the links to it.
             last = certified;
-            parts.push(Part::Certificate(certificate));
+            parts.extend(self.certificate(sender, certified).map(Part::Certificate));
         }
         let own = log.votes.linked(sender);
         if let Some(own) =

@@ -7,6 +7,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::Body;
 use crate::config::Limits;
 use crate::input::{Order, Ticket};
 use crate::output::Refusal;
@@ -29,6 +30,39 @@ pub(super) struct Batch {
 impl Batch {
     fn len(&self) -> usize {
         self.casts.len()
+    }
+}
+
+impl From<&Body> for Batch {
+    /// The casts of an own body, to be cast again.
+    fn from(body: &Body) -> Self {
+        Self { casts: body.casts.to_vec(), tickets: body.tickets.clone(), count: body.count }
+    }
+}
+
+/// Own casts that one view leaves to the next: they were accepted, and the cut does not hold them.
+#[derive(Debug)]
+pub(crate) struct Requeue {
+    batches: VecDeque<Batch>,
+    was_refused: bool,
+}
+
+impl Requeue {
+    /// The same behind these.
+    pub(super) fn behind(mut self, first: Vec<Batch>) -> Self {
+        first.into_iter().rev().for_each(|batch| self.batches.push_front(batch));
+        self
+    }
+
+    /// Their requests, in order.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the view change will tell them"))]
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        self.batches.iter().flat_map(|batch| batch.tickets.iter().copied())
+    }
+
+    /// Bytes of casts.
+    pub(super) fn bytes(&self) -> usize {
+        self.batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.len()))
     }
 }
 
@@ -122,6 +156,24 @@ impl Sender {
         }
         self.queue_bytes = self.queue_bytes.saturating_add(bytes);
         Ok(())
+    }
+
+    /// Takes out all casts that wait.
+    pub(super) fn drain(&mut self) -> Requeue {
+        self.queue_bytes = 0;
+        Requeue {
+            batches: core::mem::take(&mut self.queue),
+            was_refused: core::mem::take(&mut self.was_refused),
+        }
+    }
+
+    /// Puts these casts in front of all that wait. The queue may be over its limit then; nothing
+    /// is refused, for all of this was taken once.
+    pub(super) fn requeue(&mut self, mut legacy: Requeue) {
+        self.queue_bytes = self.queue_bytes.saturating_add(legacy.bytes());
+        legacy.batches.append(&mut self.queue);
+        self.queue = legacy.batches;
+        self.was_refused |= legacy.was_refused;
     }
 
     /// A Value of another sender in `round` was seen: the own slots up to it are owed.

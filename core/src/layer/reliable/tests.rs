@@ -1,6 +1,8 @@
 //! Layer Reliable alone, as a machine: one member whose every neighbour is played by the test.
 
 mod attack;
+mod cut;
 mod rig;
 mod rules;
 mod sending;
+mod world;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::sender::{Batch, Room};
 use super::{Body, Out, Reliable, Vote};
-use crate::crypto::{Certificate, Head, Heads, Link, Verified};
+use crate::crypto::{Certificate, Head, Heads, LINKS_MAX, Link, Verified};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::seq::{Number, SlotMark};
@@ -16,7 +16,7 @@ use crate::wire::{List, Part};
 
 impl Reliable {
     pub(super) fn on_tick(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
-        if cx.now >= self.next_sign {
+        if self.phase.is_open() && cx.now >= self.next_sign {
             self.speak(cx, out);
         }
         if self.sender.is_writable_again() {
@@ -42,7 +42,10 @@ impl Reliable {
             self.alarm(me, first, out);
             return;
         }
-        while let Some((slot, batch)) = self.sender.seal(self.room(), !replies.is_empty()) {
+        // The casts of a Silenced member wait until it is Active again.
+        while self.is_active(me)
+            && let Some((slot, batch)) = self.sender.seal(self.room(), !replies.is_empty())
+        {
             self.open(cx, slot, batch);
         }
         let bodies: Vec<Arc<Body>> = self.own_bodies(first);
@@ -95,7 +98,7 @@ impl Reliable {
             count: batch.count,
             tickets: batch.tickets,
         });
-        let limit = self.overflow(me);
+        let limit = self.limit(me);
         let log = self.logs.at_mut(me);
         let is_open = log.write(&body, limit, self.limits.slot_window);
         assert!(is_open, "a body of the own log fits its own window and slots");
@@ -184,7 +187,7 @@ impl Reliable {
         let statement = Heads { entries: List::from(entries) };
         let heads = cx.door.sign(cx.roster, self.me, statement);
         for head in heads.entries.iter() {
-            let limit = self.overflow(head.sender);
+            let limit = self.limit(head.sender);
             let log = self.logs.at_mut(head.sender);
             log.replied = *head;
             log.last_entry = log.last_entry.max(head.number);
@@ -205,11 +208,13 @@ impl Reliable {
     pub(super) fn certificate(&self, sender: Rank, number: Number) -> Option<Certificate> {
         let log = self.logs.at(sender);
         let head = Head { sender, number, hash: log.hash_at(number)? };
-        let stored = log.certificate.as_ref().and_then(|certificate| {
+        let stored = log.certificate.as_ref().filter(|stored| stored.head.number >= number);
+        let stored = stored.and_then(|certificate| {
             let mut links = log.links(number, certificate.head.number)?;
             links.extend(certificate.links.iter().copied());
             let heads = certificate.heads.clone();
-            Some(Certificate { head, heads, links: List::from(links) })
+            let fits = links.len() <= LINKS_MAX;
+            fits.then(|| Certificate { head, heads, links: List::from(links) })
         });
         if stored.is_some() {
             return stored;

@@ -197,3 +197,25 @@ fn rows_asked_for_are_bounded_per_peer_and_interval() {
     solo.now = Time::from_micros(100_000);
     assert_eq!(ask(&mut solo, 1), 1);
 }
+
+/// From the Flush on the rows of a member say the same again and again (R0).
+#[test]
+fn rows_that_stand_still_are_fresh_and_contradict_nothing() {
+    let (mut solo, mut other) = (Solo::new(4), Solo::with_active(4, vec![Rank::new(0)]));
+    let mut counters = Vec::new();
+    for _ in 0..3 {
+        for (_, row) in posted(&solo.sign(&[3, 0, 2, 1])) {
+            counters.push(row.statement.counter);
+            let outs = other.take(by_another(&row));
+            assert!(matches!(&outs[0], Out::Fresh(..)), "{outs:?}");
+            assert!(!outs.iter().any(|out| matches!(out, Out::Proof(_))));
+        }
+    }
+    assert_eq!(counters, [1, 2, 3]);
+}
+
+/// The same row as member 1 would sign it.
+fn by_another(row: &Signed<Row>) -> Signed<Row> {
+    let have: Vec<u64> = row.statement.have.iter().map(|have| have.value()).collect();
+    Rig::quick(4).row(1, row.statement.counter, &have)
+}

@@ -146,6 +146,52 @@ fn to1_the_places_are_those_of_the_active_members() {
     assert_eq!(solo.merged[0].2.place, 1);
 }
 
+/// Bodies of the cut that were not deliverable before, as the layer below hands them over.
+fn remainder(bodies: &[(u16, u64, SlotMark)]) -> Vec<Arc<Body>> {
+    let one = |(sender, number, slot): &(u16, u64, SlotMark)| match body(*sender, *number, *slot) {
+        In::Deliverable(body) => body,
+        other => panic!("{other:?}"),
+    };
+    bodies.iter().map(one).collect()
+}
+
+#[test]
+fn the_close_delivers_the_rest_in_slot_order_and_takes_what_is_missing_for_null() {
+    let mut solo = Solo::new(4);
+    solo.give(2, 1, value(0));
+    solo.give(1, 1, value(3));
+    assert_eq!(solo.give(0, 1, value(0)), 2, "(0, 1) is null, for 1 went on; (0, 3) is open");
+    let rest = remainder(&[
+        (0, 2, value(2)),
+        (0, 3, SlotMark::None),
+        (0, 4, value(9)),
+        (2, 2, null(4)),
+        (2, 3, value(5)),
+    ]);
+    let mut places = Vec::new();
+    for out in solo.machine.close(&rest) {
+        let Out::Deliver(body, slot) = out else { panic!("{out:?}") };
+        places.push((body.sender.value(), slot.round.value()));
+    }
+    assert_eq!(places, [(0, 2), (1, 3), (2, 5), (0, 9)]);
+    assert_eq!(solo.machine.deadline(), None);
+    assert!(solo.machine.close(&[]).is_empty(), "nothing twice");
+}
+
+#[test]
+fn after_the_freeze_nobody_is_asked_or_blamed_but_merging_goes_on() {
+    let mut solo = Solo::new(3);
+    solo.give(2, 1, value(0));
+    assert!(solo.machine.deadline().is_some());
+    solo.machine.freeze();
+    assert_eq!(solo.machine.deadline(), None);
+    solo.give(2, 2, value(1));
+    solo.now = solo.now.plus(60_000_000);
+    assert!(solo.step(In::Tick).is_empty());
+    solo.give(0, 1, null(0));
+    assert_eq!(solo.give(1, 1, null(0)), 1);
+}
+
 #[test]
 fn to2_the_first_sight_of_anothers_value_is_a_debt() {
     let mut solo = Solo::new(3);

@@ -13,7 +13,7 @@ use crate::input::Order;
 use crate::layer::{Cargo, Context, To};
 use crate::member::Rank;
 use crate::rig::{Rig, genesis_of, quick_identity};
-use crate::seq::{Number, SlotMark};
+use crate::seq::{LogEnd, Number, SlotMark};
 use crate::time::Time;
 use crate::wire::casts;
 use crate::wire::{BodyHead, Part};
@@ -105,6 +105,7 @@ pub(super) struct Solo {
     pub(super) machine: Reliable,
     pub(super) me: Rank,
     pub(super) now: Time,
+    bound: usize,
 }
 
 impl Solo {
@@ -115,18 +116,29 @@ impl Solo {
 
     /// In a group of `n` with another configuration.
     pub(super) fn with(n: u8, change: impl Fn(&mut Config)) -> Self {
+        Self::at(n, u16::from(n) - 1, None, change)
+    }
+
+    /// The machine of rank `me` where this member is Silenced.
+    pub(super) fn at(n: u8, me: u16, silenced: Option<u16>, change: impl Fn(&mut Config)) -> Self {
         let mut config = Config::new(genesis_of((0..n).map(quick_identity)));
         change(&mut config);
         let Rig { roster, doors } = Rig::quick(n);
-        let me = Rank::new(u16::from(n) - 1);
-        let machine = Reliable::new(&config, &roster, me);
-        Self { roster, doors, machine, me, now: Time::ZERO }
+        let me = Rank::new(me);
+        let active: Vec<Rank> = Rank::all(usize::from(n))
+            .filter(|member| silenced.is_none_or(|silenced| *member != Rank::new(silenced)))
+            .collect();
+        let machine = Reliable::new(&config, &roster, me, &active);
+        let bound = Reliable::bound_bytes(&config, usize::from(n));
+        Self { roster, doors, machine, me, now: Time::ZERO, bound }
     }
 
     pub(super) fn step(&mut self, input: In<'_>) -> Vec<Out> {
         let door = &mut self.doors[self.me.index()];
         let mut cx = Context { now: self.now, door, roster: &self.roster };
-        self.machine.step(&mut cx, input)
+        let outs = self.machine.step(&mut cx, input);
+        assert!(self.machine.held_bytes() <= self.bound, "memory is bounded at all times");
+        outs
     }
 
     pub(super) fn tick(&mut self) -> Vec<Out> {
@@ -216,6 +228,27 @@ impl Solo {
         self.step(In::Haves(Rank::new(from), &haves))
     }
 
+    /// The cut that ends each log at this number, by branch; logs that are not named are empty.
+    pub(super) fn cut(&self, ends: &[(&Branch, u64)]) -> Vec<LogEnd> {
+        let mut cut = alloc::vec![LogEnd::EMPTY; self.machine.haves().len()];
+        for (branch, r) in ends {
+            let Head { sender, number, hash } = branch.head(*r);
+            cut[sender.index()] = LogEnd { number, hash };
+        }
+        cut
+    }
+
+    pub(super) fn collect(&mut self, ends: &[(&Branch, u64)]) -> Vec<Out> {
+        let cut = self.cut(ends);
+        self.step(In::Collect(&cut))
+    }
+
+    /// Closes the view; the senders and numbers of what is delivered by it.
+    pub(super) fn close(&mut self) -> Vec<(u16, u64)> {
+        let remainder = self.machine.close();
+        remainder.iter().map(|body| (body.sender.value(), body.number.value())).collect()
+    }
+
     /// A peer asks for bodies of a log.
     pub(super) fn fetch(&mut self, peer: u16, sender: u16, from: u64, to: u64) -> Vec<Out> {
         let (peer, sender) = (Rank::new(peer), Rank::new(sender));
@@ -239,7 +272,7 @@ impl Solo {
         result
     }
 
-    fn take_part(&mut self, part: Part, casts: Option<&Cargo>) -> Vec<Out> {
+    pub(super) fn take_part(&mut self, part: Part, casts: Option<&Cargo>) -> Vec<Out> {
         let door = &mut self.doors[self.me.index()];
         match part {
             Part::Heads(heads) => {
