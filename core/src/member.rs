@@ -158,6 +158,11 @@ impl<T> PerRank<T> {
         self.0.iter_mut()
     }
 
+    /// The values in rank order, to keep.
+    pub fn into_values(self) -> alloc::vec::IntoIter<T> {
+        self.0.into_iter()
+    }
+
     /// Ranks and values in rank order.
     pub fn iter(&self) -> impl Iterator<Item = (Rank, &T)> {
         self.ranks().zip(self.0.iter())

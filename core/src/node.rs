@@ -1,18 +1,29 @@
 //! [`Node`]: the only door. Bytes, requests and ticks in; frames, events and faults out.
+//!
+//! A node outlives views. To it belong the links (layer Bottom), the stack of the present view, what
+//! is left of the one before, and the chain of decisions for those that lag behind.
+
+mod chain;
+mod install;
+mod peers;
+mod turn;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::config::{Boot, Config, ConfigError};
 use crate::crypto::{CryptoCounters, Door, Identity, Roster};
 use crate::input::Input;
-use crate::layer::Context;
+use crate::layer::bottom::Bottom;
 use crate::member::{PeerId, Rank};
 use crate::output::{Event, Output};
-use crate::stack::{Stack, Step};
-use crate::time::Time;
-use crate::view::View;
+use crate::stack::{Old, Stack};
+use crate::time::{Time, earliest};
+use crate::view::{Membership, View};
+use chain::Chain;
+use peers::Peers;
 
 /// What a node has counted since it started. Numbers only rise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,16 +65,43 @@ pub struct Counters {
 /// else to poll.
 #[derive(Debug)]
 pub struct Node {
+    config: Config,
     door: Door,
     now: Time,
+    phase: Phase,
+    bottom: Bottom,
+    /// The layers of the present view; at rest for who is no member any more.
     stack: Stack,
+    /// The view before, or the last one for who is no member any more.
+    old: Option<Left>,
+    chain: Chain,
+    peers: Peers,
+    /// Members of the view before that are not in the present one, and their addresses.
+    departed: Vec<(PeerId, Vec<u8>)>,
     outputs: VecDeque<Output>,
     counters: Counters,
-    bound: usize,
+}
+
+/// What this process is to the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A member of the present view.
+    Member,
+    /// No member any more: it answers those who do not know yet, while `old` is there, and does
+    /// nothing else.
+    Excluded,
+}
+
+/// A view that was left, for those who are still in it.
+#[derive(Debug)]
+struct Left {
+    old: Old,
+    /// How long it is kept at the most.
+    until: Time,
 }
 
 impl Node {
-    /// A node of the group in `config`, as the member whose key `identity` holds.
+    /// A node of the group set up in `config`, as the member whose key `identity` holds.
     ///
     /// # Errors
     /// If the configuration is wrong, the identity is no member, or `boot` is another life of it.
@@ -81,12 +119,25 @@ impl Node {
         if listed != boot.incarnation {
             return Err(ConfigError::Incarnation { boot: boot.incarnation, listed });
         }
-        let roster = view.roster(suite)?;
+        let roster = Arc::new(view.roster(suite)?);
         let door = Door::new(identity);
-        let bound = Stack::bound_bytes(&config, view.members.len());
         let outputs = VecDeque::from([Output::Event(Event::View(Box::new(view.clone())))]);
-        let stack = Stack::new(&config, view, roster, me, &door, now);
-        Ok(Self { door, now, stack, outputs, counters: Counters::default(), bound })
+        let bottom = Bottom::new(&config, &view, &roster, me, &door);
+        let stack = Stack::new(&config, view, roster, me, now);
+        Ok(Self {
+            peers: Peers::new(&config.timeouts),
+            config,
+            door,
+            now,
+            phase: Phase::Member,
+            bottom,
+            stack,
+            old: None,
+            chain: Chain::default(),
+            departed: Vec::new(),
+            outputs,
+            counters: Counters::default(),
+        })
     }
 
     /// Takes one input. Nothing from outside is an error. A `now` before that of an earlier step is
@@ -96,14 +147,11 @@ impl Node {
             self.counters.time_went_back = self.counters.time_went_back.saturating_add(1);
         }
         self.now = self.now.max(now);
-        if let Input::Frame(bytes) = input {
-            self.counters.frames_in = self.counters.frames_in.saturating_add(1);
-            self.counters.bytes_in = self.counters.bytes_in.saturating_add(bytes.len() as u64);
+        match input {
+            Input::Frame(bytes) => self.on_frame(bytes),
+            Input::Request(ticket, request) => self.on_request(ticket, request),
+            Input::Tick => self.on_tick(),
         }
-        let roster: Arc<Roster> = Arc::clone(self.stack.roster());
-        let cx = Context { now: self.now, door: &mut self.door, roster: &roster };
-        let mut step = Step::new(cx, &mut self.outputs, &mut self.counters);
-        self.stack.step(&mut step, input);
         Outputs { node: self }
     }
 
@@ -111,10 +159,15 @@ impl Node {
     /// the present: as soon as all frames at hand have been read.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        self.stack.deadline()
+        let layers = match self.phase {
+            Phase::Member => self.stack.deadline(),
+            Phase::Excluded => None,
+        };
+        let left = self.old.as_ref().map(|left| left.until);
+        earliest(earliest(layers, self.bottom.deadline()), left)
     }
 
-    /// The present view.
+    /// The present view; for who is no member any more the last one that it was in.
     #[must_use]
     pub const fn view(&self) -> &View {
         self.stack.view()
@@ -126,7 +179,7 @@ impl Node {
         self.stack.me()
     }
 
-    /// The keys of the present view: what a [`crate::Proof`] is verified against.
+    /// The keys of that view: what a [`crate::Proof`] is verified against.
     #[must_use]
     pub fn roster(&self) -> &Roster {
         self.stack.roster()
@@ -136,26 +189,48 @@ impl Node {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters;
-        counters.bodies = self.stack.bodies();
-        counters.fragmented_lost = self.stack.frames_lost();
+        counters.bodies = counters.bodies.saturating_add(self.stack.bodies());
+        counters.fragmented_lost = self.bottom.lost();
         counters.crypto = *self.door.counters();
         counters
     }
 
-    /// Whom frames may be for: every other member of the view, with its rank and address.
-    pub fn peers(&self) -> impl Iterator<Item = (PeerId, Rank, &[u8])> {
+    /// Whom frames may be for, each once, with its address: every other member of the view with
+    /// its rank, and for a while those of the view before that are not in this one. Whoever keeps
+    /// connections looks here again after each [`Event::View`].
+    pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<Rank>, &[u8])> {
         let peers = self.view().peers();
         let members = Rank::all(peers.len()).zip(&self.view().members);
-        members
+        let members = members
             .filter(|(rank, _)| *rank != self.rank())
-            .map(move |(rank, member)| (*peers.at(rank), rank, member.addr.as_slice()))
+            .map(move |(rank, member)| (*peers.at(rank), Some(rank), member.addr.as_slice()));
+        let departed = self.departed.iter().map(|(peer, addr)| (*peer, None, addr.as_slice()));
+        members.chain(departed).filter(|(peer, _, _)| self.bottom.has_link(*peer))
     }
 
     /// Bytes of casts, messages, fragments and evidence that this node holds, and the most that it
-    /// ever may: the sum of the layers' documented bounds for this configuration.
+    /// may while it is in this view: the sum of the layers' documented bounds for this
+    /// configuration and the members of the present view and the one before.
     #[must_use]
     pub fn memory(&self) -> (usize, usize) {
-        (self.stack.held_bytes(), self.bound)
+        let parts = [
+            (self.stack.held_bytes(), Stack::bound_bytes(&self.config, self.view().members.len())),
+            (self.bottom.held_bytes(), self.bottom.bound_bytes()),
+            self.old
+                .as_ref()
+                .map_or((0, 0), |left| (left.old.held_bytes(), left.old.bound_bytes(&self.config))),
+            match self.config.genesis.membership {
+                Membership::Fixed => (0, 0),
+                Membership::Managed => {
+                    let peers = (self.peers.held_bytes(), Peers::bound_bytes(self.peers().count()));
+                    let chain = (self.chain.held_bytes(), Chain::BOUND_BYTES);
+                    (peers.0.saturating_add(chain.0), peers.1.saturating_add(chain.1))
+                }
+            },
+        ];
+        parts
+            .into_iter()
+            .fold((0, 0), |sum, part| (sum.0.saturating_add(part.0), sum.1.saturating_add(part.1)))
     }
 }
 
@@ -184,3 +259,6 @@ impl Drop for Outputs<'_> {
         self.node.counters.undrained = self.node.counters.undrained.saturating_add(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,16 @@
-//! The stack of one view: the layers and the one way through them, bytes in at the bottom, events
-//! out at the top.
+//! The stack of one view: the layers and the one way through them, packets in at the bottom, events
+//! out at the top. What it has to send it leaves with the [`Step`], for the node to put on links.
 //!
 //! ```text
 //! Top_Appl   casts become events
 //! Total      born-order merge          Suspect, Lag   heartbeats, opinions, proofs
 //! Reliable   certified logs            Stable         stability matrix
 //! Pt2pt      messages to one member
-//! Bottom     frames, MACs, fragments
 //! ```
+
+mod leave;
+
+pub(crate) use leave::Old;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -15,10 +18,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::crypto::{Door, Reason, Roster};
+use crate::crypto::{Reason, Roster};
 use crate::fault::{LinkFault, Proof};
-use crate::input::{Input, Order, Request, Ticket};
-use crate::layer::bottom::{Bottom, Inbound, Taken};
+use crate::input::{Order, Request, Ticket};
+use crate::layer::bottom::Inbound;
 use crate::layer::lag::{self, Lag};
 use crate::layer::pt2pt::{self, Pt2pt};
 use crate::layer::reliable::{self, Reliable};
@@ -28,10 +31,12 @@ use crate::layer::total::{self, Total};
 use crate::layer::{Context, Post, To, top_appl};
 use crate::member::{PerRank, Rank};
 use crate::node::Counters;
-use crate::output::{Event, Fault, Output, Refusal, Transmit};
+use crate::output::{Event, Exclusion, Fault, Output, Refusal};
+use crate::seq::Number;
 use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::Part;
+use crate::wire::change::Decision;
 
 /// What the stack needs from the node for one step.
 #[derive(Debug)]
@@ -43,6 +48,18 @@ pub(crate) struct Step<'a> {
     posts: Vec<Post>,
     /// Haves are to be told even if nothing else is.
     tells_haves: bool,
+    /// The view is over: once everything else of the step is done.
+    decided: Option<Decided>,
+}
+
+/// How a view ends for this process; whoever says so has checked the decision.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "layer Group will decide"))]
+pub(crate) enum Decided {
+    /// By the next view, which lists it.
+    Install(Box<Decision>),
+    /// By a next view that it is not in, or cannot follow.
+    Exclude(Exclusion, Box<Decision>),
 }
 
 impl<'a> Step<'a> {
@@ -52,10 +69,21 @@ impl<'a> Step<'a> {
         outputs: &'a mut VecDeque<Output>,
         counters: &'a mut Counters,
     ) -> Self {
-        Self { cx, outputs, counters, posts: Vec::new(), tells_haves: false }
+        Self { cx, outputs, counters, posts: Vec::new(), tells_haves: false, decided: None }
     }
 
-    fn event(&mut self, event: Event) {
+    /// What the layers concluded about the view, if anything.
+    pub(crate) const fn take_decided(&mut self) -> Option<Decided> {
+        self.decided.take()
+    }
+
+    /// The view is over.
+    #[cfg(test)]
+    pub(crate) fn decide(&mut self, decided: Decided) {
+        self.decided = Some(decided);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 }
@@ -66,7 +94,6 @@ pub(crate) struct Stack {
     view: View,
     me: Rank,
     roster: Arc<Roster>,
-    bottom: Bottom,
     pt2pt: Pt2pt,
     reliable: Reliable,
     stable: Stable,
@@ -80,22 +107,21 @@ impl Stack {
     pub(crate) fn new(
         config: &Config,
         view: View,
-        roster: Roster,
+        roster: Arc<Roster>,
         me: Rank,
-        door: &Door,
         now: Time,
     ) -> Self {
         let active = view.active();
         let timeouts = &config.timeouts;
+        let n = roster.quorum().n();
         Self {
-            bottom: Bottom::new(config, &view, &roster, door.identity(), me),
-            pt2pt: Pt2pt::new(roster.quorum().n(), me, config),
+            pt2pt: Pt2pt::new(n, me, config),
             reliable: Reliable::new(config, &roster, me, &active),
             total: Total::new(timeouts, me, &active),
             stable: Stable::new(config, &roster, me, active, now),
             suspect: Suspect::new(timeouts, &roster, me, now),
-            lag: Lag::new(timeouts, roster.quorum().n()),
-            roster: Arc::new(roster),
+            lag: Lag::new(timeouts, n),
+            roster,
             view,
             me,
         }
@@ -117,94 +143,56 @@ impl Stack {
         self.reliable.bodies()
     }
 
-    pub(crate) fn frames_lost(&self) -> u64 {
-        self.bottom.lost()
-    }
-
     /// Bytes held on behalf of peers and the application.
     pub(crate) fn held_bytes(&self) -> usize {
-        let casts = self.reliable.held_bytes();
-        casts.saturating_add(self.pt2pt.held_bytes()).saturating_add(self.bottom.held_bytes())
+        self.reliable.held_bytes().saturating_add(self.pt2pt.held_bytes())
     }
 
     /// The most bytes that may be held, see [`crate::Node::memory`].
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
-        Reliable::bound_bytes(config, n)
-            .saturating_add(pt2pt::bound(config, n))
-            .saturating_add(Bottom::bound_bytes(config, n))
+        Reliable::bound_bytes(config, n).saturating_add(pt2pt::bound(config, n))
     }
 
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let ordering = earliest(self.reliable.deadline(), self.total.deadline());
         let watching = earliest(self.suspect.deadline(), self.lag.deadline());
-        let links = earliest(self.bottom.deadline(), self.pt2pt.deadline());
-        earliest(earliest(ordering, watching), earliest(self.stable.deadline(), links))
+        let rest = earliest(self.stable.deadline(), self.pt2pt.deadline());
+        earliest(earliest(ordering, watching), rest)
     }
 
-    /// One step.
-    pub(crate) fn step(&mut self, step: &mut Step<'_>, input: Input<'_>) {
-        let is_tick = matches!(input, Input::Tick);
-        match input {
-            Input::Frame(bytes) => self.on_frame(step, bytes),
-            Input::Request(ticket, request) => self.on_request(step, ticket, request),
-            Input::Tick => self.on_tick(step),
-        }
-        self.flush(step, is_tick);
-    }
-
-    /// Sends what the step has to say.
-    fn flush(&mut self, step: &mut Step<'_>, is_tick: bool) {
+    /// Takes what the step has to send, and the haves that go with it.
+    pub(crate) fn take_posts(&self, step: &mut Step<'_>) -> Option<(Vec<Post>, Vec<Number>)> {
         let mut posts = core::mem::take(&mut step.posts);
         if step.tells_haves && !posts.iter().any(|post| post.to == To::All) {
             posts.push(Post { to: To::All, parts: Vec::new(), casts: None });
         }
-        let mut frames: Vec<Transmit> = Vec::new();
-        if !posts.is_empty() {
-            let haves = self.reliable.haves();
-            self.bottom.send(&mut step.cx, &haves, posts, &mut frames);
-        }
-        if is_tick {
-            self.bottom.pump(&mut step.cx, &mut frames);
-        }
-        for frame in frames {
-            step.counters.frames_out = step.counters.frames_out.saturating_add(1);
-            step.counters.bytes_out = step.counters.bytes_out.saturating_add(frame.len() as u64);
-            step.outputs.push_back(Output::Transmit(frame));
-        }
+        (!posts.is_empty()).then(|| (posts, self.reliable.haves()))
     }
 
-    fn on_frame(&mut self, step: &mut Step<'_>, bytes: &[u8]) {
-        let counter = match self.bottom.on_frame(&mut step.cx, bytes) {
-            Taken::Packet(inbound) => return self.on_packet(step, inbound),
-            Taken::Malformed(peer, why) => return self.close(step, peer, why.into()),
-            Taken::Nothing => return,
-            Taken::Unauthenticated => &mut step.counters.dropped_unauthenticated,
-            Taken::Replayed => &mut step.counters.dropped_replayed,
-            Taken::Closed => &mut step.counters.dropped_closed,
-            Taken::OtherView => &mut step.counters.dropped_other_view,
-        };
-        *counter = counter.saturating_add(1);
-    }
-
-    /// Bad bytes on an authenticated link: an opinion, and nothing more is read from it.
-    fn close(&mut self, step: &mut Step<'_>, peer: Rank, why: LinkFault) {
-        step.counters.malformed = step.counters.malformed.saturating_add(1);
-        self.bottom.close(peer);
+    /// The link of this peer was closed for bad bytes.
+    pub(crate) fn on_closed(&mut self, step: &mut Step<'_>, peer: Rank, why: LinkFault) {
         step.event(Event::LinkClosed { peer, why });
         self.run_suspect(step, suspect::In::Opinion(peer, Reason::BadBytes));
     }
 
-    fn on_packet(&mut self, step: &mut Step<'_>, mut inbound: Inbound<'_>) {
-        let from = inbound.from;
+    /// Takes in a packet of this view.
+    ///
+    /// # Errors
+    /// If something in it is its sender's fault; the rest of it is not read.
+    pub(crate) fn on_packet(
+        &mut self,
+        step: &mut Step<'_>,
+        mut inbound: Inbound<'_>,
+    ) -> Result<(), LinkFault> {
         for part in core::mem::take(&mut inbound.packet.parts) {
-            if let Err(why) = self.on_part(step, &inbound, part) {
-                return self.close(step, from, why);
-            }
+            self.on_part(step, &inbound, part)?;
         }
         if !inbound.packet.haves.is_empty() {
-            self.run_reliable(step, reliable::In::Haves(from, &inbound.packet.haves));
+            let haves = reliable::In::Haves(inbound.from, &inbound.packet.haves);
+            self.run_reliable(step, haves);
         }
+        Ok(())
     }
 
     /// Hands a part to its layer, its signatures checked if they can matter.
@@ -292,7 +280,8 @@ impl Stack {
         Ok(())
     }
 
-    fn on_request(&mut self, step: &mut Step<'_>, ticket: Ticket, request: Request<'_>) {
+    /// Takes a request of the application and answers it.
+    pub(crate) fn on_request(&mut self, step: &mut Step<'_>, ticket: Ticket, request: Request<'_>) {
         let answer = match request {
             Request::Cast { order, payload } => self.reliable.cast(ticket, order, payload),
             Request::Send { to, payload } => {
@@ -321,7 +310,7 @@ impl Stack {
 
     /// Everything that waits for time to pass, or for the frames at hand to be read. Reliable comes
     /// last: what the others owe goes into its statement.
-    fn on_tick(&mut self, step: &mut Step<'_>) {
+    pub(crate) fn on_tick(&mut self, step: &mut Step<'_>) {
         let now = step.cx.now;
         let outs = self.total.step(now, total::In::Tick);
         let below = self.route_total(step, outs);

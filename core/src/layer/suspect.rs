@@ -172,6 +172,16 @@ impl Suspect {
         }
     }
 
+    /// How long a member may be silent, as it has come to be.
+    pub(crate) fn patience_us(&self, member: Rank) -> u64 {
+        self.watches.at(member).mute_us
+    }
+
+    /// What was learnt about a member in the view before still holds.
+    pub(crate) fn be_patient(&mut self, member: Rank, mute_us: u64) {
+        self.watches.at_mut(member).mute_us = mute_us;
+    }
+
     /// Whether this process has told the group already that it suspects a member.
     pub(crate) fn has_told(&self, member: Rank) -> bool {
         let watch = self.watches.at(member);

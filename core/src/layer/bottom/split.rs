@@ -132,6 +132,16 @@ impl Splitter {
         }
     }
 
+    /// Numbers go on after this one.
+    pub(crate) const fn go_on_from(&mut self, last_number: u64) {
+        self.last_number = last_number;
+    }
+
+    /// The number of the last message queued.
+    pub(crate) const fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
     /// Queues a message: `head` and then `body`. When there is no room the oldest messages not yet
     /// begun are dropped for it; what is begun is finished, or else a link that is slower than its
     /// senders would never finish anything. `false` if there is no room even so.

@@ -98,8 +98,9 @@ const fn cost(len: usize) -> usize {
     len.saturating_add(SEND_COST)
 }
 
+/// The messages between two members, both ways.
 #[derive(Debug)]
-struct Peer {
+pub(crate) struct Peer {
     outbox: Outbox,
     inbox: Inbox,
 }
@@ -116,6 +117,19 @@ impl Pt2pt {
     pub(crate) fn new(n: usize, me: Rank, config: &Config) -> Self {
         let peer = |_| Peer { outbox: Outbox::new(config), inbox: Inbox::new() };
         Self { me, peers: PerRank::from_fn(n, peer) }
+    }
+
+    /// Messages to and from a member of the view before go on in this one, with their numbers.
+    pub(crate) fn go_on(&mut self, member: Rank, mut messages: Peer, now: Time) {
+        messages.outbox.hurry(now);
+        if let Some(peer) = self.peers.get_mut(member) {
+            *peer = messages;
+        }
+    }
+
+    /// The view is over: what there is with each member, by rank.
+    pub(crate) fn leave(self) -> alloc::vec::IntoIter<Peer> {
+        self.peers.into_values()
     }
 
     /// Takes one input.
@@ -165,6 +179,14 @@ impl Pt2pt {
 }
 
 impl Peer {
+    /// The member is gone: its messages are given up.
+    pub(crate) fn give_up(mut self, to: Rank) -> Vec<Out> {
+        let mut out = Vec::new();
+        self.outbox.give_up(to, &mut out);
+        self.outbox.make_known(&mut out);
+        out
+    }
+
     fn on_part(
         &mut self,
         now: Time,

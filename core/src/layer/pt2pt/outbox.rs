@@ -113,12 +113,9 @@ impl Outbox {
         self.pump(now, to, out);
     }
 
-    /// Sends what the credit allows, and tells the application when there is room again.
+    /// Sends what the credit allows.
     pub(super) fn pump(&mut self, now: Time, to: Rank, out: &mut Vec<Out>) {
-        if self.was_full && self.held <= self.queue_bytes_max / 2 {
-            self.was_full = false;
-            out.push(Out::Writable);
-        }
+        self.make_known(out);
         if let Some(attempt) = &mut self.skip {
             if attempt.is_none() && !self.queue.is_empty() {
                 *attempt = Some(Attempt::first(now, self.retransmit_us));
@@ -136,6 +133,23 @@ impl Outbox {
             self.in_flight = in_flight;
             message.sent = Some(Attempt::first(now, self.retransmit_us));
             out.push(data(to, number, message));
+        }
+    }
+
+    /// Tells the application when there is room again.
+    pub(super) fn make_known(&mut self, out: &mut Vec<Out>) {
+        if self.was_full && self.held <= self.queue_bytes_max / 2 {
+            self.was_full = false;
+            out.push(Out::Writable);
+        }
+    }
+
+    /// A new view began: what was sent in the one before may be lost, and the pauses that grew
+    /// there say nothing any more.
+    pub(super) fn hurry(&mut self, now: Time) {
+        let sent = self.queue.iter_mut().filter_map(|message| message.sent.as_mut());
+        for attempt in sent.chain(self.skip.iter_mut().flatten()) {
+            *attempt = Attempt { due: now, resends: 0 };
         }
     }
 
@@ -206,7 +220,8 @@ impl Outbox {
         self.pump(now, to, out);
     }
 
-    fn give_up(&mut self, to: Rank, out: &mut Vec<Out>) {
+    /// Reports all messages as failed.
+    pub(super) fn give_up(&mut self, to: Rank, out: &mut Vec<Out>) {
         let sent = self.queue.partition_point(|message| message.sent.is_some()) as u64;
         self.first = self.first.saturating_add(sent);
         out.extend(self.queue.drain(..).map(|Message { ticket, .. }| Out::Failed { to, ticket }));

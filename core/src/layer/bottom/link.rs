@@ -1,0 +1,179 @@
+//! One link: the state between this process and one life of another.
+
+use alloc::sync::Arc;
+
+use super::assemble::Assembler;
+use super::replay::ReplayWindow;
+use super::split::{SplitLimits, Splitter};
+use crate::config::{Config, Limits};
+use crate::crypto::{LinkKeys, PublicKey};
+use crate::layer::Cargo;
+use crate::member::PeerId;
+use crate::output::Transmit;
+use crate::time::Time;
+use crate::wire::frame::{self, FrameKind, Header, Prepared};
+
+/// Fragments on their way to one peer and not acknowledged.
+const FRAGMENTS_IN_FLIGHT: usize = 64;
+
+/// Times that a fragment is sent again while nothing of its frame is acknowledged.
+const FRAGMENT_TRIES: u32 = 10;
+
+/// Room in a frame beside the casts of its body: small parts up to 128 KiB, one more part,
+/// and what covers the body.
+const PACKET_MAX: usize = 640 * 1024;
+
+/// Room for answers and small frames behind a full window.
+const QUEUE_SLACK: usize = 1024 * 1024;
+
+/// The longest content of a frame.
+const fn content_max(limits: &Limits) -> usize {
+    limits.casts_max().saturating_add(PACKET_MAX)
+}
+
+/// Bytes of frames that wait to be cut into pieces, per peer: all the casts that this member may
+/// have on their way, which leave in one burst when the window opens, and answers behind them.
+const fn queue_bytes(limits: &Limits) -> usize {
+    let (casts, content) = (limits.casts_in_flight(), content_max(limits));
+    let most = if casts > content { casts } else { content };
+    most.saturating_add(QUEUE_SLACK)
+}
+
+/// What every link of this process is made with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkLimits {
+    split: SplitLimits,
+    partial_max: usize,
+    content_max: usize,
+    is_split: bool,
+}
+
+impl LinkLimits {
+    pub(super) fn new(config: &Config) -> Self {
+        let limits = &config.genesis.limits;
+        Self {
+            split: SplitLimits {
+                piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
+                in_flight_max: FRAGMENTS_IN_FLIGHT,
+                begun_max: config.partial_frames,
+                queue_bytes_max: queue_bytes(limits),
+                retransmit_us: config.timeouts.retransmit_us,
+                tries: FRAGMENT_TRIES,
+            },
+            partial_max: config.partial_frames,
+            content_max: content_max(limits),
+            is_split: config.frame_max < Config::FRAME_MAX,
+        }
+    }
+
+    /// The most bytes that one link may hold: one largest frame coming in, in the shortest pieces,
+    /// and the own window with 1 MiB of slack going out, unless frames are whole.
+    pub(super) const fn bound_bytes(&self) -> usize {
+        let out = if self.is_split { Splitter::bound(&self.split) } else { 0 };
+        Assembler::bound(self.content_max).saturating_add(out)
+    }
+}
+
+/// How this process names itself in a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) group: u64,
+    pub(super) id: PeerId,
+}
+
+/// One life of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) key: PublicKey,
+    pub(super) incarnation: u64,
+}
+
+/// What is remembered of a link that was given up. Should the same life of the peer come back, the
+/// keys are the same too: then numbers go on, lest the peer refuses them, and what was seen stays
+/// seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    pub(super) life: Life,
+    counter: u64,
+    replay: ReplayWindow,
+    last_message: u64,
+}
+
+/// The link to one peer.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) peer: PeerId,
+    pub(super) life: Life,
+    pub(super) keys: LinkKeys,
+    counter: u64,
+    pub(super) replay: ReplayWindow,
+    /// Nothing is read from it for the rest of the present view.
+    pub(super) is_closed: bool,
+    /// A packet of the present view came over it.
+    pub(super) has_spoken: bool,
+    /// The peer is no member any more, and is answered up to this moment.
+    pub(super) until: Option<Time>,
+    pub(super) splitter: Splitter,
+    pub(super) assembler: Assembler,
+}
+
+impl Link {
+    pub(super) fn new(
+        (peer, life): (PeerId, Life),
+        keys: LinkKeys,
+        limits: &LinkLimits,
+        past: Option<Past>,
+    ) -> Self {
+        let mut splitter = Splitter::new(limits.split);
+        splitter.go_on_from(past.map_or(0, |past| past.last_message));
+        Self {
+            peer,
+            life,
+            keys,
+            counter: past.map_or(0, |past| past.counter),
+            replay: past.map_or_else(ReplayWindow::default, |past| past.replay),
+            is_closed: false,
+            has_spoken: false,
+            until: None,
+            splitter,
+            assembler: Assembler::new(limits.partial_max, limits.content_max),
+        }
+    }
+
+    pub(super) const fn past(&self) -> Past {
+        let last_message = self.splitter.last_number();
+        Past { life: self.life, counter: self.counter, replay: self.replay, last_message }
+    }
+
+    /// A new view begins: a closed link is read again.
+    pub(super) const fn renew(&mut self, until: Option<Time>) {
+        self.is_closed = false;
+        self.has_spoken = false;
+        self.until = until;
+    }
+
+    /// The header of the next frame.
+    pub(super) fn header(&mut self, kind: FrameKind, name: Name) -> Header {
+        self.counter = self.counter.saturating_add(1);
+        Header { kind, group: name.group, from: name.id, counter: self.counter }
+    }
+
+    /// A whole frame for this peer.
+    pub(super) fn seal(
+        &mut self,
+        name: Name,
+        frame: &Prepared,
+        casts: Option<&Cargo>,
+        nothing: &Arc<[u8]>,
+    ) -> Transmit {
+        let header = self.header(FrameKind::Whole, name);
+        let head = frame.seal(&self.keys.outbound, &header);
+        let body = Arc::clone(casts.map_or(nothing, |casts| &casts.bytes));
+        Transmit { to: self.peer, head, body }
+    }
+
+    /// Bytes held in fragments, of both directions.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.splitter.held_bytes().saturating_add(self.assembler.held_bytes())
+    }
+}

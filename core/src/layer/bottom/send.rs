@@ -1,0 +1,148 @@
+//! Posts become frames, and frames too long for the network become fragments.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::gather::gather;
+use super::{Bottom, Era};
+use crate::crypto::Hash32;
+use crate::layer::{Cargo, Context, Post, To};
+use crate::member::PeerId;
+use crate::output::Transmit;
+use crate::seq::Number;
+use crate::wire::frame::{self, FrameKind, Prepared};
+use crate::wire::{List, Packet, Part, encode};
+
+impl Bottom {
+    /// Puts posts on the links to the members of a known view, as few frames as may be: everything
+    /// for all in one frame, each further body in one of its own, and what is for one peer only in
+    /// another.
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        era: Era,
+        haves: &[Number],
+        posts: Vec<Post>,
+        out: &mut Vec<Transmit>,
+    ) {
+        let (view, ranks) = match (era, &self.old) {
+            (Era::Old, Some(old)) => (old.id, old.ranks()),
+            (Era::Old, None) => return,
+            (Era::Present, _) => (self.present.id, self.present.ranks()),
+        };
+        let ranks: smallvec::SmallVec<[crate::Rank; 16]> = ranks.collect();
+        let (all, single): (Vec<Post>, Vec<Post>) =
+            posts.into_iter().partition(|post| post.to == To::All);
+        for post in gather(all) {
+            let frame = self.prepare(cx, view, haves, post.parts, post.casts.as_ref());
+            for rank in &ranks {
+                self.transmit(cx, (era, *rank), &frame, post.casts.as_ref(), out);
+            }
+        }
+        for rank in &ranks {
+            let mine: Vec<Post> =
+                single.iter().filter(|post| post.to == To::One(*rank)).cloned().collect();
+            for post in gather(mine) {
+                let frame = self.prepare(cx, view, haves, post.parts, post.casts.as_ref());
+                self.transmit(cx, (era, *rank), &frame, post.casts.as_ref(), out);
+            }
+        }
+    }
+
+    /// Tells one peer something in a packet of any view.
+    pub(crate) fn tell(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: PeerId,
+        view: Hash32,
+        parts: Vec<Part>,
+        out: &mut Vec<Transmit>,
+    ) {
+        let frame = self.prepare(cx, view, &[], parts, None);
+        if let Some(place) = self.links.place_of(peer) {
+            self.put(cx, place, &frame, None, out);
+        }
+    }
+
+    /// The id of the present view.
+    pub(crate) const fn view(&self) -> Hash32 {
+        self.present.id
+    }
+
+    fn prepare(
+        &self,
+        cx: &mut Context<'_>,
+        view: Hash32,
+        haves: &[Number],
+        parts: Vec<Part>,
+        casts: Option<&Cargo>,
+    ) -> Prepared {
+        let haves = List::from(haves.to_vec());
+        let packet = encode(&Packet { view, haves, parts: List::from(parts) });
+        let packet_hash = cx.door.small_hash(&packet);
+        let casts_hash = casts.map_or(self.empty_hash, |casts| casts.hash);
+        Prepared::new(packet, packet_hash, casts_hash)
+    }
+
+    fn transmit(
+        &mut self,
+        cx: &mut Context<'_>,
+        (era, to): (Era, crate::Rank),
+        frame: &Prepared,
+        casts: Option<&Cargo>,
+        out: &mut Vec<Transmit>,
+    ) {
+        let place = match era {
+            Era::Present => self.present.place_of(to),
+            Era::Old => self.old.as_ref().and_then(|old| old.place_of(to)),
+        };
+        if let Some(place) = place {
+            self.put(cx, place, frame, casts, out);
+        }
+    }
+
+    fn put(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: usize,
+        frame: &Prepared,
+        casts: Option<&Cargo>,
+        out: &mut Vec<Transmit>,
+    ) {
+        let Some(link) = self.links.at(place) else { return };
+        let len = casts.map_or(0, |casts| casts.bytes.len());
+        if frame.len().saturating_add(len) > self.frame_max {
+            let body = Arc::clone(casts.map_or(&self.nothing, |casts| &casts.bytes));
+            // A frame for which there is no room is lost, like any other may be.
+            let _: bool = link.splitter.push(frame.content(), body);
+            return;
+        }
+        cx.door.count_macs(1);
+        out.push(link.seal(self.name, frame, casts, &self.nothing));
+    }
+
+    /// Fragments to send now, and acknowledgements owed; and links that lingered long enough are
+    /// given up.
+    pub(crate) fn pump(&mut self, cx: &mut Context<'_>, out: &mut Vec<Transmit>) {
+        if self.links.expire(cx.now) {
+            self.find();
+        }
+        let mut pieces = Vec::new();
+        for link in self.links.iter_mut() {
+            let acks = link.assembler.take_acks();
+            link.splitter.poll(cx.now, &mut pieces);
+            cx.door.count_macs(pieces.len().saturating_add(acks.len()) as u64);
+            for ack in acks {
+                let header = link.header(FrameKind::FragmentAck, self.name);
+                let head = frame::seal_small(&link.keys.outbound, &header, &[&ack.to_bytes()]);
+                out.push(Transmit { to: link.peer, head, body: Arc::clone(&self.nothing) });
+            }
+            for piece in pieces.drain(..) {
+                let header = link.header(FrameKind::Fragment, self.name);
+                let content = [&piece.fields[..], &piece.bytes];
+                let head = frame::seal_small(&link.keys.outbound, &header, &content);
+                out.push(Transmit { to: link.peer, head, body: Arc::clone(&self.nothing) });
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Links across views, between two processes.
+
+use alloc::vec::Vec;
+
+use super::{Bottom, Era, Taken};
+use crate::config::Config;
+use crate::crypto::Door;
+use crate::layer::{Context, Post, To};
+use crate::member::Rank;
+use crate::rig::{genesis_of, quick_identity};
+use crate::time::Time;
+use crate::view::View;
+use crate::wire::Part;
+
+struct End {
+    bottom: Bottom,
+    door: Door,
+    view: View,
+    now: Time,
+}
+
+impl End {
+    fn new(index: u8, n: u8) -> Self {
+        let config = Config::new(genesis_of((0..n).map(quick_identity)));
+        let view = config.genesis.view();
+        let door = Door::new(quick_identity(index));
+        let roster = view.roster(quick_identity(0).suite()).unwrap();
+        let bottom = Bottom::new(&config, &view, &roster, Rank::new(index.into()), &door);
+        Self { bottom, door, view, now: Time::ZERO }
+    }
+
+    fn install(&mut self, change: impl Fn(&mut View)) {
+        self.view.prev = self.view.id();
+        self.view.number += 1;
+        change(&mut self.view);
+        let roster = self.view.roster(quick_identity(0).suite()).unwrap();
+        self.bottom.install(&self.view, &roster, &self.door, self.now);
+    }
+
+    fn act<T>(&mut self, act: impl FnOnce(&mut Bottom, &mut Context<'_>) -> T) -> T {
+        let roster = self.view.roster(quick_identity(0).suite()).unwrap();
+        let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+        act(&mut self.bottom, &mut cx)
+    }
+
+    /// A frame in the present view for the member of this rank.
+    fn frame(&mut self, to: u16) -> Option<Vec<u8>> {
+        let post = Post::part(To::One(Rank::new(to)), Part::AskInstalled(Rank::new(0)));
+        let mut frames = Vec::new();
+        self.act(|bottom, cx| bottom.send(cx, Era::Present, &[], alloc::vec![post], &mut frames));
+        let mut bytes = Vec::new();
+        frames.first()?.append_to(&mut bytes);
+        Some(bytes)
+    }
+
+    fn is_read(&mut self, frame: &[u8]) -> bool {
+        self.act(|bottom, cx| matches!(bottom.on_frame(cx, frame), Taken::Packet(_)))
+    }
+
+    fn is_replay(&mut self, frame: &[u8]) -> bool {
+        self.act(|bottom, cx| matches!(bottom.on_frame(cx, frame), Taken::Replayed))
+    }
+
+    fn linger(&mut self) {
+        self.now = self.now.plus(60_000_000);
+        self.act(|bottom, cx| bottom.pump(cx, &mut Vec::new()));
+    }
+}
+
+fn without(index: usize) -> impl Fn(&mut View) {
+    move |view| {
+        view.members.remove(index);
+    }
+}
+
+#[test]
+fn a_life_that_comes_back_goes_on_with_its_numbers() {
+    let (mut a, mut b) = (End::new(0, 3), End::new(2, 3));
+    let member = a.view.members[2].clone();
+    let old: Vec<_> = (0..5).map(|_| a.frame(2).unwrap()).collect();
+    assert!(old.iter().all(|frame| b.is_read(frame)));
+    let back: Vec<_> = (0..5).map(|_| b.frame(0).unwrap()).collect();
+    assert!(back.iter().all(|frame| a.is_read(frame)));
+    a.install(without(2));
+    assert!(a.bottom.links.iter().len() == 2 && a.frame(2).is_none());
+    a.linger();
+    assert_eq!((a.bottom.links.iter().len(), a.bottom.deadline()), (1, None));
+    assert!(!a.is_read(&b.frame(0).unwrap()), "there is no link");
+    let (prev, number) = (a.view.id(), a.view.number + 1);
+    a.install(|view| view.members.push(member.clone()));
+    b.view = a.view.clone();
+    (b.view.prev, b.view.number) = (prev, number);
+    let view = b.view.clone();
+    b.install(|next| *next = view.clone());
+    assert!(b.is_read(&a.frame(2).unwrap()), "numbers go on");
+    assert!(a.is_read(&b.frame(0).unwrap()));
+    assert!(back.iter().all(|frame| a.is_replay(frame)), "what was seen stays seen");
+}
+
+#[test]
+fn another_life_has_a_link_of_its_own() {
+    let (mut a, mut b) = (End::new(0, 3), End::new(2, 3));
+    let old = b.frame(0).unwrap();
+    a.install(|view| view.members[2].incarnation = 1);
+    assert_eq!(a.bottom.links.iter().len(), 2, "the old life does not linger");
+    let unauthentic = |taken| matches!(taken, Taken::Unauthenticated);
+    assert!(a.act(|bottom, cx| unauthentic(bottom.on_frame(cx, &old))));
+    a.linger();
+    let frame = a.frame(2).unwrap();
+    assert_eq!(crate::wire::frame::parse(&frame).unwrap().header.counter, 1);
+}
+
+#[test]
+fn links_are_those_of_two_views() {
+    let mut a = End::new(0, 6);
+    let one = a.bottom.bound_bytes() / 5;
+    for left in [4, 3, 2] {
+        a.install(without(left + 1));
+        assert_eq!(a.bottom.links.iter().len(), left + 1, "and one that lingers");
+        assert_eq!(a.bottom.bound_bytes(), (left + 1) * one);
+    }
+    a.bottom.give_up();
+    assert_eq!((a.bottom.bound_bytes(), a.frame(1)), (0, None));
+}

@@ -1,0 +1,100 @@
+//! From one view to the next, or out of the group (protocol.md section 10).
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use super::{Left, Node, Phase};
+use crate::crypto::Roster;
+use crate::member::Rank;
+use crate::output::{Event, Exclusion, Output};
+use crate::stack::Stack;
+use crate::view::View;
+use crate::wire::change::Decision;
+
+impl Node {
+    /// The present view is over and the next one begins. The caller has checked the decision and
+    /// delivered the cut.
+    pub(super) fn install(&mut self, decision: Decision) {
+        assert_eq!(decision.view.prev, self.bottom.view(), "a decision is one of the present view");
+        let next = decision.view.clone();
+        let Some((me, roster)) = self.place_in(&next) else {
+            // Whoever decided has seen that this process is listed, and members let in no key that
+            // is none: more than `f` of them lie.
+            return self.exclude(Exclusion::Overtaken, Box::new(decision));
+        };
+        self.bottom.install(&next, &roster, &self.door, self.now);
+        let stack = Stack::new(&self.config, next.clone(), roster, me, self.now);
+        let last = core::mem::replace(&mut self.stack, stack);
+        self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
+        self.note_departed(last.view());
+        let (old, legacy) = last.leave(Some(&next), &mut self.outputs);
+        self.stack.inherit(legacy, self.now);
+        self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.retain_us) });
+        self.chain.push(decision);
+        self.forget_unlinked();
+        self.outputs.push_back(Output::Event(Event::View(Box::new(next))));
+        self.on_kept();
+    }
+
+    /// This process is no member of the next view, or cannot follow it. It answers for a while.
+    pub(super) fn exclude(&mut self, why: Exclusion, decision: Box<Decision>) {
+        let roster = Arc::clone(self.stack.roster());
+        let (view, me) = (self.view().clone(), self.rank());
+        let stack = Stack::new(&self.config, view, roster, me, self.now);
+        let last = core::mem::replace(&mut self.stack, stack);
+        self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
+        let (old, _) = last.leave(None, &mut self.outputs);
+        self.bottom.forget_old();
+        self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.linger_us) });
+        self.phase = Phase::Excluded;
+        self.chain.push(Decision::clone(&decision));
+        let _: usize = self.peers.take_kept().len();
+        self.outputs.push_back(Output::Event(Event::Excluded { why, decision }));
+    }
+
+    /// Nobody needs the bodies of the view before any more.
+    pub(super) fn forget_old(&mut self) {
+        self.old = None;
+        match self.phase {
+            Phase::Member => self.bottom.forget_old(),
+            Phase::Excluded => self.bottom.give_up(),
+        }
+        self.forget_unlinked();
+    }
+
+    /// What was kept long enough is forgotten.
+    pub(super) fn expire(&mut self) {
+        if self.old.as_ref().is_some_and(|left| left.until <= self.now) {
+            self.forget_old();
+        }
+        if self.departed.iter().any(|(peer, _)| !self.bottom.has_link(*peer)) {
+            self.forget_unlinked();
+        }
+    }
+
+    /// The rank of this life of the process in a view, and the view's keys.
+    fn place_in(&self, view: &View) -> Option<(Rank, Arc<Roster>)> {
+        let identity = self.door.identity();
+        let rank = view.rank_of(identity.public_key())?;
+        let mine = self.view().member(self.rank()).map(|member| member.incarnation);
+        let listed = view.member(rank).map(|member| member.incarnation);
+        let roster = view.roster(identity.suite()).ok().filter(|_| mine == listed)?;
+        Some((rank, Arc::new(roster)))
+    }
+
+    /// Remembers where members of the view before that are not in the present one are to be found.
+    fn note_departed(&mut self, before: &View) {
+        let peers = before.peers();
+        let members = peers.values().zip(&before.members);
+        let departed = members.filter(|(peer, _)| {
+            self.bottom.has_link(**peer) && self.bottom.rank_of(**peer).is_none()
+        });
+        self.departed = departed.map(|(peer, member)| (*peer, member.addr.clone())).collect();
+    }
+
+    fn forget_unlinked(&mut self) {
+        let bottom = &self.bottom;
+        self.departed.retain(|(peer, _)| bottom.has_link(*peer));
+        self.peers.retain(|peer| bottom.has_link(peer));
+    }
+}

@@ -1,0 +1,196 @@
+//! One turn of a [`Node`]: which stack an input is for, and what becomes of what has none.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Node, Phase};
+use crate::crypto::Hash32;
+use crate::fault::LinkFault;
+use crate::input::{Request, Ticket};
+use crate::layer::Context;
+use crate::layer::bottom::{Bottom, Era, Inbound, Stray, Taken};
+use crate::member::PeerId;
+use crate::output::{Event, Output, Refusal, Transmit};
+use crate::stack::{Decided, Stack, Step};
+use crate::view::Membership;
+use crate::wire::Part;
+
+impl Node {
+    /// One step of the present stack: sends what it has to say, then does what it decided.
+    pub(super) fn run(&mut self, act: impl FnOnce(&mut Stack, &mut Bottom, &mut Step<'_>)) {
+        let roster = Arc::clone(self.stack.roster());
+        let cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+        let mut step = Step::new(cx, &mut self.outputs, &mut self.counters);
+        act(&mut self.stack, &mut self.bottom, &mut step);
+        let mut frames = Vec::new();
+        if let Some((posts, haves)) = self.stack.take_posts(&mut step) {
+            self.bottom.send(&mut step.cx, Era::Present, &haves, posts, &mut frames);
+        }
+        let decided = step.take_decided();
+        self.transmit(frames);
+        match decided {
+            None => {}
+            Some(Decided::Install(decision)) => self.install(*decision),
+            Some(Decided::Exclude(why, decision)) => self.exclude(why, decision),
+        }
+    }
+
+    /// What is said on links, not by the stack.
+    pub(super) fn say(
+        &mut self,
+        act: impl FnOnce(&mut Bottom, &mut Context<'_>, &mut Vec<Transmit>),
+    ) {
+        let roster = Arc::clone(self.stack.roster());
+        let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+        let mut frames = Vec::new();
+        act(&mut self.bottom, &mut cx, &mut frames);
+        self.transmit(frames);
+    }
+
+    fn transmit(&mut self, frames: Vec<Transmit>) {
+        let counters = &mut self.counters;
+        for frame in frames {
+            counters.frames_out = counters.frames_out.saturating_add(1);
+            counters.bytes_out = counters.bytes_out.saturating_add(frame.len() as u64);
+            self.outputs.push_back(Output::Transmit(frame));
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, bytes: &[u8]) {
+        self.counters.frames_in = self.counters.frames_in.saturating_add(1);
+        self.counters.bytes_in = self.counters.bytes_in.saturating_add(bytes.len() as u64);
+        let roster = Arc::clone(self.stack.roster());
+        let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+        let taken = self.bottom.on_frame(&mut cx, bytes);
+        self.on_taken(taken);
+    }
+
+    /// Packets that came before their view, which is the present one now.
+    pub(super) fn on_kept(&mut self) {
+        for kept in self.peers.take_kept() {
+            if kept.view != self.bottom.view() {
+                self.count_other_view();
+                continue;
+            }
+            let roster = Arc::clone(self.stack.roster());
+            let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+            let taken = self.bottom.on_kept(&mut cx, kept.peer, kept.content);
+            self.on_taken(taken);
+        }
+    }
+
+    fn on_taken(&mut self, taken: Taken<'_>) {
+        let counter = match taken {
+            Taken::Packet(inbound) => match (self.phase, inbound.era) {
+                (Phase::Member, Era::Present) => return self.on_packet(inbound),
+                (Phase::Member, Era::Old) | (Phase::Excluded, _) => return self.on_old(inbound),
+            },
+            Taken::Stray(stray) => return self.on_stray(stray),
+            Taken::Malformed(peer, why) => return self.close(peer, why.into()),
+            Taken::Nothing => return,
+            Taken::Unauthenticated => &mut self.counters.dropped_unauthenticated,
+            Taken::Replayed => &mut self.counters.dropped_replayed,
+            Taken::Closed => &mut self.counters.dropped_closed,
+            Taken::Outsider => &mut self.counters.dropped_other_view,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    fn count_other_view(&mut self) {
+        let counter = &mut self.counters.dropped_other_view;
+        *counter = counter.saturating_add(1);
+    }
+
+    fn on_packet(&mut self, inbound: Inbound<'_>) {
+        let (peer, from) = (inbound.peer, inbound.from);
+        self.run(|stack, bottom, step| {
+            if let Err(why) = stack.on_packet(step, inbound) {
+                step.counters.malformed = step.counters.malformed.saturating_add(1);
+                bottom.close(peer);
+                stack.on_closed(step, from, why);
+            }
+        });
+    }
+
+    /// Bad bytes on an authenticated link: an opinion, and nothing more is read from it.
+    fn close(&mut self, peer: PeerId, why: LinkFault) {
+        self.counters.malformed = self.counters.malformed.saturating_add(1);
+        self.bottom.close(peer);
+        if let (Phase::Member, Some(rank)) = (self.phase, self.bottom.rank_of(peer)) {
+            self.run(|stack, _, step| stack.on_closed(step, rank, why));
+        }
+    }
+
+    /// A packet of the view before, or of the last one for who is no member any more: bodies are
+    /// handed out, and who still speaks in it is told how it ended.
+    fn on_old(&mut self, inbound: Inbound<'_>) {
+        let Some(left) = &mut self.old else { return self.count_other_view() };
+        let Inbound { peer, era, from, packet, .. } = inbound;
+        let roster = Arc::clone(&left.old.roster);
+        let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
+        let mut posts = Vec::new();
+        let mut says_more = packet.parts.is_empty();
+        for part in packet.parts {
+            if let Part::Fetch { sender, from: first, to } = part {
+                posts.extend(left.old.on_fetch(&mut cx, (from, sender), (first, to)));
+            } else {
+                says_more = true;
+            }
+        }
+        self.say(|bottom, cx, frames| bottom.send(cx, era, &[], posts, frames));
+        if says_more {
+            self.tell(peer, *roster.view());
+        }
+    }
+
+    /// Tells a peer that is behind what was decided in `view`.
+    fn tell(&mut self, peer: PeerId, view: Hash32) {
+        let is_behind = self.phase == Phase::Excluded || !self.bottom.has_spoken(peer);
+        let Some(decision) = self.chain.after(&view).filter(|_| is_behind) else { return };
+        if self.peers.may_tell(self.now, peer) {
+            let parts = alloc::vec![Part::Decision(Box::new(decision.clone()))];
+            self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, parts, frames));
+        }
+    }
+
+    /// A packet of a view that is long over, or that this process does not know (yet): then it is
+    /// kept, and its sender shown which view this process is in, to be told what came of that one.
+    fn on_stray(&mut self, stray: Stray<'_>) {
+        let (peer, view) = (stray.peer, stray.view);
+        if self.chain.after(&view).is_some() {
+            self.count_other_view();
+            return self.tell(peer, view);
+        }
+        let is_fixed = self.config.genesis.membership == Membership::Fixed;
+        // Somebody who merely shows its view knows no more than this process does.
+        if is_fixed || self.phase == Phase::Excluded || stray.is_empty() {
+            return self.count_other_view();
+        }
+        if !self.peers.keep(stray) {
+            self.count_other_view();
+        }
+        if self.peers.may_ask(self.now, peer) {
+            let view = self.bottom.view();
+            self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, Vec::new(), frames));
+        }
+    }
+
+    pub(super) fn on_request(&mut self, ticket: Ticket, request: Request<'_>) {
+        match self.phase {
+            Phase::Member => self.run(|stack, _, step| stack.on_request(step, ticket, request)),
+            Phase::Excluded => {
+                let event = Event::Refused(ticket, Refusal::NotMember);
+                self.outputs.push_back(Output::Event(event));
+            }
+        }
+    }
+
+    pub(super) fn on_tick(&mut self) {
+        if self.phase == Phase::Member {
+            self.run(|stack, _, step| stack.on_tick(step));
+        }
+        self.say(Bottom::pump);
+        self.expire();
+    }
+}

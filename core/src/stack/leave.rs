@@ -1,0 +1,149 @@
+//! What a stack leaves behind when its view is over: to the next stack, and to those that have not
+//! left the view yet.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Stack;
+use crate::config::Config;
+use crate::crypto::Roster;
+use crate::layer::reliable::{self, Reliable};
+use crate::layer::{Context, Post, pt2pt};
+use crate::member::{Member, Rank};
+use crate::output::{Event, Output};
+use crate::seq::Number;
+use crate::time::Time;
+use crate::view::View;
+
+/// What goes over into the stack of the next view.
+#[derive(Debug, Default)]
+pub(crate) struct Legacy {
+    /// By members of both views, in the same life.
+    pub(super) heirs: Vec<Heir>,
+}
+
+/// What goes over for one member.
+#[derive(Debug)]
+pub(super) struct Heir {
+    /// Its rank in the next view.
+    pub(super) rank: Rank,
+    /// How long it may be silent, as it has come to be.
+    pub(super) mute_us: u64,
+    /// Messages to it and from it.
+    pub(super) messages: pt2pt::Peer,
+}
+
+/// A view that this process has left: it hands out the bodies that others still need.
+#[derive(Debug)]
+pub(crate) struct Old {
+    pub(crate) roster: Arc<Roster>,
+    reliable: Reliable,
+}
+
+impl Stack {
+    /// The view is over. `next` is the one that follows, for a process that goes along: members
+    /// are taken over by their lives. Messages to all others are given up, which `events` says.
+    ///
+    /// Own casts that the cut of the view does not hold come out of layer Reliable here, into the
+    /// legacy, and are cast again in [`Stack::inherit`].
+    pub(crate) fn leave(self, next: Option<&View>, events: &mut VecDeque<Output>) -> (Old, Legacy) {
+        let mut legacy = Legacy::default();
+        let members = Rank::all(self.view.members.len()).zip(&self.view.members);
+        for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
+            if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
+                let mute_us = self.suspect.patience_us(old);
+                legacy.heirs.push(Heir { rank, mute_us, messages });
+                continue;
+            }
+            for out in messages.give_up(old) {
+                match out {
+                    pt2pt::Out::Failed { to, ticket } => {
+                        events.push_back(Output::Event(Event::SendFailed { to, ticket }));
+                    }
+                    pt2pt::Out::Writable => events.push_back(Output::Event(Event::Writable)),
+                    pt2pt::Out::Part { .. }
+                    | pt2pt::Out::Deliver { .. }
+                    | pt2pt::Out::Accepted(_)
+                    | pt2pt::Out::Refused(..)
+                    | pt2pt::Out::Misbehaved { .. } => {}
+                }
+            }
+        }
+        (Old { roster: self.roster, reliable: self.reliable }, legacy)
+    }
+
+    /// Takes over what the stack of the view before left behind; once, before anything else.
+    pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
+        for heir in legacy.heirs {
+            self.suspect.be_patient(heir.rank, heir.mute_us);
+            self.pt2pt.go_on(heir.rank, heir.messages, now);
+        }
+    }
+}
+
+/// The rank in `view` of this life of a member.
+fn rank_of(view: &View, member: &Member) -> Option<Rank> {
+    let rank = view.rank_of(&member.key)?;
+    view.member(rank).filter(|other| other.incarnation == member.incarnation).map(|_| rank)
+}
+
+impl Old {
+    /// Bodies `from..=to` of the log of `sender`, as far as they are here, for `peer`.
+    pub(crate) fn on_fetch(
+        &mut self,
+        cx: &mut Context<'_>,
+        (peer, sender): (Rank, Rank),
+        (from, to): (Number, Number),
+    ) -> Vec<Post> {
+        let fetch = reliable::In::Fetch { peer, sender, from, to, and_heads: false };
+        let outs = self.reliable.step(cx, fetch);
+        let post = |out| match out {
+            reliable::Out::Post(post) => Some(post),
+            reliable::Out::TellHaves
+            | reliable::Out::Sighted(..)
+            | reliable::Out::Deliver(_)
+            | reliable::Out::Proof(_)
+            | reliable::Out::Illegal(_)
+            | reliable::Out::Alarm(..)
+            | reliable::Out::Writable => None,
+        };
+        outs.into_iter().filter_map(post).collect()
+    }
+
+    /// Bytes of casts held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.reliable.held_bytes()
+    }
+
+    /// The most that it may hold.
+    pub(crate) fn bound_bytes(&self, config: &Config) -> usize {
+        Reliable::bound_bytes(config, self.roster.quorum().n())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rig::{genesis, identity};
+
+    #[test]
+    fn patience_goes_over_with_a_life() {
+        let config = Config::new(genesis(4));
+        let mut view = config.genesis.view();
+        let stack = |view: &View| {
+            let roster = Arc::new(view.roster(identity(0).suite()).unwrap());
+            Stack::new(&config, view.clone(), roster, Rank::new(0), Time::ZERO)
+        };
+        let mut last = stack(&view);
+        let usual = last.suspect.patience_us(Rank::new(1));
+        [1, 2, 3].iter().for_each(|rank| last.suspect.be_patient(Rank::new(*rank), 77));
+        view.members.remove(1);
+        view.members[2].incarnation = 5;
+        let (_, legacy) = last.leave(Some(&view), &mut VecDeque::new());
+        let mut next = stack(&view);
+        next.inherit(legacy, Time::ZERO);
+        let patience = [0, 1, 2].map(|rank| next.suspect.patience_us(Rank::new(rank)));
+        assert_eq!(patience, [usual, 77, usual]);
+    }
+}
