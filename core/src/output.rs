@@ -122,7 +122,8 @@ pub enum Event {
     Refused(Ticket, Refusal),
     /// After a [`Refusal::Full`]: there is room again.
     Writable,
-    /// A view was installed; the genesis view is the first event of a node.
+    /// A view was installed; the genesis view is the first event of a node. Ranks in later events
+    /// are of this view, and [`crate::Node::peers`] are others.
     View(Box<View>),
     /// A multicast is delivered.
     Cast {
@@ -148,7 +149,8 @@ pub enum Event {
         /// What it sent.
         payload: Vec<u8>,
     },
-    /// A message to one member was given up: it was not acknowledged after all tries.
+    /// A message to one member was given up: it was not acknowledged after all tries, or the member
+    /// is not in the next view. Then this comes before [`Event::View`] or [`Event::Excluded`].
     SendFailed {
         /// To whom.
         to: Rank,

@@ -1,5 +1,6 @@
-//! The layers, by the paper's names. Each is a machine of its own, `step(input) -> outputs`, built
-//! afresh for a view, with no clock and no socket; [`crate::Node`] passes their outputs on.
+//! The layers, by the paper's names. Each is a machine of its own, `step(input) -> outputs`, with no
+//! clock and no socket; [`crate::Node`] passes their outputs on. All but Bottom, which belongs to
+//! the process, are built afresh for a view.
 
 pub(crate) mod bottom;
 pub(crate) mod group;

@@ -290,7 +290,7 @@ fn who_is_excluded_answers_for_a_while_and_does_nothing_else() {
     // Member 2 has not heard of it.
     group.tell(2, 3, &group.genesis.view(), Vec::new());
     group.deliver(|_, _| true);
-    assert_eq!(decisions(&group.recorded, 2, &group.genesis.view()), [decision.clone()]);
+    assert_eq!(decisions(&group.recorded, 2, &group.genesis.view()), [decision]);
     group.now = group.now.plus(linger_us);
     for index in 0..4 {
         group.step(index, Input::Tick);
