@@ -127,7 +127,7 @@ impl Group {
             let certified = cx.door.certify(cx.roster, certificate.clone())?;
             out.push(Out::Certified(certificate.clone(), certified));
         }
-        let mut evidence = super::Evidence::new(self.n());
+        let mut evidence = super::Evidence::new(self.quorum());
         evidence.take(cx, &message.grounds)?;
         let changes = evidence.facts().changes(&self.view);
         if !flush.changes.iter().all(|change| changes.binary_search(change).is_ok()) {

@@ -78,7 +78,7 @@ pub(super) fn judge(
             let flushes = verify_all(cx, flushes)?;
             let more = verify_all(cx, more)?;
             let Some((cut, certified)) = cut(cx, &flushes, certificates)? else { return Ok(None) };
-            let mut evidence = Evidence::new(basis.view.members.len());
+            let mut evidence = Evidence::new(basis.view.quorum());
             evidence.take(cx, grounds)?;
             let facts = evidence.facts();
             let changes = facts.changes(basis.view);
