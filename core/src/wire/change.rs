@@ -13,8 +13,9 @@ use crate::member::Rank;
 use crate::seq::{LogEnd, Number};
 use crate::view::View;
 
-/// The most Suspects in one message: weak many of each kind for every member.
-pub const SUSPECTS_MAX: usize = 2 * 22 * MEMBERS_MAX;
+/// The most Suspects in one message: of each kind everybody's against everybody else, as after a
+/// partition.
+pub const SUSPECTS_MAX: usize = 2 * (MEMBERS_MAX - 1) * MEMBERS_MAX;
 
 /// The most join requests in one message.
 pub const JOINS_MAX: usize = MEMBERS_MAX;

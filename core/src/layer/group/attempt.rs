@@ -126,9 +126,12 @@ impl Group {
 
     /// Goes on to a later attempt, and says so before anything is done in it.
     pub(super) fn advance(&mut self, cx: &mut Context<'_>, to: Attempt, out: &mut Vec<Out>) {
-        assert!(to > self.attempt, "attempts rise");
-        self.attempt = to;
         self.clock.restart();
+        if to <= self.attempt {
+            // The last attempt has none after it; only more than `f` liars lead there.
+            return;
+        }
+        self.attempt = to;
         let lock = self.reported_lock();
         let statement = NeedMoreChange { attempt: to, lock: lock.map(|lock| lock.on) };
         let said = cx.door.sign(cx.roster, self.me, statement);
@@ -249,10 +252,15 @@ impl Group {
             let more = more.iter().map(|more| more.signed().as_ref().clone()).collect();
             return Some((view, Justification::Relock { more, acks }));
         }
+        let changes = self.evidence.facts().changes(&self.view);
+        let is_justified =
+            |flush: &Flush| flush.changes.iter().all(|c| changes.binary_search(c).is_ok());
         let flushes: Vec<(Verified<Flush>, Arc<[Certificate]>)> = self
             .flushes
             .values()
             .flatten()
+            // There may have been no room here for the evidence that came with it.
+            .filter(|record| is_justified(&record.flush))
             .filter_map(|record| Some((record.flush.clone(), record.certificates.clone()?)))
             .collect();
         if flushes.len() < quorum {

@@ -9,6 +9,7 @@ use crate::fault::LinkFault;
 use crate::layer::Context;
 use crate::member::{PerRank, Rank};
 use crate::plan::{Facts, Joining, Suspicion};
+use crate::quorum::Quorum;
 use crate::wire::change::{Grounds, JOINS_MAX, Sponsored};
 
 /// The hash by which a join request is recommended.
@@ -23,6 +24,13 @@ struct Join {
     recommends: PerRank<Option<Verified<Recommend>>>,
 }
 
+impl Join {
+    /// Who is for it.
+    fn friends(&self) -> impl Iterator<Item = Rank> {
+        self.recommends.iter().filter_map(|(rank, said)| said.is_some().then_some(rank))
+    }
+}
+
 /// All evidence that a member has for changes of its view.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
@@ -30,14 +38,17 @@ pub(super) struct Evidence {
     suspects: BTreeMap<(Rank, Rank, bool), Verified<Suspect>>,
     leaves: PerRank<Option<Verified<Leave>>>,
     joins: BTreeMap<Hash32, Join>,
+    /// So many members have to be for a request.
+    weak: usize,
 }
 
 impl Evidence {
-    pub(super) fn new(n: usize) -> Self {
+    pub(super) fn new(quorum: Quorum) -> Self {
         Self {
             suspects: BTreeMap::new(),
-            leaves: PerRank::from_fn(n, |_| None),
+            leaves: PerRank::from_fn(quorum.n(), |_| None),
             joins: BTreeMap::new(),
+            weak: quorum.weak(),
         }
     }
 
@@ -54,15 +65,38 @@ impl Evidence {
         known.is_none() && known.replace(said).is_none()
     }
 
-    /// Takes a request that was checked; returns whether there is room for it.
-    fn request(&mut self, request: &JoinRequest) -> Option<&mut Join> {
+    /// Takes a request that was checked and that `by` is for, if there is room for it.
+    fn request(&mut self, request: &JoinRequest, by: Rank) -> Option<&mut Join> {
         let id = request_hash(request);
         let n = self.leaves.len();
         if self.joins.len() >= JOINS_MAX && !self.joins.contains_key(&id) {
-            return None;
+            let (load, least) = self.least_wanted()?;
+            if load <= self.load(by) {
+                return None;
+            }
+            self.joins.remove(&least);
         }
         let fresh = || Join { request: request.clone(), recommends: PerRank::from_fn(n, |_| None) };
         Some(self.joins.entry(id).or_insert_with(fresh))
+    }
+
+    /// The request to drop if there is no room: never one that weak many are for, and the first of
+    /// those whose every friend has many, so that a liar with many drops its own.
+    fn least_wanted(&self) -> Option<(usize, Hash32)> {
+        let waiting = self.joins.iter().filter(|(_, join)| join.friends().count() < self.weak);
+        let loaded = waiting.map(|(id, join)| {
+            let load = join.friends().map(|rank| self.load(rank)).min();
+            (load.unwrap_or(usize::MAX), *id)
+        });
+        loaded.max()
+    }
+
+    /// How many requests that have too few friends this member is for.
+    fn load(&self, by: Rank) -> usize {
+        let is_his = |join: &&Join| {
+            join.friends().count() < self.weak && join.friends().any(|rank| rank == by)
+        };
+        self.joins.values().filter(is_his).count()
     }
 
     /// Returns whether it is news. The request was checked.
@@ -70,7 +104,7 @@ impl Evidence {
         if said.request != request_hash(request) {
             return false;
         }
-        let Some(join) = self.request(request) else { return false };
+        let Some(join) = self.request(request, said.signer()) else { return false };
         let known = join.recommends.at_mut(said.signer());
         known.is_none() && known.replace(said).is_none()
     }
@@ -89,48 +123,49 @@ impl Evidence {
         join.and_then(|join| join.recommends.get(said.signer)).is_some_and(Option::is_some)
     }
 
-    /// Takes what a message carries; what is known is not checked again. Returns the suspicions that
-    /// are news, and whether anything is.
+    /// Takes what a message carries, all of it or nothing; what is known is not checked again.
+    /// Returns the suspicions that are news, and whether anything is.
     pub(super) fn take(
         &mut self,
         cx: &mut Context<'_>,
         grounds: &Grounds,
     ) -> Result<(Vec<Verified<Suspect>>, bool), LinkFault> {
-        let mut news = Vec::new();
-        let mut is_news = false;
-        for said in grounds.suspects.iter() {
-            if !self.knows_suspect(said) {
-                let said = cx.door.verify(cx.roster, said.clone())?;
-                if self.suspect(&said) {
-                    news.push(said);
-                }
-            }
-        }
-        for said in grounds.leaves.iter() {
-            if !self.knows_leave(said.signer) {
-                is_news |= self.leave(cx.door.verify(cx.roster, said.clone())?);
-            }
-        }
+        let suspects = grounds.suspects.iter().filter(|said| !self.knows_suspect(said));
+        let mut suspects = suspects
+            .map(|said| cx.door.verify(cx.roster, said.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let leaves = grounds.leaves.iter().filter(|said| !self.knows_leave(said.signer));
+        let leaves = leaves
+            .map(|said| cx.door.verify(cx.roster, said.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut recommends = Vec::new();
         for join in grounds.joins.iter() {
-            is_news |= self.take_join(cx, join)?;
+            recommends.extend(self.check_join(cx, join)?.into_iter().map(|said| (said, join)));
         }
-        is_news |= !news.is_empty();
-        Ok((news, is_news))
+        suspects.retain(|said| self.suspect(said));
+        let mut is_news = !suspects.is_empty();
+        for said in leaves {
+            is_news |= self.leave(said);
+        }
+        for (said, join) in recommends {
+            is_news |= self.recommend(said, &join.request);
+        }
+        Ok((suspects, is_news))
     }
 
-    fn take_join(&mut self, cx: &mut Context<'_>, join: &Sponsored) -> Result<bool, LinkFault> {
+    /// The recommendations that are not known.
+    fn check_join(
+        &self,
+        cx: &mut Context<'_>,
+        join: &Sponsored,
+    ) -> Result<Vec<Verified<Recommend>>, LinkFault> {
         let id = request_hash(&join.request);
         if !self.joins.contains_key(&id) && !cx.door.verifies_join(cx.roster, &join.request) {
             return Err(LinkFault::JoinRequest);
         }
-        let mut is_news = false;
-        for said in join.recommends.iter() {
-            if !self.knows_recommend(said) {
-                let said = cx.door.verify(cx.roster, said.clone())?;
-                is_news |= self.recommend(said, &join.request);
-            }
-        }
-        Ok(is_news)
+        let news = join.recommends.iter().filter(|said| !self.knows_recommend(said));
+        let news = news.map(|said| cx.door.verify(cx.roster, said.clone()));
+        Ok(news.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Everything, as it travels.
@@ -158,11 +193,7 @@ impl Evidence {
             key: join.request.key,
             incarnation: join.request.incarnation,
             addr: join.request.addr.0.clone(),
-            recommended_by: join
-                .recommends
-                .iter()
-                .filter_map(|(rank, said)| said.is_some().then_some(rank))
-                .collect(),
+            recommended_by: join.friends().collect(),
         });
         Facts {
             suspicions: suspicions.collect(),

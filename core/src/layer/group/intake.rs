@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::justify::{acks_prove, judge, verify_all};
+use super::evidence::request_hash;
+use super::justify::{acks_prove, is_bound, judge, verify_all};
 use super::votes::Put;
 use super::{FlushRecord, Group, In, Out, Phase, Proposal};
 use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, NewView, Reason, Verified};
@@ -66,7 +67,12 @@ impl Group {
             In::Decision(decision) => self.on_decision(cx, decision, out)?,
             In::AskNewView(peer, attempt) => self.on_ask(cx, peer, attempt, out),
             In::Frozen(ends) => self.on_frozen(cx, ends, out),
-            In::Collected(next) => self.collected = Some(next),
+            In::Collected(next) => {
+                // The cut of a lock that was replaced meanwhile may come in late.
+                if self.lock.as_ref().is_some_and(|lock| lock.on.next == next) {
+                    self.collected = Some(next);
+                }
+            }
             In::Tick => self.on_tick(cx, out),
         }
         Ok(())
@@ -82,6 +88,9 @@ impl Group {
         }
         if !cx.door.verifies_join(cx.roster, &message.request) {
             return Err(LinkFault::JoinRequest);
+        }
+        if message.signed.statement.request != request_hash(&message.request) {
+            return Err(LinkFault::Unjustified);
         }
         let said = cx.door.verify(cx.roster, message.signed)?;
         if self.evidence.recommend(said, &message.request) {
@@ -127,7 +136,7 @@ impl Group {
             let certified = cx.door.certify(cx.roster, certificate.clone())?;
             out.push(Out::Certified(certificate.clone(), certified));
         }
-        let mut evidence = super::Evidence::new(self.n());
+        let mut evidence = super::Evidence::new(self.quorum());
         evidence.take(cx, &message.grounds)?;
         let changes = evidence.facts().changes(&self.view);
         if !flush.changes.iter().all(|change| changes.binary_search(change).is_ok()) {
@@ -173,10 +182,16 @@ impl Group {
     }
 
     pub(super) fn remember_view(&mut self, id: Hash32, view: Arc<View>) {
-        // A quorum acknowledged it or a leader justified it: there are few.
-        if self.views.len() < KEPT_MAX || self.views.contains_key(&id) {
-            self.views.insert(id, view);
+        self.views.insert(id, view);
+        if self.views.len() <= KEPT_MAX {
+            return;
         }
+        let mut wanted: Vec<Hash32> = self.agreed_views().map(|(_, next)| next).collect();
+        wanted.push(id);
+        wanted.extend(self.lock.as_ref().map(|lock| lock.on.next));
+        wanted.extend(self.locks.keys().map(|(_, next)| *next));
+        wanted.extend(self.proposals.values().map(|found| found.message.signed.statement.next));
+        self.views.retain(|known, _| wanted.contains(known));
     }
 
     pub(super) fn on_new_view(
@@ -189,11 +204,15 @@ impl Group {
         if self.new_views.has(message.signed.signer, &message.signed.statement) {
             return Ok(());
         }
+        if !is_bound(self.basis(), &message) {
+            return Err(LinkFault::Unjustified);
+        }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
         if matches!(self.new_views.put(&said), Put::Conflict(_)) {
-            // At most one proposal of an attempt is acknowledged here, but another may get a
-            // quorum elsewhere: its view must be known.
-            if judge(cx, self.basis(), &message)?.is_some() {
+            // At most one proposal of an attempt is acknowledged here. If another got a quorum
+            // elsewhere, its view was asked for; a leader that lies has many more.
+            let is_wanted = self.agreed_views().any(|(_, next)| next == said.next);
+            if is_wanted && judge(cx, self.basis(), &message)?.is_some() {
                 self.remember_view(said.next, Arc::new(message.view));
             }
             return Ok(());

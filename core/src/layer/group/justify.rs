@@ -59,6 +59,15 @@ pub(super) fn acks_prove(
     Ok(true)
 }
 
+/// Whether the leader of the attempt signed this view and this justification. If not, who passed it
+/// on is to blame: the statement may be a correct leader's, with something else attached.
+pub(super) fn is_bound(basis: Basis<'_>, proposed: &Proposed) -> bool {
+    let said = &proposed.signed.statement;
+    said.next == proposed.view.id()
+        && said.justification == proposed.justification.hash()
+        && proposed.signed.signer == said.attempt.leader(basis.view.members.len())
+}
+
 /// Whether a proposal is valid, and what is in it. `Ok(None)` means that its author proposes what
 /// no correct member does; an error is for signatures that do not verify.
 pub(super) fn judge(
@@ -67,10 +76,7 @@ pub(super) fn judge(
     proposed: &Proposed,
 ) -> Result<Option<Judged>, LinkFault> {
     let said = &proposed.signed.statement;
-    let is_bound = said.next == proposed.view.id()
-        && said.justification == proposed.justification.hash()
-        && proposed.signed.signer == said.attempt.leader(basis.view.members.len());
-    if !is_bound {
+    if !is_bound(basis, proposed) {
         return Ok(None);
     }
     match &proposed.justification {
@@ -78,7 +84,7 @@ pub(super) fn judge(
             let flushes = verify_all(cx, flushes)?;
             let more = verify_all(cx, more)?;
             let Some((cut, certified)) = cut(cx, &flushes, certificates)? else { return Ok(None) };
-            let mut evidence = Evidence::new(basis.view.members.len());
+            let mut evidence = Evidence::new(basis.view.quorum());
             evidence.take(cx, grounds)?;
             let facts = evidence.facts();
             let changes = facts.changes(basis.view);

@@ -120,9 +120,14 @@ impl Group {
     /// Votes are here for a view that nobody has shown: whose attempt it is.
     pub(super) fn unknown_view(&self) -> Option<Attempt> {
         let is_unknown = |next: &Hash32| !self.views.contains_key(next);
-        let quorum = self.quorum().q();
+        self.agreed_views().find(|(_, next)| is_unknown(next)).map(|(attempt, _)| attempt)
+    }
+
+    /// What a quorum voted for that is to be locked on or decided.
+    pub(super) fn agreed_views(&self) -> impl Iterator<Item = (Attempt, Hash32)> + use<> {
         let locked = self.lockable().map(|(on, _)| (on.attempt, on.next));
-        let ready = self.readys.agreed(None, quorum).map(|(attempt, next, _)| (attempt, next));
-        [locked, ready].into_iter().flatten().find(|(_, next)| is_unknown(next)).map(|(a, _)| a)
+        let ready = self.readys.agreed(None, self.quorum().q());
+        let ready = ready.map(|(attempt, next, _)| (attempt, next));
+        [locked, ready].into_iter().flatten()
     }
 }

@@ -217,14 +217,14 @@ impl Group {
         view: Arc<View>,
         me: Rank,
     ) -> Self {
-        let n = view.members.len();
+        let (n, quorum) = (view.members.len(), view.quorum());
         Self {
             me,
             view,
             genesis,
             timeouts: *timeouts,
             phase: Phase::Normal,
-            evidence: Evidence::new(n),
+            evidence: Evidence::new(quorum),
             plan: None,
             flushes: PerRank::from_fn(n, |_| None),
             more: Votes::new(n),

@@ -1,13 +1,17 @@
 //! Some members with their Group layers, and messages that travel as the test says.
 
-use alloc::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::{Group, In, Out};
 use crate::config::Timeouts;
-use crate::crypto::{Certificate, Door, Hash32, Head, Reason, Roster, Suspect, Verified};
+use crate::crypto::{
+    Certificate, Door, Hash32, Head, NeedMoreChange, ReadyToSwitch, Reason, Roster, Statement,
+    Suspect, Verified, hash,
+};
 use crate::layer::{Context, To};
 use crate::member::Rank;
 use crate::rig::{Rig, genesis_of, quick_identity};
@@ -15,6 +19,7 @@ use crate::seq::{Attempt, LogEnd, Number};
 use crate::time::Time;
 use crate::view::{Genesis, Membership, View};
 use crate::wire::Part;
+use crate::wire::change::Decision;
 
 /// What one member did besides sending.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +39,13 @@ pub(super) struct Net {
     pub(super) doors: Vec<Door>,
     pub(super) groups: Vec<Group>,
     pub(super) seen: Vec<Seen>,
+    /// Whatever was signed once for an attempt, by member and kind.
+    pub(super) once: BTreeMap<(usize, u8, Attempt), Hash32>,
+    /// The newest attempt gone on to, with its lock, and the newest one ready in, by member.
+    pub(super) went_on: BTreeMap<usize, NeedMoreChange>,
+    pub(super) readied: BTreeMap<usize, ReadyToSwitch>,
+    /// What each member decided, as it is handed on.
+    pub(super) decisions: Vec<Option<Box<Decision>>>,
     /// From, to, what.
     pub(super) mail: VecDeque<(usize, usize, Part)>,
     /// What each member holds when it is frozen.
@@ -61,6 +73,57 @@ pub(super) fn input(from: usize, part: Part) -> Option<In> {
     })
 }
 
+/// No two statements of a correct member make a Proof (P9).
+fn contradicts_nothing(
+    (once, went_on, readied): (
+        &mut BTreeMap<(usize, u8, Attempt), Hash32>,
+        &mut BTreeMap<usize, NeedMoreChange>,
+        &mut BTreeMap<usize, ReadyToSwitch>,
+    ),
+    member: usize,
+    part: &Part,
+) {
+    let of = |fields: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        fields(&mut bytes);
+        hash("said", &[&bytes])
+    };
+    let own = |rank: Rank| rank.index() == member;
+    let (kind, attempt, said) = match part {
+        Part::Flush(m) => (0, Attempt::FIRST, of(&|out| m.signed.statement.fields(out))),
+        Part::NeedMoreChange(m) => {
+            let said = &m.signed.statement;
+            if let Some(ready) = readied.get(&member).filter(|ready| ready.attempt < said.attempt) {
+                let lock = said.lock.expect("a lock was reported ready");
+                assert!(lock.attempt >= ready.attempt);
+                assert!(lock.attempt > ready.attempt || lock.next == ready.next);
+            }
+            went_on.insert(member, said.clone());
+            (1, said.attempt, of(&|out| said.fields(out)))
+        }
+        Part::NewView(m) if own(m.signed.signer) => {
+            (2, m.signed.statement.attempt, of(&|out| m.signed.statement.fields(out)))
+        }
+        Part::Ack(m) => (3, m.statement.attempt, of(&|out| m.statement.fields(out))),
+        Part::Commit(m) => {
+            (4, m.signed.statement.attempt, of(&|out| m.signed.statement.fields(out)))
+        }
+        Part::Ready(m) => {
+            let said = &m.statement;
+            let is_new = readied.get(&member).is_none_or(|ready| ready.attempt < said.attempt);
+            if is_new {
+                let at = went_on.get(&member).map_or(Attempt::FIRST, |more| more.attempt);
+                assert!(at <= said.attempt, "ready after it went on");
+                readied.insert(member, said.clone());
+            }
+            (5, said.attempt, of(&|out| said.fields(out)))
+        }
+        _ => return,
+    };
+    let first = once.entry((member, kind, attempt)).or_insert(said);
+    assert_eq!(*first, said, "{member} signed two: {part:?}");
+}
+
 impl Net {
     pub(super) fn new(n: u8) -> Self {
         Self::with(n, |_| {})
@@ -84,6 +147,10 @@ impl Net {
             roster,
             doors: (0..n).map(|index| Door::new(quick_identity(index))).collect(),
             seen: vec![Seen::default(); size],
+            once: BTreeMap::new(),
+            went_on: BTreeMap::new(),
+            readied: BTreeMap::new(),
+            decisions: vec![None; size],
             mail: VecDeque::new(),
             ends: vec![vec![(LogEnd::EMPTY, None); size]; size],
             now: Time::ZERO,
@@ -122,6 +189,13 @@ impl Net {
                 let seen = &mut self.seen[member];
                 match out {
                     Out::Post(post) => {
+                        for part in &post.parts {
+                            contradicts_nothing(
+                                (&mut self.once, &mut self.went_on, &mut self.readied),
+                                member,
+                                part,
+                            );
+                        }
                         for to in 0..self.ends.len() {
                             let is_for = match post.to {
                                 To::All => to != member,
@@ -147,7 +221,8 @@ impl Net {
                     Out::Abandoned(attempt) => seen.abandoned.push(attempt.value()),
                     Out::Decided(decision) => {
                         assert!(seen.decided.is_none(), "decided twice");
-                        seen.decided = Some(decision.view);
+                        seen.decided = Some(decision.view.clone());
+                        self.decisions[member] = Some(decision);
                     }
                     Out::Misbehaved(_) => seen.misbehaved += 1,
                     Out::Learned(_) | Out::Certified(..) => {}
