@@ -92,6 +92,9 @@ pub struct Scenario {
     /// Members that freeze and go on, until healing at the latest.
     #[serde(default, rename = "pause")]
     pub pauses: Vec<Pause>,
+    /// Suspicions that come from the application.
+    #[serde(default, rename = "suspect", skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<Suspect>,
     /// Byzantine members.
     #[serde(default)]
     pub liars: Option<Liars>,
@@ -244,6 +247,18 @@ pub struct Pause {
     pub for_us: u64,
 }
 
+/// At one moment, applications tell their members to suspect others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suspect {
+    /// Whose applications.
+    pub by: Vec<u16>,
+    /// Whom they suspect; nobody suspects itself.
+    pub of: Vec<u16>,
+    /// When.
+    pub at_us: u64,
+}
+
 /// The Byzantine members: they know each other and act together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +285,15 @@ pub struct Expect {
     pub proof_against: Vec<u16>,
     /// Whether the liars must have done what they are there for.
     pub fires: bool,
+    /// Members that the last view does not list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<u16>,
+    /// Members that it lists as Silenced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<u16>,
+    /// Members that it lists as Active.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<u16>,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }
@@ -302,6 +326,7 @@ impl Scenario {
             partitions: Vec::new(),
             crashes: Vec::new(),
             pauses: Vec::new(),
+            suspects: Vec::new(),
             liars: None,
             expect: Expect::default(),
         }
@@ -392,6 +417,8 @@ mod tests {
         scenario.crashes.push(Crash { rank: 3, at_us: None, at_casts: Some(7) });
         scenario.pauses.push(Pause { rank: 1, at_us: 3, for_us: 10 });
         scenario.expect.suspects = vec![3];
+        scenario.suspects.push(Suspect { by: vec![0, 2], of: vec![1], at_us: 7 });
+        scenario.expect.removed = vec![1];
         let text = scenario.to_toml();
         assert_eq!(Scenario::parse("x.toml", &text).unwrap(), scenario);
     }

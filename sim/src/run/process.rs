@@ -24,6 +24,9 @@ const TICKS_PER_MOMENT: u32 = 1_000;
 /// Bytes that wait for a member that is busy or frozen; what comes then is lost.
 const INBOX_BYTES: usize = 8 * 1024 * 1024;
 
+/// The ticket of every suspicion of the application; casts have tickets from 0.
+const SUSPECT_TICKET: u64 = 1 << 62;
+
 #[derive(Debug)]
 enum Actor {
     Node(Box<Node>),
@@ -137,6 +140,17 @@ impl Process {
         self.paused_until_us = until_us;
         self.turn_us = None;
         self.schedule(world);
+    }
+
+    /// Its application suspects a process, if that is a member of the view that it is in.
+    pub(super) fn suspect(&mut self, of: u16, world: &mut World) {
+        let (by, of) = (usize::from(self.rank), usize::from(of));
+        if matches!(self.actor, Actor::Node(_))
+            && let Some(member) = world.oracles.rank(by, of)
+        {
+            self.step(Input::Request(Ticket(SUSPECT_TICKET), Request::Suspect { member }), world);
+            self.schedule(world);
+        }
     }
 
     /// A frame arrives.

@@ -69,6 +69,13 @@ impl Scenario {
                 return Err(("for_us", "the pause must end by heal_at_us".to_owned()));
             }
         }
+        for suspect in &self.suspects {
+            ranks("by", &suspect.by)?;
+            ranks("of", &suspect.of)?;
+        }
+        ranks("removed", &self.expect.removed)?;
+        ranks("silenced", &self.expect.silenced)?;
+        ranks("kept", &self.expect.kept)?;
         ranks("ranks", self.liar_ranks())?;
         if let Some(Liars { victims: Some(victims), .. }) = &self.liars {
             ranks("victims", victims)?;
