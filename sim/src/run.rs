@@ -279,6 +279,10 @@ impl<'a> Run<'a> {
             .missing()
             .or_else(|| self.undetected())
             .or_else(|| oracles.misplaced(&expect.removed, &expect.silenced, &expect.kept))
+            .or_else(|| {
+                let (views, least) = (oracles.views(), expect.views);
+                (views < least).then(|| format!("there were {views} views, not {least}"))
+            })
     }
 
     /// Culprits that must be found, each with what is due against it.

@@ -2,7 +2,8 @@
 //!
 //! Read from TOML files in `scenarios/` (unknown fields are refused, errors name file, line and
 //! key) or drawn from a seed ([`crate::swarm`]). Durations are microseconds, sizes are bytes,
-//! probabilities are thousandths. Ranks are those of the genesis view.
+//! probabilities are thousandths. Ranks are those of the genesis view, whatever
+//! view a process is in later.
 
 mod check;
 mod error;
@@ -105,6 +106,11 @@ pub struct Scenario {
 
 const fn one() -> u64 {
     1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 const fn default_bound() -> u64 {
@@ -294,6 +300,9 @@ pub struct Expect {
     /// Members that it lists as Active.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<u16>,
+    /// How many views there are at least, the first included.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub views: usize,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }
