@@ -355,3 +355,6 @@ impl Oracles {
         self.judge(now_us, Promise::Suspicion, result);
     }
 }
+
+#[cfg(test)]
+mod tests;
