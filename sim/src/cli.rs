@@ -326,7 +326,7 @@ fn list() -> u8 {
         say!("  {:<34} {}", scenario.name, scenario.about);
     }
     say!("strategies:");
-    for strategy in Strategy::ALL {
+    for strategy in Strategy::every() {
         say!("  {:<34} {:?}", strategy.name(), strategy.verdict());
     }
     verdict::HELD

@@ -9,7 +9,7 @@ use phalanx_core::{
 
 use crate::adversary::{Liar, Setup, Strategy};
 use crate::rng::Seed;
-use crate::scenario::{Crypto, Pattern, Quorum, Scenario};
+use crate::scenario::{Crypto, Membership, Pattern, Quorum, Scenario};
 
 /// What all members of a run share, and their keys.
 #[derive(Clone, Debug)]
@@ -45,8 +45,11 @@ impl Group {
             name: "simulation".to_owned(),
             nonce: Hash32(seed.bytes("nonce", 0)),
             members: members.collect(),
-            pledge: None,
-            membership: phalanx_core::Membership::Fixed,
+            pledge: scenario.pledge,
+            membership: match scenario.membership {
+                Membership::Fixed => phalanx_core::Membership::Fixed,
+                Membership::Managed => phalanx_core::Membership::Managed,
+            },
             pattern: match scenario.pattern {
                 Pattern::Swift => phalanx_core::Pattern::Swift,
                 Pattern::Paper => phalanx_core::Pattern::Paper,

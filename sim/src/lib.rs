@@ -8,8 +8,10 @@
 //! section 1 are checked while it runs, one file each in [`oracle`]; a run that fails prints the
 //! command that repeats it.
 //!
-//! The group is static: what a view change would repair ends in suspicions here, and less is owed
-//! ([`oracle::owed`]).
+//! Groups are fixed unless a scenario says `managed`: what a view change would repair then ends in
+//! suspicions, and less is owed ([`oracle::owed`]). Processes are named by their place in the
+//! genesis view, which they keep for ever; ranks are translated through the view in which they are
+//! meant ([`oracle::views`]).
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests use small numbers"))]
 

@@ -4,12 +4,16 @@
 use std::sync::Arc;
 
 use phalanx_core::crypto::Roster;
+use phalanx_core::wire::change::{Justification, Recommended};
 use phalanx_core::wire::frame::{self, FRAGMENT_HEADER, FrameKind, HEADER};
-use phalanx_core::wire::{self, BodyHead, Packet, Part, casts};
-use phalanx_core::{SlotMark, Transmit};
+use phalanx_core::wire::{self, BodyHead, Packet, Part, casts, change};
+use phalanx_core::{Hash32, Rank, SlotMark, Transmit};
 
 use crate::marks::{Mark, Marks};
 use crate::oracle::conflict::Conflict;
+use crate::oracle::grounds::Grounds;
+use crate::oracle::views::Record;
+use crate::oracle::vows::Vows;
 
 /// A long frame of which fragments pass by.
 #[derive(Clone, Debug, Default)]
@@ -27,35 +31,87 @@ struct Member {
     last_body: Option<Arc<[u8]>>,
     /// By receiver.
     partial: Vec<Partial>,
+    /// The place of the view that the following is about.
+    view: usize,
     /// Fifo casts of own bodies 1, 2, ...; `None` for one that was not seen whole.
     fifo: Vec<Option<usize>>,
     /// The last slot round of an own body, to see ranges.
     round: Option<u64>,
 }
 
+/// What was seen of one view.
+#[derive(Debug)]
+struct InView {
+    id: Hash32,
+    roster: Roster,
+    /// The process of each rank.
+    processes: Vec<Option<usize>>,
+    /// Which ranks may sign anything.
+    liars: Vec<bool>,
+    conflict: Conflict,
+    vows: Vows,
+}
+
+impl InView {
+    fn new(record: &Record, roster: Roster, liars: &[bool], quorum: usize) -> Self {
+        let processes = record.processes.clone();
+        let is_liar = |process: &Option<usize>| process.is_none_or(|process| liars[process]);
+        Self {
+            id: record.id,
+            roster,
+            liars: processes.iter().map(is_liar).collect(),
+            conflict: Conflict::new(processes.len(), quorum),
+            vows: Vows::default(),
+            processes,
+        }
+    }
+
+    fn is_correct(&self, rank: Rank) -> bool {
+        self.liars.get(rank.index()) == Some(&false)
+    }
+
+    fn is(&self, rank: Rank, process: usize) -> bool {
+        self.processes.get(rank.index()) == Some(&Some(process))
+    }
+}
+
 /// Watches the frames of correct members.
 #[derive(Debug)]
 pub struct Observer {
     members: Vec<Member>,
-    liars: Vec<bool>,
-    roster: Roster,
-    conflict: Conflict,
+    views: Vec<InView>,
+    grounds: Grounds,
     marks: Marks,
 }
 
 impl Observer {
-    /// An observer of the group of `roster`; `liars` tells who may sign anything.
+    /// An observer of `n` processes.
     #[must_use]
-    pub fn new(roster: Roster, liars: Vec<bool>, quorum: usize) -> Self {
-        let n = liars.len();
+    pub fn new(n: usize) -> Self {
         let member = Member { partial: vec![Partial::default(); n], ..Member::default() };
         Self {
             members: vec![member; n],
-            liars,
-            roster,
-            conflict: Conflict::new(n, quorum),
+            views: Vec::new(),
+            grounds: Grounds::default(),
             marks: Marks::default(),
         }
+    }
+
+    /// There is another view, in which `quorum` make a certificate; `liars` tells which processes
+    /// may sign anything.
+    pub fn installed(&mut self, record: &Record, roster: Roster, liars: &[bool], quorum: usize) {
+        self.views.push(InView::new(record, roster, liars, quorum));
+    }
+
+    /// What speaks for changes of the membership.
+    #[must_use]
+    pub const fn grounds(&self) -> &Grounds {
+        &self.grounds
+    }
+
+    /// The same, to add to.
+    pub const fn grounds_mut(&mut self) -> &mut Grounds {
+        &mut self.grounds
     }
 
     /// The marks seen on the wire.
@@ -147,49 +203,114 @@ impl Observer {
     }
 
     fn packet(&mut self, by: usize, packet: &[u8], casts: &[u8]) -> Result<(), String> {
-        let packet = wire::decode(packet, self.liars.len(), !casts.is_empty())
-            .map_err(|why| format!("member {by} sends a malformed packet: {why}"))?;
-        self.parts(by, &packet, casts)
+        let mut why = None;
+        for at in (0..self.views.len()).rev() {
+            let view = &self.views[at];
+            match wire::decode(packet, view.processes.len(), !casts.is_empty()) {
+                Ok(packet) if packet.view == view.id => return self.parts(by, at, &packet, casts),
+                Ok(_) => {}
+                Err(malformed) => why = Some(malformed),
+            }
+        }
+        Err(why.map_or_else(
+            || format!("member {by} sends a packet of a view that nobody installed"),
+            |why| format!("member {by} sends a malformed packet: {why}"),
+        ))
     }
 
-    fn parts(&mut self, by: usize, packet: &Packet, casts: &[u8]) -> Result<(), String> {
+    fn parts(&mut self, by: usize, at: usize, packet: &Packet, casts: &[u8]) -> Result<(), String> {
         for part in packet.parts.iter() {
+            let view = &mut self.views[at];
             match part {
                 Part::Heads(heads) => {
                     if heads.statement.entries.len() > 1 {
                         self.marks.hit(Mark::HeadsBatched);
                     }
-                    if !self.liars[heads.signer.index()] {
-                        self.conflict.heads(heads)?;
+                    if view.is_correct(heads.signer) {
+                        view.conflict.heads(heads)?;
                     }
                 }
                 Part::Stable(row) => {
-                    if row.signer.index() != by {
+                    if !view.is(row.signer, by) {
                         self.marks.hit(Mark::RowRelayed);
                     }
-                    if !self.liars[row.signer.index()] {
-                        self.conflict.row(row)?;
+                    if view.is_correct(row.signer) {
+                        view.conflict.row(row)?;
                     }
                 }
                 Part::Certificate(certificate) => {
                     self.marks.hit(Mark::CertificateSent);
-                    self.conflict.certificate(by, certificate, &self.roster)?;
+                    view.conflict.certificate(by, certificate, &view.roster)?;
                 }
-                Part::Body(body) => self.body(by, body, casts)?,
+                Part::Body(body) => self.body(by, at, body, casts)?,
                 Part::Fetch { .. } => self.marks.hit(Mark::FetchSent),
                 Part::AskRow { .. } => self.marks.hit(Mark::RowAsked),
                 Part::AskSlot { .. } => self.marks.hit(Mark::SlotAsked),
                 Part::Suspect(_) | Part::Proof(_) | Part::Pt2pt(_) => {}
-                _ => {}
+                change => self.change(at, change)?,
             }
         }
         Ok(())
     }
 
-    fn body(&mut self, by: usize, body: &BodyHead, bytes: &[u8]) -> Result<(), String> {
+    /// Statements about the view change, and what speaks for one.
+    fn change(&mut self, at: usize, part: &Part) -> Result<(), String> {
+        let view = &mut self.views[at];
+        match part {
+            Part::Leave(leave) => self.grounds.leaves(view.id, leave.signer),
+            Part::Recommend(recommended) => {
+                let Recommended { signed, request } = &**recommended;
+                if view.is_correct(signed.signer) {
+                    self.grounds.recommended(view.id, request.key, request.incarnation);
+                }
+            }
+            Part::Flush(flushed) => {
+                if view.is_correct(flushed.signed.signer) {
+                    view.vows.flush(&flushed.signed)?;
+                }
+                self.evidence(at, &flushed.grounds);
+            }
+            Part::NeedMoreChange(more) => {
+                if view.is_correct(more.signed.signer) {
+                    view.vows.more(&more.signed)?;
+                }
+                self.evidence(at, &more.grounds);
+            }
+            Part::NewView(proposed) => {
+                if view.is_correct(proposed.signed.signer) {
+                    view.vows.new_view(&proposed.signed)?;
+                }
+                if let Justification::Fresh { grounds, .. } = &proposed.justification {
+                    self.evidence(at, grounds);
+                }
+            }
+            Part::Ack(ack) if view.is_correct(ack.signer) => view.vows.ack(ack)?,
+            Part::Commit(committed) if view.is_correct(committed.signed.signer) => {
+                view.vows.commit(&committed.signed)?;
+            }
+            Part::Ready(ready) if view.is_correct(ready.signer) => view.vows.ready(ready)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn evidence(&mut self, at: usize, evidence: &change::Grounds) {
+        let view = &self.views[at];
+        for leave in evidence.leaves.iter().filter(|leave| view.roster.verifies(leave)) {
+            self.grounds.leaves(view.id, leave.signer);
+        }
+        for join in evidence.joins.iter() {
+            let mut signers = join.recommends.iter().map(|recommend| recommend.signer);
+            if signers.any(|signer| view.is_correct(signer)) {
+                self.grounds.recommended(view.id, join.request.key, join.request.incarnation);
+            }
+        }
+    }
+
+    fn body(&mut self, by: usize, at: usize, body: &BodyHead, bytes: &[u8]) -> Result<(), String> {
         let count = casts::check(bytes, body.slot)
             .map_err(|why| format!("member {by} sends a body of {}: {why}", body.sender))?;
-        if body.sender.index() != by {
+        if !self.views[at].is(body.sender, by) {
             self.marks.hit(Mark::FetchAnswered);
             return Ok(());
         }
@@ -197,6 +318,9 @@ impl Observer {
             self.marks.hit(Mark::CastsBatched);
         }
         let member = &mut self.members[by];
+        if member.view != at {
+            (member.view, member.fifo, member.round) = (at, Vec::new(), None);
+        }
         if let SlotMark::Null(_) = body.slot {
             self.marks.hit(Mark::NullSent);
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use phalanx_core::{Input, Node, Order, Request, Ticket, Time};
+use phalanx_core::{Input, Node, Order, Rank, Request, Ticket, Time};
 
 use crate::TRACE_VERSION;
 use crate::cluster::Group;
@@ -128,6 +128,12 @@ impl Player {
                 "tick" => Input::Tick,
                 "fifo" => cast(Order::Fifo),
                 "total" => cast(Order::Total),
+                "suspect" => {
+                    let rank = <[u8; 2]>::try_from(&bytes[..]);
+                    let rank = rank.map_err(|_| broken("a suspicion of no rank"))?;
+                    let member = Rank::new(u16::from_le_bytes(rank));
+                    Input::Request(ticket, Request::Suspect { member })
+                }
                 _ => return Err(broken("an input of unknown kind")),
             };
             for output in node.step(now, input) {

@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
         let group = Group::new(scenario)?;
         let view = group.genesis.view();
         let roster = view.roster(group.suite)?;
-        let oracles = Oracles::new(scenario, view, roster);
+        let oracles = Oracles::new(scenario, view, roster, group.suite);
         let recorder = Recorder::new(scenario, file);
         let mut world = World::new(scenario, group.peers(), oracles, recorder);
         let mut clocks = Seed(scenario.seed).stream("clocks", 0);
@@ -155,6 +155,13 @@ impl<'a> Run<'a> {
             let until_us = pause.at_us + pause.for_us;
             self.world.queue.push(pause.at_us, What::Pause(pause.rank, until_us));
         }
+        for suspect in &self.scenario.suspects {
+            for by in &suspect.by {
+                for of in suspect.of.iter().filter(|of| *of != by) {
+                    self.world.queue.push(suspect.at_us, What::Suspect(*by, *of));
+                }
+            }
+        }
         self.world.queue.push(heal_us.max(self.scenario.least_us), What::Check);
         let verdict = loop {
             let Some((at_us, what)) = self.world.queue.pop() else {
@@ -178,6 +185,10 @@ impl<'a> Run<'a> {
             What::Crash(rank) => self.crash(rank),
             What::Pause(rank, until_us) => {
                 self.processes[usize::from(rank)].pause(until_us, &mut self.world);
+            }
+            What::Suspect(by, of) => {
+                self.trigger_us = self.trigger_us.max(self.world.now_us);
+                self.processes[usize::from(by)].suspect(of, &mut self.world);
             }
             What::Run(rank) => {
                 if let Err(text) = self.processes[usize::from(rank)].run(&mut self.world) {
@@ -235,6 +246,9 @@ impl<'a> Run<'a> {
             let waiting = std::mem::take(&mut self.waiting);
             waiting.into_iter().for_each(|(_, rank)| self.crash(rank));
         }
+        if let Some(text) = self.world.oracles.restless() {
+            return Some(Verdict::Liveness(text));
+        }
         let missing = self.missing();
         let start_us = self.scenario.heal_at_us.max(self.trigger_us);
         let is_late = self.world.now_us >= start_us.saturating_add(self.scenario.bound_us);
@@ -248,16 +262,27 @@ impl<'a> Run<'a> {
 
     /// What is owed and not there yet.
     fn missing(&self) -> Option<String> {
-        let present = self.world.oracles.present();
-        let is_whole = present.len() == self.processes.len();
-        let busy = present.iter().find(|rank| {
-            let source = self.processes[**rank].source();
-            !(source.is_done() || (!is_whole && source.is_blocked()))
+        let oracles = &self.world.oracles;
+        let present = oracles.present();
+        let is_fixed = self.scenario.membership.is_fixed();
+        let is_whole = !is_fixed || present.len() == self.processes.len();
+        let busy = present.iter().find(|process| {
+            let source = self.processes[**process].source();
+            let is_excused = source.is_blocked() && (!is_whole || !oracles.is_active(**process));
+            !(source.is_done() || is_excused)
         });
         if let Some(rank) = busy {
             return Some(format!("member {rank} has casts left to make"));
         }
-        self.world.oracles.missing().or_else(|| self.undetected())
+        let expect = &self.scenario.expect;
+        oracles
+            .missing()
+            .or_else(|| self.undetected())
+            .or_else(|| oracles.misplaced(&expect.removed, &expect.silenced, &expect.kept))
+            .or_else(|| {
+                let (views, least) = (oracles.views(), expect.views);
+                (views < least).then(|| format!("there were {views} views, not {least}"))
+            })
     }
 
     /// Culprits that must be found, each with what is due against it.
@@ -385,8 +410,18 @@ impl<'a> Run<'a> {
 /// Whether a scenario may break this promise on purpose: what holds only within the fault model.
 const fn is_expectable(promise: Promise) -> bool {
     match promise {
-        Promise::P1 | Promise::P2 | Promise::P3 | Promise::P4 | Promise::Alarm => true,
-        Promise::P9 | Promise::P10 | Promise::Conflict | Promise::Suspicion => false,
+        Promise::P1
+        | Promise::P2
+        | Promise::P3
+        | Promise::P4
+        | Promise::P5
+        | Promise::P6
+        | Promise::P7
+        | Promise::P8
+        | Promise::Alarm => true,
+        Promise::P9 | Promise::P10 | Promise::Conflict | Promise::Suspicion | Promise::Pledge => {
+            false
+        }
     }
 }
 

@@ -2,7 +2,12 @@
 //!
 //! Read from TOML files in `scenarios/` (unknown fields are refused, errors name file, line and
 //! key) or drawn from a seed ([`crate::swarm`]). Durations are microseconds, sizes are bytes,
-//! probabilities are thousandths. Ranks are those of the genesis view.
+//! probabilities are thousandths. Ranks are those of the genesis view, whatever
+//! view a process is in later.
+
+mod check;
+mod error;
+mod options;
 
 use std::path::Path;
 
@@ -11,60 +16,10 @@ use serde::{Deserialize, Serialize};
 use phalanx_core::{Limits, Timeouts};
 
 use crate::adversary::Strategy;
-use crate::oracle::quorums::MEMBERS_MAX;
 use crate::verdict::Promise;
-
-/// Which signatures the run uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Crypto {
-    /// Keyed hashes under a secret of the run: nobody but the owner of a key can sign.
-    #[default]
-    Ideal,
-    /// Strict Ed25519.
-    Ed25519,
-    /// The paper's dummy cryptography: keyed hashes under a secret that everybody knows.
-    Dummy,
-}
-
-/// Message pattern, see [`phalanx_core::Pattern`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pattern {
-    /// Replies to all.
-    #[default]
-    Swift,
-    /// Replies to the sender.
-    Paper,
-}
-
-/// Quorum arithmetic, see [`phalanx_core::QuorumRule`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quorum {
-    /// Safe at every size.
-    #[default]
-    Sound,
-    /// The paper's `2f + 1`.
-    Paper,
-}
-
-/// What cryptography and packets cost in virtual time, see [`crate::cost`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CostPreset {
-    /// Nothing.
-    #[default]
-    Zero,
-    /// A present-day core with Ed25519.
-    Ed25519,
-    /// The paper's Pentium III with RSA of 512 bits.
-    Rsa512,
-    /// The same with 1024 bits.
-    Rsa1024,
-    /// The same with 2048 bits.
-    Rsa2048,
-}
+use check::line_of;
+pub use error::ScenarioError;
+pub use options::{CostPreset, Crypto, Membership, Pattern, Quorum};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +44,13 @@ pub struct Scenario {
     /// Quorum arithmetic.
     #[serde(default)]
     pub quorum: Quorum,
+    /// Whether views change.
+    #[serde(default, skip_serializing_if = "Membership::is_fixed")]
+    pub membership: Membership,
+    /// Pledge limit of protocol.md section 8, 0 for the paper's behaviour; no limit if not given.
+    /// Only managed groups have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pledge: Option<u16>,
     /// Cost of work in virtual time.
     #[serde(default)]
     pub cost: CostPreset,
@@ -131,6 +93,9 @@ pub struct Scenario {
     /// Members that freeze and go on, until healing at the latest.
     #[serde(default, rename = "pause")]
     pub pauses: Vec<Pause>,
+    /// Suspicions that come from the application.
+    #[serde(default, rename = "suspect", skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<Suspect>,
     /// Byzantine members.
     #[serde(default)]
     pub liars: Option<Liars>,
@@ -141,6 +106,11 @@ pub struct Scenario {
 
 const fn one() -> u64 {
     1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 const fn default_bound() -> u64 {
@@ -283,6 +253,18 @@ pub struct Pause {
     pub for_us: u64,
 }
 
+/// At one moment, applications tell their members to suspect others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suspect {
+    /// Whose applications.
+    pub by: Vec<u16>,
+    /// Whom they suspect; nobody suspects itself.
+    pub of: Vec<u16>,
+    /// When.
+    pub at_us: u64,
+}
+
 /// The Byzantine members: they know each other and act together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -309,41 +291,20 @@ pub struct Expect {
     pub proof_against: Vec<u16>,
     /// Whether the liars must have done what they are there for.
     pub fires: bool,
+    /// Members that the last view does not list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<u16>,
+    /// Members that it lists as Silenced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<u16>,
+    /// Members that it lists as Active.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<u16>,
+    /// How many views there are at least, the first included.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub views: usize,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
-}
-
-/// A scenario file that is wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    /// It cannot be read.
-    #[error("{file}: {why}")]
-    Read {
-        /// Which file.
-        file: String,
-        /// What the system says.
-        why: std::io::Error,
-    },
-    /// It is not a scenario; the text names line and key.
-    #[error("{file}: {text}")]
-    Parse {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        text: String,
-    },
-    /// A value that cannot be.
-    #[error("{file}:{line}: {key}: {text}")]
-    Value {
-        /// Which file.
-        file: String,
-        /// Line of the key, or 1 where it stands by default.
-        line: usize,
-        /// Which key.
-        key: &'static str,
-        /// What is wrong.
-        text: String,
-    },
 }
 
 impl Scenario {
@@ -358,6 +319,8 @@ impl Scenario {
             crypto: Crypto::default(),
             pattern: Pattern::default(),
             quorum: Quorum::default(),
+            membership: Membership::default(),
+            pledge: None,
             cost: CostPreset::default(),
             heal_at_us: 0,
             least_us: 0,
@@ -372,6 +335,7 @@ impl Scenario {
             partitions: Vec::new(),
             crashes: Vec::new(),
             pauses: Vec::new(),
+            suspects: Vec::new(),
             liars: None,
             expect: Expect::default(),
         }
@@ -442,94 +406,6 @@ impl Scenario {
         let is_quick = matches!(self.cost, CostPreset::Zero | CostPreset::Ed25519);
         is_timely && is_quick && self.partitions.is_empty() && self.pauses.is_empty()
     }
-
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        let n = self.members;
-        if n == 0 || n > MEMBERS_MAX {
-            return Err(("members", format!("{n} is not between 1 and {MEMBERS_MAX}")));
-        }
-        let permille = [
-            ("spike_permille", self.network.spike_permille),
-            ("loss_permille", self.network.loss_permille),
-            ("duplicate_permille", self.network.duplicate_permille),
-            ("replay_permille", self.network.replay_permille),
-            ("corrupt_permille", self.network.corrupt_permille),
-            ("total_permille", self.workload.total_permille),
-        ];
-        if let Some((key, value)) = permille.into_iter().find(|(_, value)| *value > 1000) {
-            return Err((key, format!("{value} is more than 1000")));
-        }
-        if self.network.min_us == 0 || self.network.min_us > self.network.max_us {
-            return Err(("min_us", "must be at least 1 and at most max_us".to_owned()));
-        }
-        if self.workload.payload_min > self.workload.payload_max
-            || self.workload.payload_max > self.limits.cast_max
-        {
-            return Err(("payload_max", "must lie between payload_min and cast_max".to_owned()));
-        }
-        if self.workload.burst_max == 0 {
-            return Err(("burst_max", "must be at least 1".to_owned()));
-        }
-        if self.clocks.drift_ppm > 100_000 {
-            return Err(("drift_ppm", "must be at most 100000".to_owned()));
-        }
-        self.check_faults()
-    }
-
-    fn check_faults(&self) -> Result<(), (&'static str, String)> {
-        let ranks = |key, ranks: &[u16]| {
-            let foreign = ranks.iter().find(|rank| **rank >= self.members);
-            foreign.map_or(Ok(()), |rank| {
-                Err((key, format!("there is no rank {rank} among {} members", self.members)))
-            })
-        };
-        for partition in &self.partitions {
-            ranks("from", &partition.from)?;
-            ranks("to", &partition.to)?;
-            if partition.until_us > self.heal_at_us || partition.from_us > partition.until_us {
-                return Err(("until_us", "must lie between from_us and heal_at_us".to_owned()));
-            }
-        }
-        for crash in &self.crashes {
-            ranks("rank", &[crash.rank])?;
-            if crash.at_us.is_some() == crash.at_casts.is_some() {
-                return Err(("crash", "needs exactly one of at_us and at_casts".to_owned()));
-            }
-        }
-        for pause in &self.pauses {
-            ranks("rank", &[pause.rank])?;
-            if pause.at_us.saturating_add(pause.for_us) > self.heal_at_us {
-                return Err(("for_us", "the pause must end by heal_at_us".to_owned()));
-            }
-        }
-        ranks("ranks", self.liar_ranks())?;
-        if let Some(Liars { victims: Some(victims), .. }) = &self.liars {
-            ranks("victims", victims)?;
-        }
-        ranks("suspects", &self.expect.suspects)?;
-        ranks("proof_against", &self.expect.proof_against)?;
-        if let Some(liars) = &self.liars
-            && Strategy::parse(&liars.strategy).is_none()
-        {
-            let text = format!("there is no strategy `{}`; see `list`", liars.strategy);
-            return Err(("strategy", text));
-        }
-        if let Some(name) = &self.expect.violates
-            && Promise::parse(name).is_none()
-        {
-            return Err(("violates", format!("there is no promise `{name}`")));
-        }
-        Ok(())
-    }
-}
-
-/// The first line that sets `key` or opens its table; 1 if none does.
-fn line_of(text: &str, key: &str) -> usize {
-    let names = |line: &str| {
-        let line = line.trim_start().trim_start_matches('[');
-        line.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '=', ']', '.']))
-    };
-    text.lines().position(names).map_or(1, |index| index + 1)
 }
 
 #[cfg(test)]
@@ -550,6 +426,8 @@ mod tests {
         scenario.crashes.push(Crash { rank: 3, at_us: None, at_casts: Some(7) });
         scenario.pauses.push(Pause { rank: 1, at_us: 3, for_us: 10 });
         scenario.expect.suspects = vec![3];
+        scenario.suspects.push(Suspect { by: vec![0, 2], of: vec![1], at_us: 7 });
+        scenario.expect.removed = vec![1];
         let text = scenario.to_toml();
         assert_eq!(Scenario::parse("x.toml", &text).unwrap(), scenario);
     }
@@ -561,6 +439,18 @@ mod tests {
         assert!(text.contains("line 3") && text.contains("membres"), "{text}");
         let text = error("name = \"x\"\nmembers = 4\n[network]\nlos = 5\n");
         assert!(text.contains("line 4") && text.contains("los"), "{text}");
+    }
+
+    #[test]
+    fn membership_is_fixed_unless_said_and_reads_back() {
+        let fixed = Scenario::calm("x", 4, 1);
+        assert!(fixed.membership.is_fixed() && !fixed.to_toml().contains("membership"));
+        let text = "name = \"x\"\nmembers = 4\nmembership = \"managed\"\npledge = 0\n";
+        let managed = Scenario::parse("x.toml", text).unwrap();
+        assert_eq!((managed.membership, managed.pledge), (Membership::Managed, Some(0)));
+        assert_eq!(Scenario::parse("x.toml", &managed.to_toml()).unwrap(), managed);
+        let text = error("name = \"x\"\nmembers = 4\npledge = 0\n");
+        assert_eq!(text, "x.toml:3: pledge: only a managed group has one");
     }
 
     #[test]

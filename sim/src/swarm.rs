@@ -7,7 +7,8 @@ use crate::adversary::Strategy;
 use crate::oracle::quorums;
 use crate::rng::{Seed, Stream};
 use crate::scenario::{
-    CostPreset, Crash, Liars, Network, Partition, Pattern, Pause, Scenario, Workload,
+    CostPreset, Crash, Liars, Membership, Network, Partition, Pattern, Pause, Scenario, Suspect,
+    Workload,
 };
 
 /// Group sizes; those that are no `3f + 1`, where thresholds are easily got wrong, stand twice.
@@ -18,6 +19,9 @@ pub const CASTS: u32 = 200;
 
 /// Virtual time that every run lasts at least: enough for a seed to count.
 pub const LEAST_US: u64 = 1_000_000;
+
+/// Whether seeds draw managed groups; as long as the core does not change views, all are fixed.
+const DRAWS_MANAGED: bool = false;
 
 /// The run that `seed` stands for.
 #[must_use]
@@ -34,6 +38,9 @@ pub fn draw(seed: u64) -> Scenario {
     let mut stream = Seed(seed).stream("swarm network", 0);
     draw_network(&mut scenario, &mut stream);
     draw_workload(&mut scenario, &mut Seed(seed).stream("swarm workload", 0));
+    if DRAWS_MANAGED {
+        draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+    }
     scenario
 }
 
@@ -92,6 +99,33 @@ fn draw_culprits(scenario: &mut Scenario, topology: &mut Stream) {
                 at_casts: (!is_timed).then_some(casts),
             });
         }
+    }
+}
+
+/// Half of the groups change their views. There liars may lie in the change, a member more may crash
+/// at any time, and now and then a member is suspected by the applications of all.
+fn draw_membership(scenario: &mut Scenario, stream: &mut Stream) {
+    if !stream.permille(500) {
+        return;
+    }
+    scenario.membership = Membership::Managed;
+    scenario.pledge = stream.pick(&[None, None, None, Some(0)]);
+    let strategy = stream.pick(&Strategy::GROUP);
+    if let Some(liars) = scenario.liars.as_mut().filter(|_| stream.permille(600)) {
+        strategy.name().clone_into(&mut liars.strategy);
+    }
+    let end_us = scenario.heal_at_us.max(LEAST_US) + LEAST_US;
+    let (rank, at_us) = (stream.below(u64::from(scenario.members)), stream.between(1, end_us));
+    let rank = u16::try_from(rank).unwrap_or(0);
+    let is_culprit = scenario.liar_ranks().contains(&rank)
+        || scenario.crashes.iter().any(|crash| crash.rank == rank);
+    let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
+    let has_crash = stream.permille(400);
+    if has_crash && !is_culprit && culprits < quorums::faulty(scenario.members) {
+        scenario.crashes.push(Crash { rank, at_us: Some(at_us), at_casts: None });
+    } else if stream.permille(300) {
+        let by = (0..scenario.members).collect();
+        scenario.suspects.push(Suspect { by, of: vec![rank], at_us });
     }
 }
 
@@ -188,6 +222,34 @@ mod tests {
             let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
             assert!(culprits <= quorums::faulty(scenario.members), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn managed_groups_are_drawn_beside_all_else() {
+        let mut crashes = 0;
+        let mut strategies = BTreeSet::new();
+        let mut classes = [0; 4];
+        for seed in 0..2_000 {
+            let fixed = draw(seed);
+            let mut scenario = fixed.clone();
+            draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+            let text = scenario.to_toml();
+            assert_eq!(Scenario::parse("drawn", &text).unwrap(), scenario, "{text}");
+            let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
+            assert!(culprits <= quorums::faulty(scenario.members), "seed {seed}");
+            if scenario.membership.is_fixed() {
+                assert_eq!(scenario, fixed);
+                classes[0] += 1;
+                continue;
+            }
+            crashes += scenario.crashes.len() - fixed.crashes.len();
+            strategies.extend(scenario.strategy().filter(|s| Strategy::GROUP.contains(s)));
+            classes[1] += usize::from(scenario.pledge == Some(0));
+            classes[2] += usize::from(!scenario.suspects.is_empty());
+            classes[3] += usize::from(scenario.liars.is_none());
+        }
+        assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
+        assert_eq!(strategies.len(), Strategy::GROUP.len());
     }
 
     #[test]

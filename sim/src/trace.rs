@@ -193,7 +193,11 @@ impl Recorder {
                 self.begin(rank, local, 4, "total", Some(ticket.0), payload, is_correct);
             }
             // The workload makes no other requests.
-            Input::Request(ticket, Request::Send { .. } | Request::Suspect { .. }) => {
+            Input::Request(ticket, Request::Suspect { member }) => {
+                let bytes = member.value().to_le_bytes();
+                self.begin(rank, local, 6, "suspect", Some(ticket.0), &bytes, is_correct);
+            }
+            Input::Request(ticket, Request::Send { .. }) => {
                 self.begin(rank, local, 5, "other", Some(ticket.0), &[], is_correct);
             }
         }

@@ -28,6 +28,14 @@ pub enum Promise {
     P3,
     /// Total order.
     P4,
+    /// View synchrony.
+    P5,
+    /// View agreement.
+    P6,
+    /// Self-inclusion.
+    P7,
+    /// Membership integrity.
+    P8,
     /// Blame: no Proof names a correct member.
     P9,
     /// Bounded memory.
@@ -38,21 +46,34 @@ pub enum Promise {
     Suspicion,
     /// A correct member raised an alarm although at most `f` members lie.
     Alarm,
+    /// No view holds more liars than it bears, as long as the pledge is kept.
+    Pledge,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::P1,
         Self::P2,
         Self::P3,
         Self::P4,
+        Self::P5,
+        Self::P6,
+        Self::P7,
+        Self::P8,
         Self::P9,
         Self::P10,
         Self::Conflict,
         Self::Suspicion,
         Self::Alarm,
+        Self::Pledge,
     ];
+
+    /// Whether it holds however many members lie.
+    #[must_use]
+    pub const fn is_always(self) -> bool {
+        matches!(self, Self::P9 | Self::P10 | Self::Conflict | Self::Pledge)
+    }
 
     /// Its name in scenario files and reports.
     #[must_use]
@@ -62,11 +83,16 @@ impl Promise {
             Self::P2 => "P2",
             Self::P3 => "P3",
             Self::P4 => "P4",
+            Self::P5 => "P5",
+            Self::P6 => "P6",
+            Self::P7 => "P7",
+            Self::P8 => "P8",
             Self::P9 => "P9",
             Self::P10 => "P10",
             Self::Conflict => "conflict",
             Self::Suspicion => "suspicion",
             Self::Alarm => "alarm",
+            Self::Pledge => "pledge",
         }
     }
 

@@ -76,6 +76,11 @@ pub(super) trait Act: core::fmt::Debug {
         stage.post(&letter);
     }
 
+    /// Whether it goes on when its process comes to another view; otherwise it begins anew there.
+    fn outlives_views(&self) -> bool {
+        false
+    }
+
     /// Whether a body double's acknowledgement of fragments goes to `to`.
     fn lets_ack_pass(&self, puppet: &Puppet, double: usize, to: Rank) -> bool {
         let _ = (puppet, double, to);

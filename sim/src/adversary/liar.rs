@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use phalanx_core::wire::frame::FrameKind;
 use phalanx_core::{
-    Boot, Config, ConfigError, Input, Node, Order, Output, Rank, Request, Ticket, Time, Transmit,
+    Boot, Config, ConfigError, Event, Input, Node, Order, Output, Rank, Request, Ticket, Time,
+    Transmit, View,
 };
 
 use super::act::{Act, Stage};
@@ -16,6 +17,8 @@ use super::{Sent, Setup, Strategy};
 pub struct Liar {
     puppet: Puppet,
     act: Box<dyn Act>,
+    /// What it begins anew in each view; `None` while it is asleep.
+    strategy: Option<Strategy>,
     doubles: Vec<Node>,
     held: BTreeMap<(Time, u64), Letter>,
     holds: u64,
@@ -36,7 +39,9 @@ impl Liar {
     pub fn new(setup: &Setup, now: Time) -> Result<Self, ConfigError> {
         let mut puppet = Puppet::new(setup)?;
         let act = setup.strategy.act(&mut puppet);
-        Self::with(setup, puppet, act, now)
+        let mut liar = Self::with(setup, puppet, act, now)?;
+        liar.strategy = Some(setup.strategy);
+        Ok(liar)
     }
 
     /// A liar that does what a correct member does until [`Liar::begin`].
@@ -50,6 +55,7 @@ impl Liar {
     /// Begins to lie. For strategies with one body double, which goes on as it was.
     pub fn begin(&mut self, strategy: Strategy) {
         self.act = strategy.act(&mut self.puppet);
+        self.strategy = Some(strategy);
     }
 
     fn with(
@@ -66,7 +72,7 @@ impl Liar {
                 Node::new(config, setup.identity(key_seed), Boot { incarnation }, now)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { puppet, act, doubles, held: BTreeMap::new(), holds: 0, fired: 0 })
+        Ok(Self { puppet, act, strategy: None, doubles, held: BTreeMap::new(), holds: 0, fired: 0 })
     }
 
     /// Takes one input; returns what to put on the network.
@@ -85,6 +91,7 @@ impl Liar {
             changed = overhear(act, &mut stage, from, frame);
         }
         let input = changed.as_deref().map_or(input, Input::Frame);
+        let mut next = None;
         for (index, double) in doubles.iter_mut().enumerate() {
             let is_for_it = match input {
                 Input::Frame(_) => from.is_some_and(|from| act.lets_in(stage.puppet, index, from)),
@@ -92,7 +99,8 @@ impl Liar {
                 Input::Tick => true,
             };
             if is_for_it {
-                drive(act, &mut stage, (index, double), input);
+                let installed = drive(act, &mut stage, (index, double), input);
+                next = if index == 0 { installed } else { next };
             }
         }
         act.tick(&mut stage);
@@ -109,7 +117,20 @@ impl Liar {
             self.held.insert((due, self.holds), letter);
         }
         self.fired = self.fired.saturating_add(fired);
+        if let Some(view) = next {
+            self.installs(&view);
+        }
         out
+    }
+
+    /// Its first body double is in another view.
+    fn installs(&mut self, view: &View) {
+        if self.puppet.installs(view)
+            && !self.act.outlives_views()
+            && let Some(strategy) = self.strategy
+        {
+            self.act = strategy.act(&mut self.puppet);
+        }
     }
 
     /// By when [`Input::Tick`] is owed.
@@ -148,23 +169,35 @@ fn overhear(act: &mut dyn Act, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) 
         return None;
     }
     let Some(Opened::Letter(mut letter)) = stage.puppet.open(from, frame) else { return None };
+    if !stage.puppet.is_present(&letter) {
+        return None;
+    }
     let is_changed = act.incoming(stage, &mut letter);
     if is_changed { stage.puppet.reseal(&letter, frame) } else { None }
 }
 
-/// Steps a body double and shows what it says to the strategy.
-fn drive(act: &mut dyn Act, stage: &mut Stage<'_>, double: (usize, &mut Node), input: Input<'_>) {
+/// Steps a body double and shows what it says to the strategy. Returns the view that it installed,
+/// if it did.
+fn drive(
+    act: &mut dyn Act,
+    stage: &mut Stage<'_>,
+    double: (usize, &mut Node),
+    input: Input<'_>,
+) -> Option<Box<View>> {
     let (index, node) = double;
-    let said: Vec<Transmit> = node
-        .step(stage.now, input)
-        .filter_map(|output| match output {
-            Output::Transmit(transmit) => Some(transmit),
-            Output::Event(_) | Output::Fault(_) => None,
-        })
-        .collect();
+    let mut installed = None;
+    let mut said: Vec<Transmit> = Vec::new();
+    for output in node.step(stage.now, input) {
+        match output {
+            Output::Transmit(transmit) => said.push(transmit),
+            Output::Event(Event::View(view)) => installed = Some(view),
+            Output::Event(_) | Output::Fault(_) => {}
+        }
+    }
     for transmit in said {
         pass_on(act, stage, index, &transmit);
     }
+    installed
 }
 
 /// Shows a frame of a body double to the strategy.
@@ -174,6 +207,11 @@ fn pass_on(act: &mut dyn Act, stage: &mut Stage<'_>, double: usize, transmit: &T
     transmit.append_to(&mut frame);
     match stage.puppet.open(to, &frame) {
         Some(Opened::Letter(letter)) => {
+            if !stage.puppet.is_present(&letter) {
+                // What is said of another view is said as it is.
+                stage.post(&letter);
+                return;
+            }
             stage.puppet.note(&letter);
             act.outgoing(stage, double, letter);
         }

@@ -13,22 +13,31 @@ mod act;
 mod dice;
 mod fork;
 mod liar;
+mod proposal;
 mod puppet;
 mod strategy;
 
 mod bad_certificates;
+mod bad_commit;
+mod bad_new_view;
 mod bogus_signatures;
 mod byte_mutator;
 mod certificate_to_subset;
 mod colluding_replier;
+mod commit_timeout;
 mod far_future_numbers;
 mod fetch_storm;
 mod fragment_flood;
 mod gap_sender;
+mod impede_stabilization;
 mod impede_total_ordering;
 mod max_size_flood;
 mod mutant_message;
+mod new_view_timeout;
+mod over_exclusion;
 mod payload_mismatch;
+mod phase_stopper;
+mod ready_to_switch_timeout;
 mod reflection;
 mod reply_to_all_but_one;
 mod silent_towards_some;
@@ -39,8 +48,11 @@ mod small_scope_mutator;
 mod split_digest;
 mod stability;
 mod stale_numbers;
+mod suspect_flood;
 mod twins;
+mod two_new_views;
 mod two_rows;
+mod under_exclusion;
 mod window_never_finished;
 
 use std::collections::BTreeMap;
@@ -49,6 +61,7 @@ use phalanx_core::crypto::{Identity, Suite};
 use phalanx_core::{Config, PeerId, Rank};
 
 pub use liar::Liar;
+pub use phase_stopper::Phase;
 pub use strategy::{Strategy, Verdict};
 
 /// What a liar is told when it starts.

@@ -4,11 +4,13 @@
 //! Frames of the body double are opened, changed and sealed anew, so all frames of a link are
 //! numbered here: the counter of a link must rise, or receivers take a frame for a replay.
 
+mod regroup;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phalanx_core::crypto::{
-    Door, Hash32, Head, Heads, LinkKeys, Roster, Signed, Stable, Statement, sha256,
+    Door, Hash32, Head, Heads, LinkKeys, Roster, Signed, Stable, Statement, Suite, sha256,
 };
 use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
 use phalanx_core::wire::{self, List, Packet, Part};
@@ -44,6 +46,11 @@ impl Letter {
         before.saturating_sub(self.packet.parts.len())
     }
 
+    /// Drops the parts that `is_out` names, except for these members; says whether there were any.
+    pub(super) fn keep_for(&mut self, members: &[Rank], is_out: impl Fn(&Part) -> bool) -> bool {
+        !members.contains(&self.peer) && self.drop_parts(is_out) > 0
+    }
+
     /// Whether nothing is said.
     pub(super) fn is_empty(&self) -> bool {
         self.packet.parts.is_empty() && self.packet.haves.is_empty()
@@ -64,11 +71,11 @@ pub(super) enum Opened<'a> {
 pub(super) struct Puppet {
     /// Its rank.
     pub(super) me: Rank,
-    /// The group's only view.
+    /// The view that its process is in.
     pub(super) view: View,
     /// Its keys.
     pub(super) roster: Roster,
-    /// All liars of the run, ascending.
+    /// All liars of the run that are members, ascending.
     pub(super) liars: Vec<Rank>,
     /// The liar's own randomness.
     pub(super) dice: Dice,
@@ -78,6 +85,9 @@ pub(super) struct Puppet {
     pub(super) timeouts: Timeouts,
     /// The newest body of its own log that the body double has sent.
     pub(super) newest: Number,
+    suite: Suite,
+    /// How many members the view before had.
+    former: Option<usize>,
     victims: Vec<Rank>,
     peers: PerRank<PeerId>,
     doors: BTreeMap<Rank, Door>,
@@ -102,24 +112,18 @@ impl Puppet {
             }
             doors.insert(rank, Door::new(identity));
         }
-        let door = doors.get(&setup.me).ok_or(ConfigError::NotAMember)?;
-        let life = |rank: Rank| view.member(rank).map_or(0, |member| member.incarnation);
-        let links = Rank::all(n)
-            .filter(|rank| *rank != setup.me)
-            .filter_map(|rank| {
-                let key = roster.key(rank)?;
-                let group = &view.group;
-                let mine = life(setup.me);
-                Some((rank, LinkKeys::derive(door.identity(), mine, key, life(rank), group)))
-            })
-            .collect();
+        if !doors.contains_key(&setup.me) {
+            return Err(ConfigError::NotAMember);
+        }
         let liars: Vec<Rank> = setup.liars.keys().copied().collect();
         let victims = match &setup.victims {
             Some(victims) => victims.clone(),
             None => draw_victims(n, &liars, &mut Dice::common(setup.seed)),
         };
-        Ok(Self {
+        let mut puppet = Self {
             me: setup.me,
+            suite: setup.suite,
+            former: None,
             peers: view.peers(),
             roster,
             liars,
@@ -129,10 +133,12 @@ impl Puppet {
             newest: Number::ZERO,
             victims,
             doors,
-            links,
+            links: BTreeMap::new(),
             counters: PerRank::from_fn(n, |_| 0),
             view,
-        })
+        };
+        puppet.links = puppet.derive_links();
+        Ok(puppet)
     }
 
     /// Notes what the body double sends.
@@ -201,7 +207,9 @@ impl Puppet {
         match parsed.header.kind {
             FrameKind::Whole => {
                 let (packet, casts) = frame::split_whole(parsed.content())?;
-                let packet = wire::decode(packet, self.n(), !casts.is_empty()).ok()?;
+                let sizes = [Some(self.n()), self.former].into_iter().flatten();
+                let mut packets = sizes.map(|n| wire::decode(packet, n, !casts.is_empty()));
+                let packet = packets.find_map(Result::ok)?;
                 Some(Opened::Letter(Letter { peer, packet, casts: casts.into() }))
             }
             FrameKind::FragmentAck => Some(Opened::Ack(parsed.content())),
@@ -326,6 +334,11 @@ impl Puppet {
         }
         let header = self.header(kind, to)?;
         Some(frame::seal_small(&self.links.get(&to)?.outbound, &header, &[content]))
+    }
+
+    /// Whether a letter is of the view that the puppet acts in.
+    pub(super) fn is_present(&self, letter: &Letter) -> bool {
+        letter.packet.view == *self.roster.view()
     }
 
     /// Signs as one of the liars; `None` as anybody else.

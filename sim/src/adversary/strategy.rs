@@ -2,12 +2,17 @@
 
 use super::act::Act;
 use super::bad_certificates::{BadCertificates, Flaw};
+use super::commit_timeout::CommitTimeout;
+use super::phase_stopper::Phase;
 use super::puppet::Puppet;
+use super::ready_to_switch_timeout::ReadyToSwitchTimeout;
 use super::{
-    bogus_signatures, byte_mutator, certificate_to_subset, colluding_replier, far_future_numbers,
-    fetch_storm, fragment_flood, gap_sender, impede_total_ordering, max_size_flood, mutant_message,
-    payload_mismatch, reflection, reply_to_all_but_one, silent_towards_some, skip_to_end, slander,
-    slow_nulls, small_scope_mutator, split_digest, stability, stale_numbers, twins, two_rows,
+    bad_commit, bad_new_view, bogus_signatures, byte_mutator, certificate_to_subset,
+    colluding_replier, far_future_numbers, fetch_storm, fragment_flood, gap_sender,
+    impede_stabilization, impede_total_ordering, max_size_flood, mutant_message, new_view_timeout,
+    over_exclusion, payload_mismatch, phase_stopper, reflection, reply_to_all_but_one,
+    silent_towards_some, skip_to_end, slander, slow_nulls, small_scope_mutator, split_digest,
+    stability, stale_numbers, suspect_flood, twins, two_new_views, two_rows, under_exclusion,
     window_never_finished,
 };
 
@@ -88,10 +93,58 @@ pub enum Strategy {
     BogusSignatures,
     /// Sends nothing to at most f of the correct members.
     SilentTowardsSome,
+    /// Proposes a next view with a wrong cut: the paper's fault.
+    BadNewView,
+    /// Proposes no next view when it leads: the paper's fault.
+    NewViewTimeout,
+    /// Commits what nobody acknowledged: the paper's fault.
+    BadCommit,
+    /// Commits nothing when it leads: the paper's fault.
+    CommitTimeout,
+    /// Is never ready to switch: the paper's fault.
+    ReadyToSwitchTimeout,
+    /// Hands out no body once it has flushed: the paper's fault.
+    ImpedeStabilization,
+    /// Two proposals in one attempt, one for each half of the members.
+    TwoNewViews,
+    /// Commits towards some members only.
+    CommitToSubset,
+    /// Is ready to switch towards some members only.
+    ReadyToSubset,
+    /// Proposes to keep whom the evidence removes.
+    UnderExclusion,
+    /// Proposes to remove whom nobody suspects.
+    OverExclusion,
+    /// Suspects everybody for every reason at once.
+    SuspectFlood,
+    /// Correct until it would enter this phase of a view change, then silent.
+    PhaseStopper(Phase),
 }
 
 impl Strategy {
-    /// All strategies.
+    /// Those that show in a change of the view only.
+    pub const GROUP: [Self; 18] = [
+        Self::BadNewView,
+        Self::NewViewTimeout,
+        Self::BadCommit,
+        Self::CommitTimeout,
+        Self::ReadyToSwitchTimeout,
+        Self::ImpedeStabilization,
+        Self::TwoNewViews,
+        Self::CommitToSubset,
+        Self::ReadyToSubset,
+        Self::UnderExclusion,
+        Self::OverExclusion,
+        Self::SuspectFlood,
+        Self::PhaseStopper(Phase::Flush),
+        Self::PhaseStopper(Phase::NewView),
+        Self::PhaseStopper(Phase::Ack),
+        Self::PhaseStopper(Phase::Commit),
+        Self::PhaseStopper(Phase::Ready),
+        Self::PhaseStopper(Phase::Decision),
+    ];
+
+    /// All others.
     pub const ALL: [Self; 29] = [
         Self::MutantMessage,
         Self::ImpedeTotalOrdering,
@@ -157,13 +210,36 @@ impl Strategy {
             Self::Reflection => "reflection",
             Self::BogusSignatures => "bogus_signatures",
             Self::SilentTowardsSome => "silent_towards_some",
+            Self::BadNewView => "bad_new_view",
+            Self::NewViewTimeout => "new_view_timeout",
+            Self::BadCommit => "bad_commit",
+            Self::CommitTimeout => "commit_timeout",
+            Self::ReadyToSwitchTimeout => "ready_to_switch_timeout",
+            Self::ImpedeStabilization => "impede_stabilization",
+            Self::TwoNewViews => "two_new_views",
+            Self::CommitToSubset => "commit_to_subset",
+            Self::ReadyToSubset => "ready_to_subset",
+            Self::UnderExclusion => "under_exclusion",
+            Self::OverExclusion => "over_exclusion",
+            Self::SuspectFlood => "suspect_flood",
+            Self::PhaseStopper(Phase::Flush) => "phase_stopper_flush",
+            Self::PhaseStopper(Phase::NewView) => "phase_stopper_new_view",
+            Self::PhaseStopper(Phase::Ack) => "phase_stopper_ack",
+            Self::PhaseStopper(Phase::Commit) => "phase_stopper_commit",
+            Self::PhaseStopper(Phase::Ready) => "phase_stopper_ready",
+            Self::PhaseStopper(Phase::Decision) => "phase_stopper_decision",
         }
+    }
+
+    /// All there are.
+    pub fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Self::GROUP)
     }
 
     /// The strategy with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|strategy| strategy.name() == name)
+        Self::every().find(|strategy| strategy.name() == name)
     }
 
     /// What a run with such liars, and no more of them than the view bears, ends in.
@@ -181,24 +257,37 @@ impl Strategy {
             | Self::MaxSizeFlood
             | Self::FragmentFlood
             | Self::Reflection
-            | Self::SilentTowardsSome => Verdict::Harmless,
+            | Self::SilentTowardsSome
+            | Self::ReadyToSwitchTimeout
+            | Self::ImpedeStabilization
+            | Self::ReadyToSubset
+            | Self::SuspectFlood => Verdict::Harmless,
             Self::ImpedeTotalOrdering
             | Self::ForgedCertificates
             | Self::ShortCertificates
             | Self::DuplicateSignerCertificates
             | Self::WindowNeverFinished
             | Self::SkipToEnd
-            | Self::BogusSignatures => Verdict::Suspected,
+            | Self::BogusSignatures
+            | Self::PhaseStopper(_) => Verdict::Suspected,
             Self::MutantMessage
             | Self::SplitDigest
             | Self::ColludingReplier
             | Self::Twins
-            | Self::TwoRows => Verdict::Proven,
+            | Self::TwoRows
+            | Self::BadNewView
+            | Self::BadCommit
+            | Self::TwoNewViews
+            | Self::UnderExclusion
+            | Self::OverExclusion => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers
             | Self::ByteMutator
             | Self::SmallScopeMutator
-            | Self::StabilityFrozen => Verdict::MayBeProven,
+            | Self::StabilityFrozen
+            | Self::NewViewTimeout
+            | Self::CommitTimeout
+            | Self::CommitToSubset => Verdict::MayBeProven,
         }
     }
 
@@ -239,6 +328,29 @@ impl Strategy {
             Self::SilentTowardsSome => {
                 Box::new(silent_towards_some::SilentTowardsSome::new(puppet))
             }
+            other => other.group_act(puppet),
+        }
+    }
+
+    /// The same for those that show in a change of the view.
+    fn group_act(self, puppet: &Puppet) -> Box<dyn Act> {
+        match self {
+            Self::BadNewView => Box::new(bad_new_view::BadNewView),
+            Self::NewViewTimeout => Box::new(new_view_timeout::NewViewTimeout),
+            Self::BadCommit => Box::new(bad_commit::BadCommit),
+            Self::CommitTimeout => Box::new(CommitTimeout::new()),
+            Self::ReadyToSwitchTimeout => Box::new(ReadyToSwitchTimeout::new()),
+            Self::ImpedeStabilization => {
+                Box::<impede_stabilization::ImpedeStabilization>::default()
+            }
+            Self::TwoNewViews => Box::new(two_new_views::TwoNewViews),
+            Self::CommitToSubset => Box::new(CommitTimeout::to_subset(puppet)),
+            Self::ReadyToSubset => Box::new(ReadyToSwitchTimeout::to_subset(puppet)),
+            Self::UnderExclusion => Box::new(under_exclusion::UnderExclusion),
+            Self::OverExclusion => Box::new(over_exclusion::OverExclusion),
+            Self::SuspectFlood => Box::new(suspect_flood::SuspectFlood::new()),
+            Self::PhaseStopper(phase) => Box::new(phase_stopper::PhaseStopper::new(phase)),
+            other => unreachable!("{} shows in any view", other.name()),
         }
     }
 }
@@ -249,7 +361,7 @@ mod tests {
 
     #[test]
     fn every_name_parses_and_no_other_does() {
-        for strategy in Strategy::ALL {
+        for strategy in Strategy::every() {
             assert_eq!(Strategy::parse(strategy.name()), Some(strategy));
             assert!(strategy.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
         }

@@ -1,14 +1,24 @@
-//! P3 Uniform agreement: whatever one correct member delivers of a sender, even one that crashes
-//! later, is a prefix of, or extends, what every other delivers of it; and in the end all that
-//! are still there have delivered the same.
+//! P3 Uniform agreement: whatever one correct member delivers of a sender in a view, even one that
+//! crashes later or is cut off, is a prefix of, or extends, what every other delivers of it there;
+//! and every correct member that completes the view, that is installs its successor, delivered all
+//! of it. In the end all that are in the last view have delivered the same.
 
 use super::{Delivery, class};
 
-/// What was delivered of each sender by whoever was first, and how far each member is.
+/// The deliveries of all views.
 #[derive(Debug)]
 pub struct Agreement {
+    n: usize,
+    views: Vec<InView>,
+}
+
+/// What was delivered of each sender by whoever was first, and how far each member is.
+#[derive(Debug)]
+struct InView {
     reference: Vec<[Vec<Entry>; 2]>,
     position: Vec<Vec<[usize; 2]>>,
+    /// Who completed the view first: nothing is delivered in it beyond what that member did.
+    completed_by: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -19,11 +29,35 @@ struct Entry {
 }
 
 impl Agreement {
-    /// For a group of `n`.
+    /// For `n` processes.
     #[must_use]
-    pub fn new(n: usize) -> Self {
-        let reference = (0..n).map(|_| [Vec::new(), Vec::new()]).collect();
-        Self { reference, position: vec![vec![[0; 2]; n]; n] }
+    pub const fn new(n: usize) -> Self {
+        Self { n, views: Vec::new() }
+    }
+
+    fn view(&mut self, view: usize) -> &mut InView {
+        let n = self.n;
+        while self.views.len() <= view {
+            self.views.push(InView::new(n));
+        }
+        &mut self.views[view]
+    }
+
+    /// Correct member `by` installed the successor of this view.
+    ///
+    /// # Errors
+    /// What others delivered in it, and this member did not.
+    pub fn completed(&mut self, view: usize, by: usize) -> Result<(), String> {
+        let view = self.view(view);
+        view.completed_by.get_or_insert(by);
+        let lack = view.missing(&[by]);
+        lack.map_or(Ok(()), |text| Err(format!("{text}, and completed the view")))
+    }
+
+    /// Who of `members` has not yet delivered what somebody did in this view, if anyone.
+    #[must_use]
+    pub fn missing(&self, view: usize, members: &[usize]) -> Option<String> {
+        self.views.get(view)?.missing(members)
     }
 
     /// Checks a delivery against all earlier ones.
@@ -32,9 +66,17 @@ impl Agreement {
     /// Who delivered something else.
     pub fn delivered(&mut self, delivery: &Delivery<'_>) -> Result<(), String> {
         let Delivery { by, sender, number, order, payload, .. } = *delivery;
-        let reference = &mut self.reference[sender][class(order)];
-        let position = &mut self.position[by][sender][class(order)];
+        let view = self.view(delivery.view);
+        let reference = &mut view.reference[sender][class(order)];
+        let position = &mut view.position[by][sender][class(order)];
         match reference.get(*position) {
+            None if view.completed_by.is_some() => {
+                return Err(format!(
+                    "member {by} delivered body {number} of sender {sender} beyond where member \
+                     {} completed the view",
+                    view.completed_by.unwrap_or_default(),
+                ));
+            }
             None => reference.push(Entry { number, payload: payload.into(), by }),
             Some(entry) if entry.number == number && *entry.payload == *payload => {}
             Some(entry) => {
@@ -50,10 +92,16 @@ impl Agreement {
         *position += 1;
         Ok(())
     }
+}
+
+impl InView {
+    fn new(n: usize) -> Self {
+        let reference = (0..n).map(|_| [Vec::new(), Vec::new()]).collect();
+        Self { reference, position: vec![vec![[0; 2]; n]; n], completed_by: None }
+    }
 
     /// Who of `members` has not yet delivered what somebody did, if anyone.
-    #[must_use]
-    pub fn missing(&self, members: &[usize]) -> Option<String> {
+    fn missing(&self, members: &[usize]) -> Option<String> {
         for (sender, reference) in self.reference.iter().enumerate() {
             for (class, entries) in reference.iter().enumerate() {
                 let late = |member: &&usize| self.position[**member][sender][class] < entries.len();
@@ -84,15 +132,7 @@ mod tests {
         payload: &[u8],
     ) -> Result<(), String> {
         let order = Order::Fifo;
-        oracle.delivered(&Delivery {
-            by,
-            sender: 2,
-            number,
-            order,
-            slot: None,
-            own_ticket: None,
-            payload,
-        })
+        oracle.delivered(&Delivery { by, payload, ..Delivery::test(2, number, order) })
     }
 
     #[test]
@@ -108,8 +148,27 @@ mod tests {
     fn what_somebody_lacks_in_the_end_is_seen() {
         let mut oracle = Agreement::new(3);
         assert!(deliver(&mut oracle, 0, 1, b"one").is_ok());
-        assert!(oracle.missing(&[0, 1]).is_some() && oracle.missing(&[0]).is_none());
+        assert!(oracle.missing(0, &[0, 1]).is_some() && oracle.missing(0, &[0]).is_none());
         assert!(deliver(&mut oracle, 1, 1, b"one").is_ok());
-        assert_eq!(oracle.missing(&[0, 1]), None);
+        assert_eq!(oracle.missing(0, &[0, 1]), None);
+    }
+
+    #[test]
+    fn who_completes_a_view_with_less_is_seen() {
+        let mut oracle = Agreement::new(3);
+        assert!(deliver(&mut oracle, 0, 1, b"one").is_ok());
+        assert_eq!(oracle.completed(0, 0), Ok(()));
+        assert!(oracle.completed(0, 1).unwrap_err().contains("delivered 0 of 1"));
+        assert!(deliver(&mut oracle, 1, 1, b"one").is_ok());
+        assert_eq!(oracle.completed(0, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_is_delivered_beyond_the_end_of_a_view_is_seen() {
+        let mut oracle = Agreement::new(3);
+        assert_eq!(oracle.completed(0, 0), Ok(()));
+        assert!(deliver(&mut oracle, 1, 1, b"one").unwrap_err().contains("beyond"));
+        let next = Delivery { view: 1, payload: b"one", ..Delivery::test(2, 1, Order::Fifo) };
+        assert!(oracle.delivered(&next).is_ok(), "another view");
     }
 }

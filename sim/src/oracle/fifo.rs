@@ -1,5 +1,5 @@
 //! P2 FIFO: the casts of one sender are delivered in the order cast, per order class and without a
-//! gap; those of a liar in the order of its bodies.
+//! gap, also from one view to the next; those of a liar in the order of its bodies.
 
 use phalanx_core::Order;
 
@@ -13,8 +13,8 @@ pub struct Fifo {
     cast: Vec<[Vec<u32>; 2]>,
     /// By member, sender and class: how many were delivered.
     position: Vec<Vec<[usize; 2]>>,
-    /// By member, sender and class: the last body.
-    number: Vec<Vec<[u64; 2]>>,
+    /// By member, sender and class: the last body, and in which view.
+    number: Vec<Vec<[(usize, u64); 2]>>,
 }
 
 impl Fifo {
@@ -24,7 +24,7 @@ impl Fifo {
         Self {
             cast: vec![[Vec::new(), Vec::new()]; n],
             position: vec![vec![[0; 2]; n]; n],
-            number: vec![vec![[0; 2]; n]; n],
+            number: vec![vec![[(0, 0); 2]; n]; n],
         }
     }
 
@@ -57,12 +57,13 @@ impl Fifo {
     pub fn delivered(&mut self, delivery: &Delivery<'_>, is_correct: bool) -> Result<(), String> {
         let Delivery { by, sender, number, order, payload, .. } = *delivery;
         let last = &mut self.number[by][sender][class(order)];
-        if number < *last {
+        if last.0 == delivery.view && number < last.1 {
             return Err(format!(
-                "member {by} delivered {order:?} casts of body {number} of {sender} after {last}"
+                "member {by} delivered {order:?} casts of body {number} of {sender} after {}",
+                last.1
             ));
         }
-        *last = number;
+        *last = (delivery.view, number);
         let position = &mut self.position[by][sender][class(order)];
         let expected = self.cast[sender][class(order)].get(*position).copied();
         *position += 1;
@@ -85,8 +86,7 @@ mod tests {
         let mut payload = Vec::new();
         workload::payload(0, index, order, 0, &mut payload);
         let payload = &payload;
-        let delivery =
-            Delivery { by: 1, sender: 0, number, order, slot: None, own_ticket: None, payload };
+        let delivery = Delivery { by: 1, payload, ..Delivery::test(0, number, order) };
         oracle.delivered(&delivery, is_correct)
     }
 
@@ -104,5 +104,14 @@ mod tests {
         let mut swapped = rig();
         assert!(deliver(&mut swapped, 0, 2, false).is_ok());
         assert!(deliver(&mut swapped, 1, 1, false).is_err());
+        let mut payload = Vec::new();
+        workload::payload(0, 1, Order::Fifo, 0, &mut payload);
+        let later = Delivery { by: 1, view: 1, ..Delivery::test(0, 1, Order::Fifo) };
+        assert!(swapped.delivered(&later, false).is_ok(), "numbers begin again");
+        let mut lost = rig();
+        assert!(deliver(&mut lost, 0, 9, true).is_ok());
+        workload::payload(0, 2, Order::Fifo, 0, &mut payload);
+        let gap = Delivery { payload: &payload, ..later };
+        assert!(lost.delivered(&gap, true).is_err(), "cast 1 was lost between the views");
     }
 }

@@ -92,15 +92,7 @@ mod tests {
     }
 
     fn delivery(payload: &[u8]) -> Delivery<'_> {
-        Delivery {
-            by: 1,
-            sender: 0,
-            number: 1,
-            order: Order::Fifo,
-            slot: None,
-            own_ticket: None,
-            payload,
-        }
+        Delivery { by: 1, payload, ..Delivery::test(0, 1, Order::Fifo) }
     }
 
     #[test]
@@ -109,6 +101,8 @@ mod tests {
         assert_eq!(oracle.delivered(&delivery(&payload)), Ok(()));
         let again = oracle.delivered(&delivery(&payload));
         assert!(again.unwrap_err().ends_with("twice"));
+        let later = oracle.delivered(&Delivery { view: 1, ..delivery(&payload) });
+        assert!(later.unwrap_err().ends_with("twice"), "not in another view either");
     }
 
     #[test]

@@ -8,15 +8,28 @@ pub mod agreement;
 pub mod blame;
 pub mod conflict;
 pub mod fifo;
+pub mod grounds;
 pub mod integrity;
+pub mod lasting;
 pub mod memory;
 pub mod order;
 pub mod owed;
+pub mod pledge;
+pub mod progress;
 pub mod quorums;
+pub mod removal;
+pub mod self_inclusion;
+pub mod succession;
 pub mod suspicion;
+pub mod synchrony;
+pub mod views;
+pub mod vows;
 
-use phalanx_core::crypto::Roster;
-use phalanx_core::{Event, Fault, Order, Slot, Transmit, View};
+mod changes;
+mod end;
+
+use phalanx_core::crypto::{Roster, Suite};
+use phalanx_core::{Event, Fault, Order, Rank, Slot, Transmit, View};
 
 use crate::adversary::{self, Strategy};
 use crate::marks::{Mark, Marks};
@@ -25,19 +38,23 @@ use crate::scenario::Scenario;
 use crate::verdict::{Promise, Violation};
 use agreement::Agreement;
 use blame::Blame;
+use changes::Changes;
 use fifo::Fifo;
 use integrity::Integrity;
 use memory::Memory;
 use order::TotalOrder;
 use owed::Window;
 use suspicion::{Sighting, Suspicion};
+use views::Views;
 
 /// A cast delivered by correct member `by`.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
-    /// Who delivers it.
+    /// The place of the view, among all views of the run, that it is delivered in.
+    pub view: usize,
+    /// Which process delivers it.
     pub by: usize,
-    /// Who cast it.
+    /// Which process cast it.
     pub sender: usize,
     /// The body that carried it.
     pub number: u64,
@@ -49,6 +66,15 @@ pub struct Delivery<'a> {
     pub own_ticket: Option<u64>,
     /// What was cast.
     pub payload: &'a [u8],
+}
+
+#[cfg(test)]
+impl Delivery<'static> {
+    /// An empty cast in body `number` of `sender`, delivered by process 0 in the first view.
+    const fn test(sender: usize, number: u64, order: Order) -> Self {
+        let (slot, own_ticket) = (None, None);
+        Self { view: 0, by: 0, sender, number, order, slot, own_ticket, payload: b"" }
+    }
 }
 
 /// Index of an order class.
@@ -67,6 +93,13 @@ pub struct Oracles {
     crashed: Vec<bool>,
     is_calm: bool,
     is_within_model: bool,
+    is_managed: bool,
+    is_paper: bool,
+    /// Whether the application of some member is told to suspect others.
+    is_told: bool,
+    suite: Suite,
+    views: Views,
+    changes: Changes,
     /// What the liars do gives nobody a reason to suspect them.
     is_harmless: bool,
     window: Window,
@@ -87,15 +120,24 @@ pub struct Oracles {
 impl Oracles {
     /// The oracles of a run of `scenario` in this view.
     #[must_use]
-    pub fn new(scenario: &Scenario, view: View, roster: Roster) -> Self {
+    pub fn new(scenario: &Scenario, view: View, roster: Roster, suite: Suite) -> Self {
         let n = usize::from(scenario.members);
         let mut liars = vec![false; n];
         scenario.liar_ranks().iter().for_each(|rank| liars[usize::from(*rank)] = true);
         let is_paper = scenario.quorum == crate::scenario::Quorum::Paper;
         let quorum = quorums::quorum(scenario.members, is_paper);
+        let views = Views::new(&view);
+        let mut observer = Observer::new(n);
+        observer.installed(views.at(0), roster.clone(), &liars, quorum);
         let faulty = scenario.liar_ranks().len();
         Self {
             n,
+            is_managed: !scenario.membership.is_fixed(),
+            is_paper,
+            is_told: !scenario.suspects.is_empty(),
+            suite,
+            changes: Changes::new(scenario, &view),
+            views,
             crashed: vec![false; n],
             is_calm: scenario.is_calm(),
             is_within_model: !is_paper && faulty <= quorums::faulty(scenario.members),
@@ -109,10 +151,10 @@ impl Oracles {
             fifo: Fifo::new(n),
             agreement: Agreement::new(n),
             order: TotalOrder::new(n),
-            blame: Blame::new(view, roster.clone()),
+            blame: Blame::new(view, roster),
             memory: Memory::default(),
             suspicion: Suspicion::default(),
-            observer: Observer::new(roster, liars.clone(), quorum),
+            observer,
             liars,
             accepted: 0,
             delivered: 0,
@@ -159,14 +201,26 @@ impl Oracles {
         let is_known = |v: &Violation| v.promise == promise;
         if let Err(text) = result
             && !self.violations.iter().any(is_known)
+            && (promise.is_always() || !self.changes.is_overrun())
         {
             self.violations.push(Violation { promise, at_us, text });
         }
     }
 
-    /// `rank` stopped for ever.
-    pub fn crashed(&mut self, rank: usize) {
-        self.crashed[rank] = true;
+    /// `process` stopped for ever.
+    pub fn crashed(&mut self, process: usize) {
+        self.crashed[process] = true;
+    }
+
+    /// The process that `by` means by this rank, in the view that it is in.
+    fn process(&self, by: usize, rank: Rank) -> Option<usize> {
+        self.views.present(by).process(rank)
+    }
+
+    /// The rank by which `by` knows this process, in the view that it is in.
+    #[must_use]
+    pub fn rank(&self, by: usize, process: usize) -> Option<Rank> {
+        self.views.present(by).rank(process)
     }
 
     /// Correct member `sender` asks for a cast.
@@ -194,10 +248,13 @@ impl Oracles {
 
     /// Correct member `by` holds a Proof.
     pub fn fault(&mut self, now_us: u64, by: usize, fault: &Fault) {
-        let is_liar = self.liars.get(fault.culprit.index()).copied().unwrap_or(false);
+        let view = self.views.by_id(&fault.proof.view);
+        let process = view.and_then(|(_, record)| record.process(fault.culprit));
+        let is_liar = process.is_some_and(|process| self.liars[process]);
         self.marks.proven(fault.proof.kind());
-        let result = self.blame.fault(by, fault, is_liar);
+        let result = self.blame.fault(by, fault, process, is_liar);
         self.judge(now_us, Promise::P9, result);
+        self.observer.grounds_mut().suspected(fault.proof.view, fault.culprit);
     }
 
     /// Correct member `member` says how much it holds.
@@ -206,29 +263,36 @@ impl Oracles {
         self.judge(now_us, Promise::P10, result);
     }
 
-    /// Correct member `by` tells its application something.
+    /// Correct member `by` tells its application something. Ranks are those of the view that it is
+    /// in.
     pub fn event(&mut self, now_us: u64, by: usize, event: &Event) {
         match event {
-            Event::Cast { sender, number, order, slot, own_ticket, payload, .. } => {
+            Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
+                let Some(sender) = self.process(by, *sender) else { return };
                 let delivery = Delivery {
+                    view: self.views.place(by),
                     by,
-                    sender: sender.index(),
+                    sender,
                     number: number.value(),
                     order: *order,
                     slot: *slot,
                     own_ticket: own_ticket.map(|ticket| ticket.0),
                     payload,
                 };
-                self.delivery(now_us, &delivery);
+                let is_there = *view == self.views.present(by).view.number;
+                self.delivery(now_us, &delivery, is_there);
             }
             Event::Suspected { subject, by: suspecter, reason } => {
-                let sighting = Sighting {
-                    observer: by,
-                    by: suspecter.index(),
-                    subject: subject.index(),
-                    reason: *reason,
-                };
-                self.suspected(now_us, sighting);
+                let id = self.views.present(by).id;
+                let suspecter = self.process(by, *suspecter);
+                if let (Some(suspecter), Some(process)) = (suspecter, self.process(by, *subject)) {
+                    if !self.liars[suspecter] {
+                        self.observer.grounds_mut().suspected(id, *subject);
+                    }
+                    let (observer, reason) = (by, *reason);
+                    let sighting = Sighting { observer, by: suspecter, subject: process, reason };
+                    self.suspected(now_us, sighting);
+                }
             }
             Event::Alarm { sender, number } if self.is_within_model => {
                 let text = format!("member {by} raised it over body {number} of {sender}");
@@ -236,24 +300,31 @@ impl Oracles {
             }
             Event::LinkClosed { peer, why } => {
                 self.marks.hit(Mark::LinkClosed);
-                if !self.liars[peer.index()] {
+                if self.process(by, *peer).is_some_and(|process| !self.liars[process]) {
                     let text = format!("member {by} closed its link with correct {peer}: {why}");
                     self.judge(now_us, Promise::P9, Err(text));
                 }
             }
             Event::Writable => self.marks.hit(Mark::Writable),
+            Event::View(view) => self.installed(now_us, by, view),
+            Event::Block => self.changes.progress.blocked(by, true),
+            Event::Unblock => self.changes.progress.blocked(by, false),
+            Event::Excluded { why, decision } => self.excluded(now_us, by, *why, &decision.view),
             Event::Alarm { .. }
             | Event::Accepted(_)
             | Event::Refused(..)
-            | Event::View(_)
             | Event::Send { .. }
-            | Event::SendFailed { .. } => {}
-            _ => {}
+            | Event::SendFailed { .. }
+            | Event::TransitionalView { .. }
+            | Event::Resilience { .. }
+            | Event::NoQuorum { .. } => {}
         }
     }
 
-    fn delivery(&mut self, now_us: u64, delivery: &Delivery<'_>) {
+    fn delivery(&mut self, now_us: u64, delivery: &Delivery<'_>, is_there: bool) {
         self.delivered += 1;
+        let result = self.changes.delivered(delivery, is_there);
+        self.judge(now_us, Promise::P5, result);
         let is_correct = !self.liars[delivery.sender];
         if is_correct {
             let result = self.integrity.delivered(delivery);
@@ -275,62 +346,15 @@ impl Oracles {
         }
         self.marks.suspected(sighting.reason);
         let is_liar = self.liars[sighting.subject] && !self.is_harmless;
-        let is_innocent = !is_liar && !self.crashed[sighting.subject];
+        let is_gone =
+            self.crashed[sighting.subject] || self.changes.inclusion.is_out(sighting.subject);
+        let is_ordered = self.is_told && sighting.reason == phalanx_core::Reason::Application;
+        let is_innocent = !is_liar && !is_gone && !is_ordered;
+        self.changes.suspected(self.views.place(sighting.observer), &sighting);
         let result = self.suspicion.seen(now_us, sighting, is_innocent, self.is_calm);
         self.judge(now_us, Promise::Suspicion, result);
     }
-
-    /// The correct members that are still there.
-    #[must_use]
-    pub fn present(&self) -> Vec<usize> {
-        (0..self.n).filter(|rank| !self.liars[*rank] && !self.crashed[*rank]).collect()
-    }
-
-    /// What is owed and still missing, if anything; see [`owed`].
-    #[must_use]
-    pub fn missing(&self) -> Option<String> {
-        let present = self.present();
-        let is_whole = present.len() == self.n;
-        self.agreement.missing(&present).or_else(|| {
-            present.iter().find_map(|sender| {
-                let cast = self.fifo.cast(*sender, Order::Fifo);
-                if is_whole {
-                    let total = self.fifo.cast(*sender, Order::Total);
-                    return owed::missing(&self.fifo, &present, *sender, Order::Fifo, cast)
-                        .or_else(|| {
-                            owed::missing(&self.fifo, &present, *sender, Order::Total, total)
-                        });
-                }
-                let opened = self.observer.opened(*sender);
-                let bytes = self.integrity.cast_bytes(*sender);
-                let owed = owed::fifo_owed(cast, bytes, opened, self.window);
-                owed::missing(&self.fifo, &present, *sender, Order::Fifo, owed)
-            })
-        })
-    }
-
-    /// Whether some correct member opened all bodies of a window that stands still.
-    #[must_use]
-    pub fn stands_at_overflow(&self) -> bool {
-        let present = self.present();
-        present.len() < self.n
-            && present
-                .iter()
-                .any(|sender| self.observer.opened(*sender).1 + 1 >= self.window.bodies)
-    }
-
-    /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
-    #[must_use]
-    pub fn undetected(&self, culprit: usize, verdict: adversary::Verdict) -> Option<String> {
-        match verdict {
-            adversary::Verdict::Suspected => self.suspicion.missing(&self.present(), culprit),
-            adversary::Verdict::Proven => {
-                let (holders, present) = (self.blame.holders(culprit), self.present().len());
-                (holders < present).then(|| {
-                    format!("{holders} of {present} members hold a Proof against {culprit}")
-                })
-            }
-            adversary::Verdict::Harmless | adversary::Verdict::MayBeProven => None,
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,9 @@ const TICKS_PER_MOMENT: u32 = 1_000;
 /// Bytes that wait for a member that is busy or frozen; what comes then is lost.
 const INBOX_BYTES: usize = 8 * 1024 * 1024;
 
+/// The ticket of every suspicion of the application; casts have tickets from 0.
+const SUSPECT_TICKET: u64 = 1 << 62;
+
 #[derive(Debug)]
 enum Actor {
     Node(Box<Node>),
@@ -34,7 +37,8 @@ enum Actor {
 /// A member with what is around it.
 #[derive(Debug)]
 pub(super) struct Process {
-    rank: u16,
+    /// Its place in the genesis view, for ever; its rank changes with the view.
+    index: u16,
     actor: Actor,
     clock: Clock,
     source: Source,
@@ -58,28 +62,28 @@ impl Process {
     pub(super) fn new(
         scenario: &Scenario,
         group: &Group,
-        rank: u16,
+        index: u16,
         clocks: &mut Stream,
         world: &mut World,
     ) -> Result<Self, ConfigError> {
         let clock = Clock::draw(&scenario.clocks, clocks);
         let now = clock.local(0);
-        let actor = if let Some(liar) = group.liar(scenario, rank, now)? {
+        let actor = if let Some(liar) = group.liar(scenario, index, now)? {
             Actor::Liar(Box::new(liar))
         } else {
-            world.recorder.boot(rank, now);
-            Actor::Node(Box::new(group.node(rank, now)?))
+            world.recorder.boot(index, now);
+            Actor::Node(Box::new(group.node(index, now)?))
         };
         let mut workload = scenario.workload;
-        if rank < workload.silent {
+        if index < workload.silent {
             workload.casts = 0;
         }
-        let stream = Seed(scenario.seed).stream("workload", u64::from(rank));
+        let stream = Seed(scenario.seed).stream("workload", u64::from(index));
         Ok(Self {
-            rank,
+            index,
             actor,
             clock,
-            source: Source::new(rank, workload, stream),
+            source: Source::new(index, workload, stream),
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             frames_read: 0,
@@ -125,7 +129,7 @@ impl Process {
     /// Stops for ever.
     pub(super) fn crash(&mut self, world: &mut World) {
         if matches!(self.actor, Actor::Node(_)) {
-            world.oracles.crashed(usize::from(self.rank));
+            world.oracles.crashed(usize::from(self.index));
         }
         self.actor = Actor::Gone;
         self.inbox.clear();
@@ -137,6 +141,17 @@ impl Process {
         self.paused_until_us = until_us;
         self.turn_us = None;
         self.schedule(world);
+    }
+
+    /// Its application suspects a process, if that is a member of the view that it is in.
+    pub(super) fn suspect(&mut self, of: u16, world: &mut World) {
+        let (by, of) = (usize::from(self.index), usize::from(of));
+        if matches!(self.actor, Actor::Node(_))
+            && let Some(member) = world.oracles.rank(by, of)
+        {
+            self.step(Input::Request(Ticket(SUSPECT_TICKET), Request::Suspect { member }), world);
+            self.schedule(world);
+        }
     }
 
     /// A frame arrives.
@@ -156,7 +171,7 @@ impl Process {
         let at_us = at_us.max(world.now_us).max(self.busy_until_us).max(self.paused_until_us);
         if self.turn_us.is_none_or(|turn| at_us < turn) {
             self.turn_us = Some(at_us);
-            world.queue.push(at_us, What::Run(self.rank));
+            world.queue.push(at_us, What::Run(self.index));
         }
     }
 
@@ -213,7 +228,7 @@ impl Process {
         self.frames_read = 0;
         self.ticks.1 += 1;
         if self.ticks.1 > TICKS_PER_MOMENT {
-            return Err(format!("member {} asks for ticks without end at {now_us} us", self.rank));
+            return Err(format!("member {} asks for ticks without end at {now_us} us", self.index));
         }
         self.step(Input::Tick, world);
         Ok(true)
@@ -224,10 +239,10 @@ impl Process {
         let mut payload = std::mem::take(&mut self.payload);
         let (index, order) = self.source.next(&mut payload);
         let ticket = Ticket(u64::from(index));
-        let rank = usize::from(self.rank);
+        let process = usize::from(self.index);
         let is_correct = matches!(self.actor, Actor::Node(_));
         if is_correct {
-            world.oracles.attempted(rank, index, order, payload.len());
+            world.oracles.attempted(process, index, order, payload.len());
         }
         let request = Request::Cast { order, payload: &payload };
         let answer = self.step(Input::Request(ticket, request), world);
@@ -243,10 +258,10 @@ impl Process {
         world: &mut World,
     ) -> Result<(), String> {
         let Some(is_accepted) = answer else {
-            return Err(format!("member {} did not answer request {ticket:?}", self.rank));
+            return Err(format!("member {} did not answer request {ticket:?}", self.index));
         };
         if matches!(self.actor, Actor::Node(_)) {
-            world.oracles.answered(usize::from(self.rank), order, is_accepted);
+            world.oracles.answered(usize::from(self.index), order, is_accepted);
         }
         if is_accepted {
             self.source.accepted(world.now_us);
@@ -261,22 +276,23 @@ impl Process {
         world.steps += 1;
         let local = self.clock.local(world.now_us);
         let is_correct = matches!(self.actor, Actor::Node(_));
-        world.recorder.input(self.rank, local, &input, is_correct);
+        world.recorder.input(self.index, local, &input, is_correct);
         let answer = match &mut self.actor {
             Actor::Gone => None,
             Actor::Liar(liar) => {
                 for sent in liar.step(local, input) {
                     world.recorder.sent(&sent);
-                    world.lie(self.rank, sent.to, sent.frame);
+                    world.lie(self.index, sent.to, sent.frame);
                 }
                 None
             }
             Actor::Node(node) => {
-                let mut outcome = Stepped { rank: usize::from(self.rank), ..Stepped::default() };
+                let mut outcome =
+                    Stepped { process: usize::from(self.index), ..Stepped::default() };
                 for output in node.step(local, input) {
                     outcome.take(output, &mut self.transmits, world);
                 }
-                world.oracles.memory(world.now_us, usize::from(self.rank), node.memory());
+                world.oracles.memory(world.now_us, usize::from(self.index), node.memory());
                 if outcome.is_writable {
                     self.source.writable();
                 }
@@ -287,7 +303,7 @@ impl Process {
         world.recorder.end();
         let at_us = self.busy_until_us.max(world.now_us);
         for transmit in self.transmits.drain(..) {
-            world.transmit(at_us, self.rank, &transmit);
+            world.transmit(at_us, self.index, &transmit);
         }
         answer
     }
@@ -309,7 +325,7 @@ impl Process {
 /// What a step of a node came to.
 #[derive(Debug, Default)]
 struct Stepped {
-    rank: usize,
+    process: usize,
     answer: Option<bool>,
     is_writable: bool,
 }
@@ -319,7 +335,7 @@ impl Stepped {
         world.recorder.output(&output);
         match output {
             Output::Transmit(transmit) => transmits.push(transmit),
-            Output::Fault(fault) => world.oracles.fault(world.now_us, self.rank, &fault),
+            Output::Fault(fault) => world.oracles.fault(world.now_us, self.process, &fault),
             Output::Event(event) => {
                 match &event {
                     Event::Accepted(_) => self.answer = Some(true),
@@ -334,7 +350,7 @@ impl Stepped {
                     | Event::Alarm { .. } => {}
                     _ => {}
                 }
-                world.oracles.event(world.now_us, self.rank, &event);
+                world.oracles.event(world.now_us, self.process, &event);
             }
         }
     }

@@ -14,6 +14,8 @@ pub(super) enum What {
     Crash(u16),
     /// A member freezes until then.
     Pause(u16, u64),
+    /// The application of the first suspects the second.
+    Suspect(u16, u16),
     /// A member's turn.
     Run(u16),
     /// The end of the run is looked for.
@@ -24,7 +26,7 @@ impl What {
     const fn class(&self) -> u8 {
         match self {
             Self::Frame(_) => 0,
-            Self::Crash(_) | Self::Pause(..) => 1,
+            Self::Crash(_) | Self::Pause(..) | Self::Suspect(..) => 1,
             Self::Run(_) => 2,
             Self::Check => 3,
         }

@@ -56,14 +56,14 @@ impl World {
         }
     }
 
-    fn rank(&self, peer: PeerId) -> Option<u16> {
-        let rank = self.peers.iter().position(|known| *known == peer)?;
-        u16::try_from(rank).ok()
+    fn process(&self, peer: PeerId) -> Option<u16> {
+        let process = self.peers.iter().position(|known| *known == peer)?;
+        u16::try_from(process).ok()
     }
 
     /// Correct member `from` sends `transmit` at `at_us`.
     pub(super) fn transmit(&mut self, at_us: u64, from: u16, transmit: &Transmit) {
-        let Some(to) = self.rank(transmit.to) else { return };
+        let Some(to) = self.process(transmit.to) else { return };
         self.oracles.frame(self.now_us, usize::from(from), usize::from(to), transmit);
         let mut frame = self.pool.pop().unwrap_or_default();
         transmit.append_to(&mut frame);
@@ -72,7 +72,7 @@ impl World {
 
     /// A liar sends `frame`; what is for nobody is lost.
     pub(super) fn lie(&mut self, from: u16, to: PeerId, frame: Vec<u8>) {
-        if let Some(to) = self.rank(to) {
+        if let Some(to) = self.process(to) {
             self.dispatch(self.now_us, from, to, frame);
         }
     }

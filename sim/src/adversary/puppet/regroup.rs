@@ -1,0 +1,56 @@
+//! A puppet goes along when its process comes to another view: ranks change, keys and links stay.
+
+use std::collections::BTreeMap;
+
+use phalanx_core::crypto::{Door, LinkKeys};
+use phalanx_core::{Number, PerRank, PublicKey, Rank, View};
+
+use super::Puppet;
+
+impl Puppet {
+    /// Acts in `view` from now on; says whether it does. It does not in a view that it is in
+    /// already, that does not list it, or whose keys are none.
+    pub(in crate::adversary) fn installs(&mut self, view: &View) -> bool {
+        let key = |rank: Rank| self.view.member(rank).map(|member| member.key);
+        let Some(me) = key(self.me).and_then(|own| view.rank_of(&own)) else { return false };
+        if view.id() == *self.roster.view() {
+            return false;
+        }
+        let Ok(roster) = view.roster(self.suite) else { return false };
+        let moved = |rank: Rank| key(rank).and_then(|key| view.rank_of(&key));
+        let doors = core::mem::take(&mut self.doors).into_iter();
+        let doors: BTreeMap<Rank, Door> =
+            doors.filter_map(|(rank, door)| Some((moved(rank)?, door))).collect();
+        let victims = self.victims.iter().filter_map(|rank| moved(*rank)).collect();
+        let counters = PerRank::from_fn(view.members.len(), |rank| {
+            let before = view.member(rank).and_then(|member| self.view.rank_of(&member.key));
+            before.and_then(|before| self.counters.get(before).copied()).unwrap_or(0)
+        });
+        self.former = Some(self.view.members.len());
+        self.liars = doors.keys().copied().collect();
+        (self.doors, self.victims, self.counters) = (doors, victims, counters);
+        (self.me, self.peers, self.roster) = (me, view.peers(), roster);
+        (self.view, self.newest) = (view.clone(), Number::ZERO);
+        self.links = self.derive_links();
+        true
+    }
+
+    /// The keys of the links to all other members.
+    pub(super) fn derive_links(&self) -> BTreeMap<Rank, LinkKeys> {
+        let Some(door) = self.doors.get(&self.me) else { return BTreeMap::new() };
+        let life = |rank: Rank| self.view.member(rank).map_or(0, |member| member.incarnation);
+        let mine = life(self.me);
+        self.others()
+            .filter_map(|rank| {
+                let key = self.roster.key(rank)?;
+                let group = &self.view.group;
+                Some((rank, LinkKeys::derive(door.identity(), mine, key, life(rank), group)))
+            })
+            .collect()
+    }
+
+    /// The key of a member of the present view.
+    pub(in crate::adversary) fn key(&self, rank: Rank) -> Option<PublicKey> {
+        self.view.member(rank).map(|member| member.key)
+    }
+}

@@ -1,0 +1,141 @@
+//! What the oracles about views share: they all look on when a member installs one.
+
+use phalanx_core::{Exclusion, Status, View};
+
+use super::progress::Progress;
+use super::removal::Removal;
+use super::self_inclusion::SelfInclusion;
+use super::succession::Succession;
+use super::suspicion::Sighting;
+use super::synchrony::Synchrony;
+use super::{Delivery, Oracles, pledge, quorums};
+use crate::scenario::Scenario;
+use crate::verdict::Promise;
+
+/// The oracles P5 to P7, L1 and L3, and who is how far.
+#[derive(Debug)]
+pub(super) struct Changes {
+    succession: Succession,
+    pub(super) inclusion: SelfInclusion,
+    synchrony: Synchrony,
+    pub(super) removal: Removal,
+    pub(super) progress: Progress,
+    /// Members that could not complete a view and vote on without application state.
+    stateless: Vec<bool>,
+    /// Whether no more members lie than the genesis record pledges for.
+    is_kept: bool,
+    /// Some view holds more liars than it bears: nothing is promised any more.
+    is_overrun: bool,
+    well_at_us: u64,
+}
+
+impl Changes {
+    pub(super) fn new(scenario: &Scenario, genesis: &View) -> Self {
+        let n = genesis.members.len();
+        Self {
+            succession: Succession::new(genesis.clone(), n),
+            inclusion: SelfInclusion::new(n),
+            synchrony: Synchrony::new(n),
+            removal: Removal::default(),
+            progress: Progress::new(n),
+            stateless: vec![false; n],
+            is_kept: scenario.liar_ranks().len() <= usize::from(genesis.pledge),
+            is_overrun: false,
+            well_at_us: scenario.heal_at_us,
+        }
+    }
+
+    pub(super) const fn is_overrun(&self) -> bool {
+        self.is_overrun
+    }
+
+    pub(super) fn is_stateless(&self, process: usize) -> bool {
+        self.stateless[process]
+    }
+
+    /// A member suspects another, in the view at this place.
+    pub(super) fn suspected(&mut self, view: usize, sighting: &Sighting) {
+        self.removal.suspected(view, sighting.by, sighting.subject);
+    }
+
+    /// A cast is delivered; `is_there` tells whether in the view that its member is in.
+    pub(super) fn delivered(
+        &mut self,
+        delivery: &Delivery<'_>,
+        is_there: bool,
+    ) -> Result<(), String> {
+        let by = delivery.by;
+        if self.inclusion.is_out(by) || self.stateless[by] {
+            return Err(format!("member {by} delivers, although it is out or without state"));
+        }
+        self.synchrony.delivered(delivery, is_there.then_some(delivery.view))
+    }
+}
+
+impl Oracles {
+    /// Correct member `by` installs a view.
+    pub(super) fn installed(&mut self, now_us: u64, by: usize, view: &View) {
+        let key = *self.views.key(by);
+        let result = self.changes.inclusion.installed(by, &key, view);
+        self.judge(now_us, Promise::P7, result);
+        let result = self.changes.succession.installed(by, view);
+        self.judge(now_us, Promise::P6, result);
+        let (before, was) = (self.views.place(by), self.views.present(by).view.clone());
+        let (at, is_new) = self.views.installed(by, view);
+        if is_new {
+            self.begins(now_us, at, &was);
+        }
+        if at != before {
+            self.completed(now_us, by, before, &was);
+        }
+    }
+
+    /// The view at this place is seen for the first time, as successor of `before`.
+    fn begins(&mut self, now_us: u64, at: usize, before: &View) {
+        let record = self.views.at(at).clone();
+        let result = self.observer.grounds().changed(before, &record.view);
+        self.judge(now_us, Promise::P8, result);
+        let is_liar = |process: &&Option<usize>| process.is_none_or(|process| self.liars[process]);
+        let liars = record.processes.iter().filter(is_liar).count();
+        let result = pledge::check(&record.view, liars, self.changes.is_kept);
+        self.judge(now_us, Promise::Pledge, result);
+        self.changes.is_overrun |= liars > pledge::bears(&record.view);
+        if now_us >= self.changes.well_at_us {
+            self.changes.progress.grew();
+        }
+        match record.view.roster(self.suite) {
+            Ok(roster) => {
+                let quorum = quorums::quorum(record.size(), self.is_paper);
+                self.observer.installed(&record, roster.clone(), &self.liars, quorum);
+                self.blame.installed(record.view, roster);
+            }
+            Err(why) => self.judge(now_us, Promise::P6, Err(format!("a view is none: {why}"))),
+        }
+    }
+
+    /// `by` goes on from the view at this place. One that was silenced in it may do so without
+    /// having delivered everything: then it has not completed it, and delivers nothing any more.
+    fn completed(&mut self, now_us: u64, by: usize, place: usize, view: &View) {
+        let member = view.members.iter().find(|member| member.key == *self.views.key(by));
+        let was_silent = member.is_some_and(|member| member.status == Status::Silenced);
+        if self.changes.stateless[by]
+            || (was_silent && self.agreement.missing(place, &[by]).is_some())
+        {
+            self.changes.stateless[by] = true;
+            return;
+        }
+        let result = self.agreement.completed(place, by);
+        self.judge(now_us, Promise::P3, result);
+        let result = self.order.completed(place, by);
+        self.judge(now_us, Promise::P4, result);
+        let result = self.changes.synchrony.completed(place, by);
+        self.judge(now_us, Promise::P5, result);
+    }
+
+    /// Correct member `by` learns that it is no member of `next`.
+    pub(super) fn excluded(&mut self, now_us: u64, by: usize, why: Exclusion, next: &View) {
+        let rank = self.views.present(by).rank(by);
+        let result = self.changes.inclusion.excluded(by, rank, why, next);
+        self.judge(now_us, Promise::P7, result);
+    }
+}

@@ -1,0 +1,146 @@
+//! What is still missing at the end of a run: what is owed, and who should have been found.
+
+use phalanx_core::Order;
+
+use super::progress::Progress;
+use super::{Oracles, lasting, owed};
+use crate::adversary;
+
+/// Views that each member may cause once the network is well: it goes, its going is agreed a second
+/// time after a lock, and it is told apart from another.
+const VIEWS_PER_MEMBER: usize = 3;
+
+impl Oracles {
+    /// The correct members that are still there.
+    #[must_use]
+    pub fn present(&self) -> Vec<usize> {
+        let is_there = |process: &usize| {
+            !self.liars[*process]
+                && !self.crashed[*process]
+                && !self.changes.inclusion.is_out(*process)
+        };
+        (0..self.n).filter(is_there).collect()
+    }
+
+    /// What is owed and still missing, if anything; see [`owed`].
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        if self.is_managed {
+            return self.missing_of_managed();
+        }
+        let present = self.present();
+        let is_whole = present.len() == self.n;
+        self.agreement.missing(0, &present).or_else(|| {
+            present.iter().find_map(|sender| {
+                let cast = self.fifo.cast(*sender, Order::Fifo);
+                if is_whole {
+                    let total = self.fifo.cast(*sender, Order::Total);
+                    return owed::missing(&self.fifo, &present, *sender, Order::Fifo, cast)
+                        .or_else(|| {
+                            owed::missing(&self.fifo, &present, *sender, Order::Total, total)
+                        });
+                }
+                let opened = self.observer.opened(*sender);
+                let bytes = self.integrity.cast_bytes(*sender);
+                let owed = owed::fifo_owed(cast, bytes, opened, self.window);
+                owed::missing(&self.fifo, &present, *sender, Order::Fifo, owed)
+            })
+        })
+    }
+
+    /// Whether some correct member opened all bodies of a window that stands still.
+    #[must_use]
+    pub fn stands_at_overflow(&self) -> bool {
+        let present = self.present();
+        present.len() < self.n
+            && present
+                .iter()
+                .any(|sender| self.observer.opened(*sender).1 + 1 >= self.window.bodies)
+    }
+
+    /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
+    #[must_use]
+    pub fn undetected(&self, culprit: usize, verdict: adversary::Verdict) -> Option<String> {
+        if self.is_managed && self.is_settled(culprit, verdict) {
+            return None;
+        }
+        match verdict {
+            adversary::Verdict::Suspected => self.suspicion.missing(&self.present(), culprit),
+            adversary::Verdict::Proven => {
+                let (holders, present) = (self.blame.holders(culprit), self.present().len());
+                (holders < present).then(|| {
+                    format!("{holders} of {present} members hold a Proof against {culprit}")
+                })
+            }
+            adversary::Verdict::Harmless | adversary::Verdict::MayBeProven => None,
+        }
+    }
+
+    /// In a managed group less is excused: whoever stands in the way is removed or silenced (L1),
+    /// then everybody that is still a member comes along (L3), and delivers everything (L2).
+    fn missing_of_managed(&self) -> Option<String> {
+        let present = self.present();
+        if !Progress::is_owed(&self.views, &present, self.is_paper) {
+            return None;
+        }
+        let (at, newest) = self.views.newest();
+        let here: Vec<usize> =
+            present.iter().copied().filter(|process| newest.lists(*process)).collect();
+        let senders: Vec<usize> =
+            here.iter().copied().filter(|process| newest.is_active(*process)).collect();
+        let whole: Vec<usize> =
+            here.iter().copied().filter(|process| !self.changes.is_stateless(*process)).collect();
+        let changes = &self.changes;
+        changes
+            .progress
+            .missing(&self.views, &present)
+            .or_else(|| changes.removal.missing(at, newest, &present))
+            .or_else(|| self.agreement.missing(at, &whole))
+            .or_else(|| lasting::missing(&self.fifo, &senders, &whole))
+    }
+
+    /// Whether `process` is an Active member of the newest view; then it has casts to make.
+    #[must_use]
+    pub fn is_active(&self, process: usize) -> bool {
+        self.views.newest().1.is_active(process)
+    }
+
+    /// More views after healing than there may be, if so.
+    #[must_use]
+    pub fn restless(&self) -> Option<String> {
+        self.changes.progress.restless(VIEWS_PER_MEMBER * self.n)
+    }
+
+    /// How many views there were, the genesis view included.
+    #[must_use]
+    pub fn views(&self) -> usize {
+        self.views.count()
+    }
+
+    /// Whether a managed group has drawn its conclusions about a culprit. An opinion is done with
+    /// once it is no Active member any more, a Proof once it is out.
+    fn is_settled(&self, culprit: usize, verdict: adversary::Verdict) -> bool {
+        let newest = self.views.newest().1;
+        match verdict {
+            adversary::Verdict::Suspected => !newest.is_active(culprit),
+            adversary::Verdict::Proven => !newest.lists(culprit),
+            adversary::Verdict::Harmless | adversary::Verdict::MayBeProven => true,
+        }
+    }
+
+    /// Which of `removed`, `silenced` and `kept` is not what the newest view says of it.
+    #[must_use]
+    pub fn misplaced(&self, removed: &[u16], silenced: &[u16], kept: &[u16]) -> Option<String> {
+        let newest = self.views.newest().1;
+        let number = newest.view.number;
+        let at = |process: &u16| usize::from(*process);
+        let is_silent = |process: usize| newest.lists(process) && !newest.is_active(process);
+        let stays = removed.iter().map(at).find(|process| newest.lists(*process));
+        let talks = silenced.iter().map(at).find(|process| !is_silent(*process));
+        let gone = kept.iter().map(at).find(|process| !newest.is_active(*process));
+        stays
+            .map(|process| format!("member {process} is not removed in view {number}"))
+            .or_else(|| talks.map(|p| format!("member {p} is not silenced in view {number}")))
+            .or_else(|| gone.map(|p| format!("member {p} is not Active in view {number}")))
+    }
+}

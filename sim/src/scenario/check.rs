@@ -1,0 +1,107 @@
+//! What a scenario must be like beyond its syntax: values in range, ranks that exist, names that
+//! are known.
+
+use super::{Liars, Membership, Scenario};
+use crate::adversary::Strategy;
+use crate::oracle::quorums::MEMBERS_MAX;
+use crate::verdict::Promise;
+
+impl Scenario {
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        let n = self.members;
+        if n == 0 || n > MEMBERS_MAX {
+            return Err(("members", format!("{n} is not between 1 and {MEMBERS_MAX}")));
+        }
+        if self.pledge.is_some() && self.membership == Membership::Fixed {
+            return Err(("pledge", "only a managed group has one".to_owned()));
+        }
+        let permille = [
+            ("spike_permille", self.network.spike_permille),
+            ("loss_permille", self.network.loss_permille),
+            ("duplicate_permille", self.network.duplicate_permille),
+            ("replay_permille", self.network.replay_permille),
+            ("corrupt_permille", self.network.corrupt_permille),
+            ("total_permille", self.workload.total_permille),
+        ];
+        if let Some((key, value)) = permille.into_iter().find(|(_, value)| *value > 1000) {
+            return Err((key, format!("{value} is more than 1000")));
+        }
+        if self.network.min_us == 0 || self.network.min_us > self.network.max_us {
+            return Err(("min_us", "must be at least 1 and at most max_us".to_owned()));
+        }
+        if self.workload.payload_min > self.workload.payload_max
+            || self.workload.payload_max > self.limits.cast_max
+        {
+            return Err(("payload_max", "must lie between payload_min and cast_max".to_owned()));
+        }
+        if self.workload.burst_max == 0 {
+            return Err(("burst_max", "must be at least 1".to_owned()));
+        }
+        if self.clocks.drift_ppm > 100_000 {
+            return Err(("drift_ppm", "must be at most 100000".to_owned()));
+        }
+        self.check_faults()
+    }
+
+    fn check_faults(&self) -> Result<(), (&'static str, String)> {
+        let ranks = |key, ranks: &[u16]| {
+            let foreign = ranks.iter().find(|rank| **rank >= self.members);
+            foreign.map_or(Ok(()), |rank| {
+                Err((key, format!("there is no rank {rank} among {} members", self.members)))
+            })
+        };
+        for partition in &self.partitions {
+            ranks("from", &partition.from)?;
+            ranks("to", &partition.to)?;
+            if partition.until_us > self.heal_at_us || partition.from_us > partition.until_us {
+                return Err(("until_us", "must lie between from_us and heal_at_us".to_owned()));
+            }
+        }
+        for crash in &self.crashes {
+            ranks("rank", &[crash.rank])?;
+            if crash.at_us.is_some() == crash.at_casts.is_some() {
+                return Err(("crash", "needs exactly one of at_us and at_casts".to_owned()));
+            }
+        }
+        for pause in &self.pauses {
+            ranks("rank", &[pause.rank])?;
+            if pause.at_us.saturating_add(pause.for_us) > self.heal_at_us {
+                return Err(("for_us", "the pause must end by heal_at_us".to_owned()));
+            }
+        }
+        for suspect in &self.suspects {
+            ranks("by", &suspect.by)?;
+            ranks("of", &suspect.of)?;
+        }
+        ranks("removed", &self.expect.removed)?;
+        ranks("silenced", &self.expect.silenced)?;
+        ranks("kept", &self.expect.kept)?;
+        ranks("ranks", self.liar_ranks())?;
+        if let Some(Liars { victims: Some(victims), .. }) = &self.liars {
+            ranks("victims", victims)?;
+        }
+        ranks("suspects", &self.expect.suspects)?;
+        ranks("proof_against", &self.expect.proof_against)?;
+        if let Some(liars) = &self.liars
+            && Strategy::parse(&liars.strategy).is_none()
+        {
+            let text = format!("there is no strategy `{}`; see `list`", liars.strategy);
+            return Err(("strategy", text));
+        }
+        if let Some(name) = &self.expect.violates
+            && Promise::parse(name).is_none()
+        {
+            return Err(("violates", format!("there is no promise `{name}`")));
+        }
+        Ok(())
+    }
+}
+
+/// The first line that sets `key` or opens its table; 1 if none does.
+pub(super) fn line_of(text: &str, key: &str) -> usize {
+    let names = |line: &str| {
+        let line = line.trim_start().trim_start_matches('[');
+        line.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '=', ']', '.']))
+    };
+    text.lines().position(names).map_or(1, |index| index + 1)
+}
