@@ -37,6 +37,9 @@ pub enum Request<'a> {
         /// At most [`crate::wire::SEND_MAX`] bytes.
         payload: &'a [u8],
     },
+    /// Leave the group. The process works on until the others have agreed; then
+    /// [`crate::Event::Excluded`] says that it has left.
+    Leave,
     /// Tell the group that this process suspects a member; the paper's `suspect(rank, reason)`.
     /// The reason given to the group is [`crate::crypto::Reason::Application`].
     Suspect {

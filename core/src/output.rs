@@ -111,6 +111,9 @@ pub enum Refusal {
     /// Already suspected by this process.
     #[error("this process has said so already")]
     AlreadyDone,
+    /// The last member of a group, or one whose membership is fixed, cannot leave it: it just stops.
+    #[error("the membership is fixed, or this is the last member")]
+    LastMember,
 }
 
 /// Something the application should know.
@@ -191,11 +194,13 @@ pub enum Event {
         why: Exclusion,
         /// The view without it, proven by a quorum of the members of the view before.
         decision: Box<Decision>,
+        /// Own casts that were accepted and that nobody delivered or will.
+        lost: Vec<Ticket>,
     },
-    /// How many members may fail from now on before the group stops or is unsafe, where that
-    /// changed with the view.
+    /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
-        /// How many liars the view can hold.
+        /// How many Active members may stop before fewer than a quorum answer, if those that are
+        /// Silenced do not.
         spare: u16,
     },
     /// Fewer members than a quorum answer: nothing is agreed until more do.

@@ -8,6 +8,7 @@
 //! Pt2pt      messages to one member
 //! ```
 
+mod change;
 mod leave;
 
 pub(crate) use leave::Old;
@@ -22,12 +23,14 @@ use crate::crypto::{Reason, Roster};
 use crate::fault::{LinkFault, Proof};
 use crate::input::{Order, Request, Ticket};
 use crate::layer::bottom::Inbound;
+use crate::layer::group::{self, Group};
 use crate::layer::lag::{self, Lag};
 use crate::layer::pt2pt::{self, Pt2pt};
 use crate::layer::reliable::{self, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
+use crate::layer::vsync::{self, Vsync};
 use crate::layer::{Context, Post, To, top_appl};
 use crate::member::{PerRank, Rank};
 use crate::node::Counters;
@@ -37,6 +40,7 @@ use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::Decision;
+use change::Ending;
 
 /// What the stack needs from the node for one step.
 #[derive(Debug)]
@@ -54,7 +58,6 @@ pub(crate) struct Step<'a> {
 
 /// How a view ends for this process; whoever says so has checked the decision.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "layer Group will decide"))]
 pub(crate) enum Decided {
     /// By the next view, which lists it.
     Install(Box<Decision>),
@@ -100,6 +103,13 @@ pub(crate) struct Stack {
     total: Total,
     suspect: Suspect,
     lag: Lag,
+    vsync: Vsync,
+    /// None if the membership is fixed.
+    group: Option<Group>,
+    ending: Ending,
+    is_leaving: bool,
+    /// How long bodies of the cut are waited for once it is decided.
+    retain_us: u64,
 }
 
 impl Stack {
@@ -118,9 +128,14 @@ impl Stack {
             pt2pt: Pt2pt::new(n, me, config),
             reliable: Reliable::new(config, &roster, me, &active),
             total: Total::new(timeouts, me, &active),
-            stable: Stable::new(config, &roster, me, active, now),
+            stable: Stable::new(config, &roster, me, active.clone(), now),
             suspect: Suspect::new(timeouts, &roster, me, now),
             lag: Lag::new(timeouts, n),
+            vsync: Vsync::new(timeouts, (n, me), &active, view.prev, now),
+            group: Group::of(config, &view, me),
+            ending: Ending::default(),
+            is_leaving: false,
+            retain_us: timeouts.retain_us,
             roster,
             view,
             me,
@@ -158,7 +173,8 @@ impl Stack {
         let ordering = earliest(self.reliable.deadline(), self.total.deadline());
         let watching = earliest(self.suspect.deadline(), self.lag.deadline());
         let rest = earliest(self.stable.deadline(), self.pt2pt.deadline());
-        earliest(earliest(ordering, watching), rest)
+        let deadline = earliest(earliest(ordering, watching), rest);
+        earliest(deadline, self.ending_deadline())
     }
 
     /// Takes what the step has to send, and the haves that go with it.
@@ -246,7 +262,7 @@ impl Stack {
             Part::Pt2pt(part) => {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
-            Part::Leave(_)
+            part @ (Part::Leave(_)
             | Part::Recommend(_)
             | Part::Flush(_)
             | Part::NeedMoreChange(_)
@@ -257,7 +273,7 @@ impl Stack {
             | Part::Decision(_)
             | Part::AskNewView(_)
             | Part::Installed(_)
-            | Part::AskInstalled(_) => {}
+            | Part::AskInstalled(_)) => return self.on_change_part(step, from, part),
         }
         Ok(())
     }
@@ -291,6 +307,7 @@ impl Stack {
                 return;
             }
             Request::Suspect { member } => self.may_suspect(member),
+            Request::Leave => self.leave_group(step),
         };
         step.event(match answer {
             Ok(()) => Event::Accepted(ticket),
@@ -326,6 +343,8 @@ impl Stack {
         }
         // Misbehaviour shows when a part comes in, not when time passes.
         let _: Result<(), LinkFault> = self.run_pt2pt(step, pt2pt::In::Tick);
+        let _: Result<(), LinkFault> = self.run_group(step, group::In::Tick);
+        self.run_vsync(step, vsync::In::Tick);
         self.run_reliable(step, reliable::In::Tick);
     }
 
@@ -463,8 +482,16 @@ impl Stack {
             match out {
                 suspect::Out::Post(post) => step.posts.push(post),
                 suspect::Out::AskRow(member, to) => self.ask_row(step, member, to),
-                suspect::Out::Suspected { subject, by, reason } => {
+                suspect::Out::Suspected(said) => {
+                    let (subject, by, reason) = (said.subject, said.signer(), said.reason);
                     step.event(Event::Suspected { subject, by, reason });
+                    // It was checked: nobody is to blame for it.
+                    let input = group::In::Suspect(said);
+                    let _: Result<(), LinkFault> = self.run_group(step, input);
+                }
+                suspect::Out::NoQuorum(missing) => step.event(Event::NoQuorum { missing }),
+                suspect::Out::Carried(member) => {
+                    self.run_stable(step, stable::In::Proven(member));
                 }
                 suspect::Out::Fault(proof) => {
                     let culprit = proof.culprit();

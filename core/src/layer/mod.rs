@@ -11,6 +11,7 @@ pub(crate) mod stable;
 pub(crate) mod suspect;
 pub(crate) mod top_appl;
 pub(crate) mod total;
+pub(crate) mod vsync;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -45,14 +45,11 @@ pub(crate) enum Out {
     /// Ask for a fresh row of this member: all, before it is suspected, or one who may have it.
     AskRow(Rank, To),
     /// A suspicion that was not known here before.
-    Suspected {
-        /// Who is suspected.
-        subject: Rank,
-        /// By whom.
-        by: Rank,
-        /// Why.
-        reason: Reason,
-    },
+    Suspected(Verified<Statement>),
+    /// Fresh rows of fewer members than a quorum are here; of these there are none.
+    NoQuorum(Vec<Rank>),
+    /// A member was proven to lie in the view before.
+    Carried(Rank),
     /// A member is proven to misbehave, in a way not known here before.
     Fault(Box<Proof>),
 }
@@ -101,6 +98,10 @@ pub(crate) struct Suspect {
     /// This member's own suspicions, repeated for those who missed them.
     mine: Vec<Verified<Statement>>,
     repeat: Backoff,
+    /// Fresh rows of a quorum were here when that was last looked at.
+    has_quorum: bool,
+    /// Whom this member proved to lie in views before, with the proofs' hashes.
+    carried: Vec<(Rank, Hash32)>,
 }
 
 impl Suspect {
@@ -130,6 +131,8 @@ impl Suspect {
             watches,
             mine: Vec::new(),
             repeat: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
+            has_quorum: true,
+            carried: Vec::new(),
         }
     }
 
@@ -161,7 +164,8 @@ impl Suspect {
         let due = beats.fold(None, |first, (_, watch)| {
             earliest(first, earliest(self.heart_due(watch), watch.relay.due()))
         });
-        earliest(due, self.repeat.due())
+        let carried = (!self.carried.is_empty()).then_some(Time::ZERO);
+        earliest(carried, earliest(due, self.repeat.due()))
     }
 
     fn heart_due(&self, watch: &Watch) -> Option<Time> {
@@ -180,6 +184,17 @@ impl Suspect {
     /// What was learnt about a member in the view before still holds.
     pub(crate) fn be_patient(&mut self, member: Rank, mute_us: u64) {
         self.watches.at_mut(member).mute_us = mute_us;
+    }
+
+    /// Whom this member suspects by proof, with the proofs' hashes: that outlives the view.
+    pub(crate) fn proven(&self) -> impl Iterator<Item = (Rank, Hash32)> {
+        let by_proof = self.mine.iter().filter(|said| said.reason.is_proof());
+        by_proof.map(|said| (said.subject, said.proof))
+    }
+
+    /// A member was proven to lie in a view before, and is still here: says so again.
+    pub(crate) fn carry(&mut self, member: Rank, proof: Hash32) {
+        self.carried.push((member, proof));
     }
 
     /// Whether this process has told the group already that it suspects a member.
@@ -227,14 +242,15 @@ impl Suspect {
     }
 
     fn on_suspect(&mut self, suspect: &Verified<Statement>, out: &mut Vec<Out>) {
-        let (subject, by, reason) = (suspect.subject, suspect.signer(), suspect.reason);
+        let (subject, by) = (suspect.subject, suspect.signer());
         if by == subject {
             return;
         }
         let watch = self.watches.at_mut(subject);
-        let known = if reason.is_proof() { &mut watch.proofs } else { &mut watch.opinions };
+        let is_proof = suspect.reason.is_proof();
+        let known = if is_proof { &mut watch.proofs } else { &mut watch.opinions };
         if !core::mem::replace(known.at_mut(by), true) {
-            out.push(Out::Suspected { subject, by, reason });
+            out.push(Out::Suspected(suspect.clone()));
         }
     }
 
@@ -253,6 +269,12 @@ impl Suspect {
 
     fn on_tick(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
         let (now, ask_us) = (cx.now, self.timeouts.ask_us);
+        for (subject, proof) in core::mem::take(&mut self.carried) {
+            out.push(Out::Carried(subject));
+            if !self.watches.at(subject).proofs.at(self.me) {
+                self.tell(cx, Statement { subject, reason: Reason::Proof, proof }, out);
+            }
+        }
         let (me, n) = (self.me, self.watches.len());
         for (member, watch) in self.watches.iter_mut().filter(|(member, _)| *member != me) {
             match watch.heart {
@@ -308,9 +330,19 @@ impl Suspect {
 
     /// Signs the opinions that wait, if fresh rows of a quorum are here, the own one included.
     fn speak(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) {
-        let is_fresh = |watch: &&Watch| cx.now < watch.fresh.plus(watch.mute_us);
-        if self.watches.values().filter(is_fresh).count() < self.quorum.q() {
+        let is_stale = |watch: &Watch| cx.now >= watch.fresh.plus(watch.mute_us);
+        let stale = self.watches.iter().filter(|(_, watch)| is_stale(watch));
+        let missing: Vec<Rank> = stale.map(|(member, _)| member).collect();
+        let has_quorum = self.watches.len().saturating_sub(missing.len()) >= self.quorum.q();
+        let had_quorum = core::mem::replace(&mut self.has_quorum, has_quorum);
+        if !has_quorum {
+            if had_quorum {
+                out.push(Out::NoQuorum(missing));
+            }
             return;
+        }
+        if !had_quorum {
+            self.ask_anew(cx.now, out);
         }
         for subject in self.watches.ranks() {
             let watch = self.watches.at_mut(subject);
@@ -320,6 +352,16 @@ impl Suspect {
             {
                 self.tell(cx, Statement { subject, reason, proof: Hash32::ZERO }, out);
             }
+        }
+    }
+
+    /// A quorum is back: who was silent meanwhile may be just about to be heard.
+    fn ask_anew(&mut self, now: Time, out: &mut Vec<Out>) {
+        let mute = |watch: &Watch| watch.pending == Some(Reason::Mute);
+        for (member, watch) in self.watches.iter_mut().filter(|(_, watch)| mute(watch)) {
+            watch.pending = None;
+            watch.heart = Heart::Asked(now);
+            out.push(Out::AskRow(member, To::All));
         }
     }
 

@@ -140,7 +140,6 @@ impl Total {
     /// The view ends (protocol.md section 10): delivers all that the cut holds in slot order,
     /// settled or not. `remainder` are the bodies of the cut that were not deliverable before, each
     /// sender's in order; slots for which there is no body are null.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the view change will call it"))]
     pub(crate) fn close(&mut self, remainder: &[Arc<Body>]) -> Vec<Out> {
         self.freeze();
         for body in remainder {

@@ -7,6 +7,7 @@ use super::{Left, Node, Phase};
 use crate::crypto::Roster;
 use crate::member::Rank;
 use crate::output::{Event, Exclusion, Output};
+use crate::seq::LogEnd;
 use crate::stack::Stack;
 use crate::view::View;
 use crate::wire::change::Decision;
@@ -27,12 +28,20 @@ impl Node {
         let last = core::mem::replace(&mut self.stack, stack);
         self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
         self.note_departed(last.view());
-        let (old, legacy) = last.leave(Some(&next), &mut self.outputs);
+        let end = own_end(&next, last.me());
+        let before = spare(last.view());
+        let (old, legacy) = last.leave(Some(&next), end, &mut self.outputs);
         self.stack.inherit(legacy, self.now);
         self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.retain_us) });
         self.chain.push(decision);
         self.forget_unlinked();
+        let after = spare(&next);
         self.outputs.push_back(Output::Event(Event::View(Box::new(next))));
+        if before != after {
+            self.outputs.push_back(Output::Event(Event::Resilience { spare: after }));
+        }
+        self.outputs.push_back(Output::Event(Event::Unblock));
+        self.run(|stack, _, step| stack.begin(step));
         self.on_kept();
     }
 
@@ -43,13 +52,15 @@ impl Node {
         let stack = Stack::new(&self.config, view, roster, me, self.now);
         let last = core::mem::replace(&mut self.stack, stack);
         self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
-        let (old, _) = last.leave(None, &mut self.outputs);
+        let end = own_end(&decision.view, me);
+        let (old, legacy) = last.leave(None, end, &mut self.outputs);
+        let lost = legacy.casts.tickets().collect();
         self.bottom.forget_old();
         self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.linger_us) });
         self.phase = Phase::Excluded;
         self.chain.push(Decision::clone(&decision));
         let _: usize = self.peers.take_kept().len();
-        self.outputs.push_back(Output::Event(Event::Excluded { why, decision }));
+        self.outputs.push_back(Output::Event(Event::Excluded { why, decision, lost }));
     }
 
     /// Nobody needs the bodies of the view before any more.
@@ -97,4 +108,15 @@ impl Node {
         self.departed.retain(|(peer, _)| bottom.has_link(*peer));
         self.peers.retain(|peer| bottom.has_link(peer));
     }
+}
+
+/// Where the own log ends in the cut that led to `next`.
+fn own_end(next: &View, me: Rank) -> LogEnd {
+    next.cut.get(me.index()).copied().unwrap_or(LogEnd::EMPTY)
+}
+
+/// How many Active members may stop before fewer than a quorum answer, if the others do not.
+fn spare(view: &View) -> u16 {
+    let spare = view.active().len().saturating_sub(view.quorum().q());
+    u16::try_from(spare).unwrap_or(u16::MAX)
 }

@@ -23,6 +23,7 @@ impl Node {
         let cx = Context { now: self.now, door: &mut self.door, roster: &roster };
         let mut step = Step::new(cx, &mut self.outputs, &mut self.counters);
         act(&mut self.stack, &mut self.bottom, &mut step);
+        self.stack.conclude(&mut step);
         let mut frames = Vec::new();
         if let Some((posts, haves)) = self.stack.take_posts(&mut step) {
             self.bottom.send(&mut step.cx, Era::Present, &haves, posts, &mut frames);

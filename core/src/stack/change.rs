@@ -34,6 +34,12 @@ impl Stack {
         earliest(earliest(group, waiting), self.vsync.deadline())
     }
 
+    /// The view is installed: says so.
+    pub(crate) fn begin(&mut self, step: &mut Step<'_>) {
+        let post = self.vsync.begin(&mut step.cx);
+        step.posts.extend(post);
+    }
+
     /// Takes what a member says about the next view.
     pub(super) fn on_change_part(
         &mut self,

@@ -7,20 +7,24 @@ use alloc::vec::Vec;
 
 use super::Stack;
 use crate::config::Config;
-use crate::crypto::Roster;
-use crate::layer::reliable::{self, Reliable};
+use crate::crypto::{Hash32, Roster};
+use crate::layer::reliable::{self, Reliable, Requeue};
 use crate::layer::{Context, Post, pt2pt};
 use crate::member::{Member, Rank};
 use crate::output::{Event, Output};
-use crate::seq::Number;
+use crate::seq::{LogEnd, Number};
 use crate::time::Time;
 use crate::view::View;
 
 /// What goes over into the stack of the next view.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Legacy {
     /// By members of both views, in the same life.
     pub(super) heirs: Vec<Heir>,
+    /// Members of both views that were proven to lie, by rank in the next, with the proofs' hashes.
+    pub(super) proven: Vec<(Rank, Hash32)>,
+    /// Own casts that the cut does not hold.
+    pub(crate) casts: Requeue,
 }
 
 /// What goes over for one member.
@@ -45,10 +49,19 @@ impl Stack {
     /// The view is over. `next` is the one that follows, for a process that goes along: members
     /// are taken over by their lives. Messages to all others are given up, which `events` says.
     ///
-    /// Own casts that the cut of the view does not hold come out of layer Reliable here, into the
-    /// legacy, and are cast again in [`Stack::inherit`].
-    pub(crate) fn leave(self, next: Option<&View>, events: &mut VecDeque<Output>) -> (Old, Legacy) {
-        let mut legacy = Legacy::default();
+    /// Own casts that the cut of the view does not hold, where `end` is that of the own log, come
+    /// out of layer Reliable here, into the legacy, and are cast again in [`Stack::inherit`].
+    pub(crate) fn leave(
+        mut self,
+        next: Option<&View>,
+        end: LogEnd,
+        events: &mut VecDeque<Output>,
+    ) -> (Old, Legacy) {
+        let casts = self.reliable.legacy(end);
+        let place = |rank| rank_of(next?, self.view.member(rank)?);
+        let proven = self.suspect.proven();
+        let proven = proven.filter_map(|(rank, hash)| Some((place(rank)?, hash))).collect();
+        let mut legacy = Legacy { heirs: Vec::new(), proven, casts };
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
@@ -75,6 +88,10 @@ impl Stack {
 
     /// Takes over what the stack of the view before left behind; once, before anything else.
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
+        self.reliable.requeue(legacy.casts);
+        for (member, proof) in legacy.proven {
+            self.suspect.carry(member, proof);
+        }
         for heir in legacy.heirs {
             self.suspect.be_patient(heir.rank, heir.mute_us);
             self.pt2pt.go_on(heir.rank, heir.messages, now);
@@ -140,7 +157,7 @@ mod tests {
         [1, 2, 3].iter().for_each(|rank| last.suspect.be_patient(Rank::new(*rank), 77));
         view.members.remove(1);
         view.members[2].incarnation = 5;
-        let (_, legacy) = last.leave(Some(&view), &mut VecDeque::new());
+        let (_, legacy) = last.leave(Some(&view), LogEnd::EMPTY, &mut VecDeque::new());
         let mut next = stack(&view);
         next.inherit(legacy, Time::ZERO);
         let patience = [0, 1, 2].map(|rank| next.suspect.patience_us(Rank::new(rank)));

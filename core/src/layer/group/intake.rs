@@ -5,11 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::evidence::request_hash;
+use super::faults::{convicted, count, signed};
 use super::justify::{acks_prove, is_bound, judge, verify_all};
-use super::votes::Put;
 use super::{FlushRecord, Group, In, Out, Phase, Proposal};
 use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, NewView, Reason, Verified};
-use crate::fault::LinkFault;
+use crate::fault::{LinkFault, TwoFaced};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::seq::{Attempt, Number};
@@ -54,14 +54,15 @@ impl Group {
             In::Ack(ack) => {
                 if !self.acks.has(ack.signer, &ack.statement) {
                     let ack = cx.door.verify(cx.roster, ack)?;
-                    let _: Put<_> = self.acks.put(&ack);
+                    count(cx, &mut self.acks, &ack, out);
                 }
             }
-            In::Commit(message) => self.on_commit(cx, *message)?,
+            In::Commit(message) => self.on_commit(cx, *message, out)?,
             In::Ready(ready) => {
                 if !self.readys.has(ready.signer, &ready.statement) {
                     let ready = cx.door.verify(cx.roster, ready)?;
-                    let _: Put<_> = self.readys.put(&ready);
+                    count(cx, &mut self.readys, &ready, out);
+                    self.judge_ready(cx, &ready, out);
                 }
             }
             In::Decision(decision) => self.on_decision(cx, decision, out)?,
@@ -122,10 +123,16 @@ impl Group {
     ) -> Result<(), LinkFault> {
         let signer = message.signed.signer;
         let Some(known) = self.flushes.get(signer) else { return Ok(()) };
-        if let Some(known) = known
-            && (known.certificates.is_some() || *known.flush != message.signed.statement)
-        {
-            return Ok(());
+        if let Some(known) = known {
+            if known.flush.ends != message.signed.statement.ends {
+                let first = signed(&known.flush);
+                let second = signed(&cx.door.verify(cx.roster, message.signed)?);
+                out.push(convicted(cx, TwoFaced::Flushes(first, second)));
+                return Ok(());
+            }
+            if known.certificates.is_some() || *known.flush != message.signed.statement {
+                return Ok(());
+            }
         }
         self.take_grounds(cx, &message.grounds, out)?;
         let flush = cx.door.verify(cx.roster, message.signed)?;
@@ -149,10 +156,14 @@ impl Group {
 
     /// A Flush that stood in a proposal, without its certificates: it counts, and cannot be proposed
     /// from until its author has sent the rest.
-    fn on_bare_flush(&mut self, flush: Verified<Flush>) {
-        let known = self.flushes.at_mut(flush.signer());
-        if known.is_none() {
-            *known = Some(FlushRecord { flush, certificates: None });
+    fn on_bare_flush(&mut self, cx: &Context<'_>, flush: Verified<Flush>, out: &mut Vec<Out>) {
+        match self.flushes.at_mut(flush.signer()) {
+            Some(known) if known.flush.ends != flush.ends => {
+                let two = TwoFaced::Flushes(signed(&known.flush), signed(&flush));
+                out.push(convicted(cx, two));
+            }
+            Some(_) => {}
+            unknown => *unknown = Some(FlushRecord { flush, certificates: None }),
         }
     }
 
@@ -177,7 +188,8 @@ impl Group {
             }
         }
         self.take_grounds(cx, &message.grounds, out)?;
-        let _: Put<_> = self.more.put(&said);
+        count(cx, &mut self.more, &said, out);
+        self.judge_more(cx, &said, out);
         Ok(())
     }
 
@@ -208,7 +220,7 @@ impl Group {
             return Err(LinkFault::Unjustified);
         }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
-        if matches!(self.new_views.put(&said), Put::Conflict(_)) {
+        if !count(cx, &mut self.new_views, &said, out) {
             // At most one proposal of an attempt is acknowledged here. If another got a quorum
             // elsewhere, its view was asked for; a leader that lies has many more.
             let is_wanted = self.agreed_views().any(|(_, next)| next == said.next);
@@ -222,10 +234,11 @@ impl Group {
             return Ok(());
         };
         for more in judged.more {
-            let _: Put<_> = self.more.put(&more);
+            count(cx, &mut self.more, &more, out);
+            self.judge_more(cx, &more, out);
         }
         for flush in judged.flushes {
-            self.on_bare_flush(flush);
+            self.on_bare_flush(cx, flush, out);
         }
         out.extend(judged.certified.into_iter().map(|(bytes, proof)| Out::Certified(bytes, proof)));
         let mut is_fresh = false;
@@ -241,12 +254,25 @@ impl Group {
         Ok(())
     }
 
-    fn on_commit(&mut self, cx: &mut Context<'_>, message: Committed) -> Result<(), LinkFault> {
+    fn on_commit(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: Committed,
+        out: &mut Vec<Out>,
+    ) -> Result<(), LinkFault> {
         let said = message.signed.statement.clone();
-        if self.commits.contains_key(&said.attempt) {
+        let known = self.commits.get(&said.attempt);
+        if known.is_some_and(|known| known.signed.statement.next == said.next) {
             return Ok(());
         }
         cx.door.verify(cx.roster, message.signed.clone())?;
+        if let Some(known) = known
+            && known.signed.signer == message.signed.signer
+        {
+            let two = TwoFaced::Commits(known.signed.clone(), message.signed);
+            out.push(convicted(cx, two));
+            return Ok(());
+        }
         let lock = Locked { attempt: said.attempt, next: said.next };
         let is_valid = message.signed.signer == said.attempt.leader(self.n())
             && said.acks == acks_hash(&message.acks)

@@ -18,6 +18,7 @@
 
 mod attempt;
 mod evidence;
+mod faults;
 mod intake;
 mod justify;
 mod lock;
@@ -32,24 +33,23 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Context, Post, To};
-use crate::config::Timeouts;
+use crate::config::{Config, Timeouts};
 use crate::crypto::{
     AckNewView, Certificate, Certified, Flush, Hash32, Leave, Locked, NeedMoreChange, NewView,
     ReadyToSwitch, Signed, Suspect, Verified,
 };
-use crate::fault::LinkFault;
+use crate::fault::{LinkFault, Proof};
 use crate::member::{PerRank, Rank};
 use crate::plan::{Plan, plan};
 use crate::seq::{Attempt, LogEnd};
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
-use crate::view::{Genesis, View};
+use crate::view::{Genesis, Membership, View};
 use crate::wire::Part;
 use crate::wire::change::{Acks, Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
 
 use attempt::Clock;
 use evidence::Evidence;
-pub(crate) use evidence::request_hash;
 use justify::Basis;
 use votes::Votes;
 
@@ -102,6 +102,8 @@ pub(crate) enum Out {
     Collect(Hash32, Vec<LogEnd>),
     /// This member holds this opinion.
     Opinion(Rank, crate::crypto::Reason),
+    /// A member is proven to lie.
+    Proof(Box<Proof>),
     /// An attempt was given up for this one: the paper's transitional view.
     Abandoned(Attempt),
     /// The next view.
@@ -248,6 +250,14 @@ impl Group {
             #[cfg(any(test, feature = "insecure-study"))]
             omitted: Omitted::Nothing,
         }
+    }
+
+    /// The layer of a group whose membership is managed.
+    pub(crate) fn of(config: &Config, view: &View, me: Rank) -> Option<Self> {
+        let genesis = &config.genesis;
+        let is_managed = genesis.membership == Membership::Managed;
+        let (genesis, view) = (Arc::new(genesis.clone()), Arc::new(view.clone()));
+        is_managed.then(|| Self::new(genesis, &config.timeouts, view, me))
     }
 
     /// One step.

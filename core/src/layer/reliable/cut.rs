@@ -61,8 +61,6 @@ impl Phase {
         }
     }
 }
-
-#[cfg_attr(not(test), expect(dead_code, reason = "the view change will call it"))]
 impl Reliable {
     /// R0: from now on no replies, no own bodies and no haves; what was told as haves stays as it
     /// is. Returns for the Flush, by rank, the highest head that is certified and held, with its
@@ -125,7 +123,7 @@ impl Reliable {
     /// had left in bodies, then those that wait. They are cast again in the next view, and what is
     /// in the cut never is. This layer goes on answering, but has nothing left to send.
     pub(crate) fn legacy(&mut self, end: LogEnd) -> Requeue {
-        assert!(!self.phase.is_open(), "own bodies are opened no more");
+        self.stop();
         let waiting = self.sender.drain();
         let log = self.logs.at(self.me);
         // What was delivered here is in every valid cut; it is never cast again in any case.

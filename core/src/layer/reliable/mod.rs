@@ -25,7 +25,6 @@ mod tick;
 mod votes;
 
 pub(crate) use body::Body;
-#[expect(unused_imports, reason = "the view change will name it")]
 pub(crate) use sender::Requeue;
 
 use alloc::boxed::Box;
@@ -86,7 +85,6 @@ pub(crate) enum In<'a> {
         and_heads: bool,
     },
     /// The view may end at this cut, by rank: its heads are certified (R4).
-    #[cfg_attr(not(test), expect(dead_code, reason = "the view change will say so"))]
     Collect(&'a [LogEnd]),
     /// Time passed, or all frames at hand were read.
     Tick,

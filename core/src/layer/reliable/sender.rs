@@ -55,7 +55,6 @@ impl Requeue {
     }
 
     /// Their requests, in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the view change will tell them"))]
     pub(crate) fn tickets(&self) -> impl Iterator<Item = Ticket> {
         self.batches.iter().flat_map(|batch| batch.tickets.iter().copied())
     }

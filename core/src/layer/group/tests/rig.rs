@@ -225,7 +225,7 @@ impl Net {
                         self.decisions[member] = Some(decision);
                     }
                     Out::Misbehaved(_) => seen.misbehaved += 1,
-                    Out::Learned(_) | Out::Certified(..) => {}
+                    Out::Learned(_) | Out::Certified(..) | Out::Proof(_) => {}
                 }
             }
         }
