@@ -121,13 +121,16 @@ fn goes_on(more: &[Verified<NeedMoreChange>], attempt: Attempt, quorum: usize) -
     more.len() == needed && more.iter().all(|more| more.attempt == attempt)
 }
 
+/// Where the logs end, by rank, and what certifies that.
+type Cut = (Vec<LogEnd>, Vec<(Certificate, Certified)>);
+
 /// The cut of these Flushes: per log the highest end, which must be certified. `None` if one is
 /// not, or if more is certified than was asked for.
 fn cut(
     cx: &mut Context<'_>,
     flushes: &[Verified<Flush>],
     certificates: &Certificates,
-) -> Result<Option<(Vec<LogEnd>, Vec<(Certificate, Certified)>)>, LinkFault> {
+) -> Result<Option<Cut>, LinkFault> {
     let Some(unpacked) = certificates.unpack() else { return Ok(None) };
     let n = cx.roster.quorum().n();
     let mut cut = alloc::vec![LogEnd::EMPTY; n];

@@ -3,3 +3,4 @@
 mod attack;
 mod rig;
 mod rules;
+mod storm;

@@ -32,6 +32,17 @@ pub(super) struct Seen {
     pub(super) misbehaved: usize,
 }
 
+/// What members signed.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    /// Once for an attempt, by member and kind.
+    once: BTreeMap<(usize, u8, Attempt), Hash32>,
+    /// The newest attempt gone on to, with its lock.
+    went_on: BTreeMap<usize, NeedMoreChange>,
+    /// The newest attempt ready in.
+    readied: BTreeMap<usize, ReadyToSwitch>,
+}
+
 pub(super) struct Net {
     pub(super) genesis: Arc<Genesis>,
     pub(super) view: Arc<View>,
@@ -39,11 +50,7 @@ pub(super) struct Net {
     pub(super) doors: Vec<Door>,
     pub(super) groups: Vec<Group>,
     pub(super) seen: Vec<Seen>,
-    /// Whatever was signed once for an attempt, by member and kind.
-    pub(super) once: BTreeMap<(usize, u8, Attempt), Hash32>,
-    /// The newest attempt gone on to, with its lock, and the newest one ready in, by member.
-    pub(super) went_on: BTreeMap<usize, NeedMoreChange>,
-    pub(super) readied: BTreeMap<usize, ReadyToSwitch>,
+    said: Said,
     /// What each member decided, as it is handed on.
     pub(super) decisions: Vec<Option<Box<Decision>>>,
     /// From, to, what.
@@ -74,15 +81,8 @@ pub(super) fn input(from: usize, part: Part) -> Option<In> {
 }
 
 /// No two statements of a correct member make a Proof (P9).
-fn contradicts_nothing(
-    (once, went_on, readied): (
-        &mut BTreeMap<(usize, u8, Attempt), Hash32>,
-        &mut BTreeMap<usize, NeedMoreChange>,
-        &mut BTreeMap<usize, ReadyToSwitch>,
-    ),
-    member: usize,
-    part: &Part,
-) {
+fn contradicts_nothing(said_so_far: &mut Said, member: usize, part: &Part) {
+    let Said { once, went_on, readied } = said_so_far;
     let of = |fields: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
         fields(&mut bytes);
@@ -147,9 +147,7 @@ impl Net {
             roster,
             doors: (0..n).map(|index| Door::new(quick_identity(index))).collect(),
             seen: vec![Seen::default(); size],
-            once: BTreeMap::new(),
-            went_on: BTreeMap::new(),
-            readied: BTreeMap::new(),
+            said: Said::default(),
             decisions: vec![None; size],
             mail: VecDeque::new(),
             ends: vec![vec![(LogEnd::EMPTY, None); size]; size],
@@ -190,11 +188,7 @@ impl Net {
                 match out {
                     Out::Post(post) => {
                         for part in &post.parts {
-                            contradicts_nothing(
-                                (&mut self.once, &mut self.went_on, &mut self.readied),
-                                member,
-                                part,
-                            );
+                            contradicts_nothing(&mut self.said, member, part);
                         }
                         for to in 0..self.ends.len() {
                             let is_for = match post.to {
