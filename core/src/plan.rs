@@ -197,6 +197,14 @@ pub(crate) fn plan(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
     draft.finish()
 }
 
+/// Whether a member is among those of the next view, the same incarnation, and not newly silenced.
+pub(crate) fn keeps(member: &Member, next: &[Member]) -> bool {
+    next.iter().any(|other| {
+        (other.key, other.incarnation) == (member.key, member.incarnation)
+            && (other.status == Status::Active || member.status == Status::Silenced)
+    })
+}
+
 impl Plan {
     /// Whether it differs from the view in members, pledge or expelled keys.
     pub(crate) fn is_change(&self, view: &View) -> bool {
@@ -205,12 +213,10 @@ impl Plan {
             || *self.expelled != *view.expelled
     }
 
-    /// Whether this member of the old view is in the next with the same incarnation, and not
-    /// silenced by this change.
+    /// The same for the member at a rank of the old view.
+    #[cfg(test)]
     pub(crate) fn keeps(&self, view: &View, rank: Rank) -> bool {
-        rank.index() < view.members.len()
-            && self.departed.iter().all(|(departed, _)| *departed != rank)
-            && !self.silenced.contains(&rank)
+        view.member(rank).is_some_and(|member| keeps(member, &self.members))
     }
 
     /// The next view, in which the logs of this one end at `cut`.

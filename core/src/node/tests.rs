@@ -269,7 +269,7 @@ fn who_is_excluded_answers_for_a_while_and_does_nothing_else() {
     let why = Exclusion::Departed(Departure::Opinion);
     group.decide(3, Decided::Exclude(why, Box::new(decision.clone())));
     let failed = Event::SendFailed { to: Rank::new(0), ticket: Ticket(1) };
-    let excluded = Event::Excluded { why, decision: Box::new(decision.clone()) };
+    let excluded = Event::Excluded { why, decision: Box::new(decision.clone()), lost: Vec::new() };
     let last = &group.events[3][group.events[3].len() - 2..];
     assert_eq!(last, [failed, excluded]);
     let linger_us = group.config.timeouts.linger_us;

@@ -11,7 +11,8 @@ use crate::crypto::{
     AckNewView, Certificate, Flush, Locked, NeedMoreChange, NewView, Reason, Verified,
 };
 use crate::layer::Context;
-use crate::member::{Member, Rank, Status};
+use crate::member::Rank;
+use crate::plan::keeps;
 use crate::seq::{Attempt, LogEnd};
 use crate::time::{Time, earliest};
 use crate::view::View;
@@ -359,14 +360,6 @@ impl Group {
     }
 }
 
-/// Whether a member is among those of the next view, the same incarnation, and not newly silenced.
-fn keeps(member: &Member, next: &[Member]) -> bool {
-    next.iter().any(|other| {
-        (other.key, other.incarnation) == (member.key, member.incarnation)
-            && (other.status == Status::Active || member.status == Status::Silenced)
-    })
-}
-
 impl Lock {
     /// As it is reported.
     fn proof(&self) -> crate::wire::change::LockProof {
@@ -378,7 +371,7 @@ impl Lock {
 impl Group {
     /// What is said about the own lock.
     fn reported_lock(&self) -> Option<&Lock> {
-        #[cfg(any(test, feature = "insecure-study"))]
+        #[cfg(test)]
         if self.omitted == super::Omitted::LockInNeedMoreChange {
             return None;
         }

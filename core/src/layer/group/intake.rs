@@ -178,7 +178,8 @@ impl Group {
         }
         let said = cx.door.verify(cx.roster, message.signed)?;
         if let (Some(on), Some(proof)) = (said.lock, message.lock) {
-            if proof.view.id() != on.next || !acks_prove(cx, &proof.acks, &on)? {
+            let fits = proof.view.id() == on.next && follows(cx, &self.view, &proof.view);
+            if !fits || !acks_prove(cx, &proof.acks, &on)? {
                 return Err(LinkFault::Unjustified);
             }
             self.remember_view(on.next, Arc::new(proof.view));
@@ -331,6 +332,14 @@ fn certificates_of(flush: &Flush, table: &Certificates) -> Option<Vec<Certificat
     of.next().is_none().then_some(certificates)
 }
 
+/// Whether `next` can be the successor of `view`, for all that is known without evidence.
+fn follows(cx: &Context<'_>, view: &View, next: &View) -> bool {
+    next.number == view.number.saturating_add(1)
+        && next.prev == *cx.roster.view()
+        && next.group == view.group
+        && next.cut.len() == view.members.len()
+}
+
 /// Whether a quorum of `view` decided on its successor in `decision`.
 pub(crate) fn is_decided(
     cx: &mut Context<'_>,
@@ -338,15 +347,15 @@ pub(crate) fn is_decided(
     decision: &Decision,
 ) -> Result<bool, LinkFault> {
     let id = decision.view.id();
-    let follows = decision.view.number == view.number.saturating_add(1)
-        && decision.view.prev == *cx.roster.view()
-        && decision.view.group == view.group;
     let first = decision.readys.first().map(|ready| ready.statement.attempt);
     let fits = decision
         .readys
         .iter()
         .all(|ready| Some(ready.statement.attempt) == first && ready.statement.next == id);
-    if !follows || !fits || decision.readys.len() != cx.roster.quorum().q() {
+    if !follows(cx, view, &decision.view)
+        || !fits
+        || decision.readys.len() != cx.roster.quorum().q()
+    {
         return Ok(false);
     }
     verify_all(cx, &decision.readys)?;

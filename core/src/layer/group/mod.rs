@@ -160,9 +160,9 @@ struct Own {
 }
 
 /// A rule of protocol.md that explorations leave out, to show what it is for.
-#[cfg(any(test, feature = "insecure-study"))]
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Omitted {
+pub(crate) enum Omitted {
     /// Everything as it should be.
     #[default]
     Nothing,
@@ -207,7 +207,7 @@ pub(crate) struct Group {
     resend: Backoff,
     /// When each peer was last handed a proposal.
     served: PerRank<Option<Time>>,
-    #[cfg(any(test, feature = "insecure-study"))]
+    #[cfg(test)]
     pub(crate) omitted: Omitted,
 }
 
@@ -247,7 +247,7 @@ impl Group {
             clock: Clock::new(timeouts),
             resend: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
             served: PerRank::from_fn(n, |_| None),
-            #[cfg(any(test, feature = "insecure-study"))]
+            #[cfg(test)]
             omitted: Omitted::Nothing,
         }
     }

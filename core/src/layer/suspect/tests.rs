@@ -85,7 +85,7 @@ impl Solo {
 /// Suspicions that became known: subject, by whom, why.
 fn suspected(outs: &[Out]) -> Vec<(u16, u16, Reason)> {
     let said = |out: &Out| match out {
-        Out::Suspected { subject, by, reason } => Some((subject.value(), by.value(), *reason)),
+        Out::Suspected(said) => Some((said.subject.value(), said.signer().value(), said.reason)),
         _ => None,
     };
     outs.iter().filter_map(said).collect()

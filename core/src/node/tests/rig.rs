@@ -11,7 +11,7 @@ use crate::member::{PeerId, Rank};
 use crate::node::Node;
 use crate::output::{Event, Output};
 use crate::rig::{genesis_of, quick_identity, some_hash};
-use crate::seq::{Attempt, Number};
+use crate::seq::{Attempt, LogEnd, Number};
 use crate::stack::Decided;
 use crate::time::Time;
 use crate::view::{Genesis, Membership, View};
@@ -119,6 +119,7 @@ impl Group {
         let mut view = before.clone();
         view.number += 1;
         view.prev = before.id();
+        view.cut = before.members.iter().map(|_| LogEnd::EMPTY).collect();
         change(&mut view);
         let ready = |(rank, member): (Rank, &crate::Member)| {
             let keys = (0..4).map(quick_identity).find(|keys| *keys.public_key() == member.key);

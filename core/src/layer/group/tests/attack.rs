@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{In, request_hash};
+use super::super::In;
+use super::super::evidence::request_hash;
 use super::rig::Net;
 use crate::crypto::{
     Change, Flush, Hash32, JoinRequest, Leave, NeedMoreChange, NewView, Recommend, Signed,
