@@ -128,6 +128,7 @@ impl Player {
                 "tick" => Input::Tick,
                 "fifo" => cast(Order::Fifo),
                 "total" => cast(Order::Total),
+                "leave" => Input::Request(ticket, Request::Leave),
                 "suspect" => {
                     let rank = <[u8; 2]>::try_from(&bytes[..]);
                     let rank = rank.map_err(|_| broken("a suspicion of no rank"))?;

@@ -197,6 +197,9 @@ impl Recorder {
                 let bytes = member.value().to_le_bytes();
                 self.begin(rank, local, 6, "suspect", Some(ticket.0), &bytes, is_correct);
             }
+            Input::Request(ticket, Request::Leave) => {
+                self.begin(rank, local, 7, "leave", Some(ticket.0), &[], is_correct);
+            }
             Input::Request(ticket, Request::Send { .. }) => {
                 self.begin(rank, local, 5, "other", Some(ticket.0), &[], is_correct);
             }

@@ -309,7 +309,9 @@ impl Oracles {
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
             Event::Unblock => self.changes.progress.blocked(by, false),
-            Event::Excluded { why, decision } => self.excluded(now_us, by, *why, &decision.view),
+            Event::Excluded { why, decision, .. } => {
+                self.excluded(now_us, by, *why, &decision.view)
+            }
             Event::Alarm { .. }
             | Event::Accepted(_)
             | Event::Refused(..)
