@@ -4,10 +4,13 @@
 //! sockets, hands the node the requests of other threads, then its Tick if that is due, and writes.
 //! In this order, because a node signs once for all that it read before a Tick.
 //!
+//! When the view changes it looks again whom the node has to reach: connections to those that stay
+//! are kept, and those who are out are listened to as long as the node answers them.
+//!
 //! It always uses real signatures and sound quorums: a group configured for a study is refused
 //! here, whatever features the core was built with.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +20,8 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
-    Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Node, Order, Output,
-    PeerId, QuorumRule, Refusal, Request, Ticket, Time, Transmit, View,
+    Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Membership, Node, Order,
+    Output, PeerId, QuorumRule, Rank, Refusal, Request, Ticket, Time, Transmit, View,
 };
 
 use crate::keys::SecretKey;
@@ -31,6 +34,9 @@ const COMMANDS_PER_TURN: usize = 1_024;
 /// Notices that the application has not taken, above which sockets are not read: peers then feel
 /// back-pressure instead of this process's memory.
 const NOTICES: usize = 65_536;
+
+/// How often to look whether those that left the group are still answered.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Something for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +107,28 @@ impl Clock {
 #[derive(Debug)]
 struct Command {
     ticket: Ticket,
-    order: Order,
-    payload: Vec<u8>,
+    wish: Wish,
 }
 
-/// Casts from other threads.
+/// What another thread wants of the node: a [`Request`] that owns its bytes.
+#[derive(Debug)]
+enum Wish {
+    Cast(Order, Vec<u8>),
+    Leave,
+    Suspect(Rank),
+}
+
+impl Wish {
+    fn request(&self) -> Request<'_> {
+        match self {
+            Self::Cast(order, payload) => Request::Cast { order: *order, payload },
+            Self::Leave => Request::Leave,
+            Self::Suspect(member) => Request::Suspect { member: *member },
+        }
+    }
+}
+
+/// Requests from other threads.
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: SyncSender<Command>,
@@ -125,8 +148,28 @@ impl Handle {
     /// # Errors
     /// If the runtime is gone.
     pub fn cast(&self, order: Order, payload: Vec<u8>) -> Result<Ticket, Stopped> {
+        self.wish(Wish::Cast(order, payload))
+    }
+
+    /// As [`Runtime::leave`]; the answer is a [`Notice`].
+    ///
+    /// # Errors
+    /// If the runtime is gone.
+    pub fn leave(&self) -> Result<Ticket, Stopped> {
+        self.wish(Wish::Leave)
+    }
+
+    /// As [`Runtime::suspect`]; the answer is a [`Notice`].
+    ///
+    /// # Errors
+    /// If the runtime is gone.
+    pub fn suspect(&self, member: Rank) -> Result<Ticket, Stopped> {
+        self.wish(Wish::Suspect(member))
+    }
+
+    fn wish(&self, wish: Wish) -> Result<Ticket, Stopped> {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-        self.commands.send(Command { ticket, order, payload }).map_err(|_| Stopped)?;
+        self.commands.send(Command { ticket, wish }).map_err(|_| Stopped)?;
         self.wake();
         Ok(ticket)
     }
@@ -144,11 +187,12 @@ pub struct Runtime {
     node: Node,
     network: Network,
     clock: Clock,
-    notices: VecDeque<Notice>,
-    outbox: Vec<Transmit>,
+    sorted: Sorted,
     commands: Receiver<Command>,
     held: Option<Command>,
     handle: Handle,
+    /// When to look again whom the node has to reach, though nothing has happened.
+    look_at: Option<Instant>,
     turns: u64,
 }
 
@@ -156,14 +200,21 @@ pub struct Runtime {
 ///
 /// # Errors
 /// If one is not an IP address and a port.
-pub fn addresses(view: &View) -> Result<BTreeMap<PeerId, SocketAddr>, RuntimeError> {
-    let mut addresses = BTreeMap::new();
-    for (rank, member) in view.members.iter().enumerate() {
+pub fn addresses(view: &View) -> Result<Vec<(PeerId, SocketAddr)>, RuntimeError> {
+    let address = |(rank, member): (usize, &phalanx_core::Member)| {
         let text = String::from_utf8_lossy(&member.addr).into_owned();
         let addr = text.parse().map_err(|_| RuntimeError::Address { rank, addr: text })?;
-        addresses.insert(peer_id(&member.key), addr);
-    }
-    Ok(addresses)
+        Ok((peer_id(&member.key), addr))
+    };
+    view.members.iter().enumerate().map(address).collect()
+}
+
+/// Whom the node has to reach. Who came later and gave no address that is one is not dialled.
+fn reachable(node: &Node) -> Vec<(PeerId, SocketAddr)> {
+    let address = |(peer, _, addr): (PeerId, Option<Rank>, &[u8])| {
+        Some((peer, std::str::from_utf8(addr).ok()?.parse().ok()?))
+    };
+    node.peers().filter_map(address).collect()
 }
 
 impl Runtime {
@@ -182,12 +233,13 @@ impl Runtime {
             return Err(RuntimeError::PaperQuorum);
         }
         config.frame_max = network.transport.frame_max();
+        let takes_guests = config.genesis.membership == Membership::Managed;
         let clock = Clock::default();
         let identity = Identity::ed25519(*secret.seed());
         let me = peer_id(identity.public_key());
         let node = Node::new(config, identity, boot, clock.now())?;
-        let peers: Vec<_> = addresses(node.view())?.into_iter().collect();
-        let network = Network::bind(network, me, &peers)?;
+        let network = NetworkConfig { takes_guests, ..network.clone() };
+        let network = Network::bind(&network, me, &addresses(node.view())?)?;
         let (sender, commands) = sync_channel(COMMANDS);
         let handle = Handle {
             commands: sender,
@@ -198,11 +250,11 @@ impl Runtime {
             node,
             network,
             clock,
-            notices: VecDeque::new(),
-            outbox: Vec::new(),
+            sorted: Sorted::default(),
             commands,
             held: None,
             handle,
+            look_at: None,
             turns: 0,
         })
     }
@@ -213,34 +265,48 @@ impl Runtime {
     /// If the system cannot poll.
     pub fn turn(&mut self, wait: Option<Duration>) -> Result<(), RuntimeError> {
         self.turns += 1;
-        let wait = if self.notices.is_empty() && self.outbox.is_empty() {
+        let wait = if self.sorted.notices.is_empty() && self.sorted.outbox.is_empty() {
             let due = self.node.deadline().map(|deadline| self.clock.until(deadline));
             wait.into_iter().chain(due).min()
         } else {
             Some(Duration::ZERO)
         };
         self.network.poll(wait)?;
-        if self.notices.len() < NOTICES {
+        if self.sorted.notices.len() < NOTICES {
             self.receive();
         }
         self.take_commands();
         let now = self.clock.now();
         if self.node.deadline().is_some_and(|deadline| deadline <= now) {
             let outputs = self.node.step(now, Input::Tick);
-            sort(outputs, &mut self.outbox, &mut self.notices);
+            self.sorted.take(outputs);
         }
-        for frame in self.outbox.drain(..) {
+        self.follow();
+        for frame in self.sorted.outbox.drain(..) {
             self.network.send(frame);
         }
         self.network.flush();
         Ok(())
     }
 
+    /// Looks again whom the node has to reach, if that may have changed.
+    fn follow(&mut self) {
+        let now = Instant::now();
+        let has_changed = std::mem::take(&mut self.sorted.has_changed);
+        if !has_changed && self.look_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.network.set_peers(&reachable(&self.node));
+        // Those that left are forgotten in silence.
+        let has_departed = self.node.peers().any(|(_, rank, _)| rank.is_none());
+        self.look_at = has_departed.then(|| now + LOOK);
+    }
+
     fn receive(&mut self) {
-        let Self { node, network, clock, notices, outbox, .. } = self;
+        let Self { node, network, clock, sorted, .. } = self;
         network.receive(&mut |frame| {
             let before = unread(&node.counters());
-            sort(node.step(clock.now(), Input::Frame(frame)), outbox, notices);
+            sorted.take(node.step(clock.now(), Input::Frame(frame)));
             unread(&node.counters()) == before
         });
     }
@@ -254,15 +320,16 @@ impl Runtime {
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
                 },
             };
-            let Command { ticket, order, payload } = &command;
-            let result = self.step_request(*ticket, Request::Cast { order: *order, payload });
-            match result {
-                Ok(()) => self.notices.push_back(Notice::Event(Event::Accepted(*ticket))),
+            let Command { ticket, wish } = &command;
+            match self.step_request(*ticket, wish.request()) {
+                Ok(()) => self.sorted.notices.push_back(Notice::Event(Event::Accepted(*ticket))),
                 Err(Refusal::Full) => {
                     self.held = Some(command);
                     return;
                 }
-                Err(why) => self.notices.push_back(Notice::Event(Event::Refused(*ticket, why))),
+                Err(why) => {
+                    self.sorted.notices.push_back(Notice::Event(Event::Refused(*ticket, why)))
+                }
             }
         }
         // More may wait than one turn takes; the next must not sleep.
@@ -286,13 +353,29 @@ impl Runtime {
         self.request(Request::Cast { order, payload })
     }
 
+    /// Asks to leave the group. The process works on; [`Event::Excluded`] says when it is out.
+    ///
+    /// # Errors
+    /// As [`Runtime::request`].
+    pub fn leave(&mut self) -> Result<Ticket, Refusal> {
+        self.request(Request::Leave)
+    }
+
+    /// Tells the group that this process suspects a member.
+    ///
+    /// # Errors
+    /// As [`Runtime::request`].
+    pub fn suspect(&mut self, member: Rank) -> Result<Ticket, Refusal> {
+        self.request(Request::Suspect { member })
+    }
+
     fn step_request(&mut self, ticket: Ticket, request: Request<'_>) -> Result<(), Refusal> {
         let mut answer = Ok(());
         for output in self.node.step(self.clock.now(), Input::Request(ticket, request)) {
             match output {
                 Output::Event(Event::Accepted(which)) if which == ticket => {}
                 Output::Event(Event::Refused(which, why)) if which == ticket => answer = Err(why),
-                other => sort([other], &mut self.outbox, &mut self.notices),
+                other => self.sorted.take([other]),
             }
         }
         answer
@@ -300,7 +383,7 @@ impl Runtime {
 
     /// The next thing that happened.
     pub fn next_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        self.sorted.notices.pop_front()
     }
 
     /// For casting from other threads.
@@ -334,16 +417,26 @@ const fn unread(counters: &Counters) -> u64 {
     counters.dropped_unauthenticated + counters.dropped_replayed + counters.dropped_closed
 }
 
-fn sort(
-    outputs: impl IntoIterator<Item = Output>,
-    outbox: &mut Vec<Transmit>,
-    notices: &mut VecDeque<Notice>,
-) {
-    for output in outputs {
-        match output {
-            Output::Transmit(frame) => outbox.push(frame),
-            Output::Event(event) => notices.push_back(Notice::Event(event)),
-            Output::Fault(fault) => notices.push_back(Notice::Fault(Box::new(fault))),
+/// What came out of the node and was not passed on yet.
+#[derive(Debug, Default)]
+struct Sorted {
+    notices: VecDeque<Notice>,
+    outbox: Vec<Transmit>,
+    /// The view changed, or this process is out.
+    has_changed: bool,
+}
+
+impl Sorted {
+    fn take(&mut self, outputs: impl IntoIterator<Item = Output>) {
+        for output in outputs {
+            match output {
+                Output::Transmit(frame) => self.outbox.push(frame),
+                Output::Event(event) => {
+                    self.has_changed |= matches!(event, Event::View(_) | Event::Excluded { .. });
+                    self.notices.push_back(Notice::Event(event));
+                }
+                Output::Fault(fault) => self.notices.push_back(Notice::Fault(Box::new(fault))),
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use phalanx_core::{PeerId, peek_sender};
 
 use super::framing::{BadLength, ReadBuffer};
+use super::guests::Bucket;
 
 /// Buffer of a stream that has proven nothing.
 const STRANGER_BUFFER: usize = 4 * 1024;
@@ -33,8 +34,21 @@ pub(super) enum Owner {
     Dialled(PeerId),
     /// It was accepted, and has proven nothing.
     Stranger,
+    /// It was accepted, and its frames name a process that is no peer: it may want to join.
+    Guest(PeerId),
     /// It was accepted, and this peer's key has spoken through it.
     Proven(PeerId),
+}
+
+/// What a stranger who names this sender may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// A peer that dials us.
+    Peer,
+    /// A process that is not known, and there is room for it.
+    Guest,
+    /// Nobody who has business here.
+    Nobody,
 }
 
 impl Owner {
@@ -42,8 +56,21 @@ impl Owner {
     pub(super) const fn peer(self) -> Option<PeerId> {
         match self {
             Self::Dialling(peer) | Self::Dialled(peer) | Self::Proven(peer) => Some(peer),
-            Self::Stranger => None,
+            Self::Stranger | Self::Guest(_) => None,
         }
+    }
+
+    /// Whose name the frames on it must bear, once that is settled.
+    const fn sender(self) -> Option<PeerId> {
+        match self {
+            Self::Guest(guest) => Some(guest),
+            Self::Dialling(_) | Self::Dialled(_) | Self::Proven(_) | Self::Stranger => self.peer(),
+        }
+    }
+
+    /// Whether it has proven nothing.
+    pub(super) const fn is_unproven(self) -> bool {
+        matches!(self, Self::Stranger | Self::Guest(_))
     }
 }
 
@@ -60,6 +87,8 @@ pub(super) enum Closed {
     WrongSender,
     #[error("none of its frames is authentic")]
     Rubbish,
+    #[error("it says too much for somebody who is not known")]
+    TooMuch,
 }
 
 /// What reading brought.
@@ -69,6 +98,8 @@ pub(super) struct Got {
     pub(super) bytes: u64,
     /// The peer whose key spoke through this stream for the first time.
     pub(super) proven: Option<PeerId>,
+    /// The process that is not known and named itself for the first time.
+    pub(super) guest: Option<PeerId>,
 }
 
 /// One stream.
@@ -85,6 +116,8 @@ pub(super) struct Conn {
     is_authentic: bool,
     input: ReadBuffer,
     tries: u32,
+    /// Frames that it may send while it is a guest.
+    guest_frames: Bucket,
 }
 
 impl Conn {
@@ -99,7 +132,13 @@ impl Conn {
             is_authentic: false,
             input: ReadBuffer::new(STRANGER_BUFFER),
             tries: 0,
+            guest_frames: Bucket::of_frames(now),
         }
+    }
+
+    /// The process that it names is a peer now, and has to prove that it is it.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        (self.owner, self.opened, self.tries) = (Owner::Stranger, now, 0);
     }
 
     /// How much memory its unread bytes hold.
@@ -107,21 +146,21 @@ impl Conn {
         self.input.capacity()
     }
 
-    /// Reads until the stream is empty or its share of this turn is used up. `may_send` says
-    /// whether frames from a sender may come this way.
+    /// Reads until the stream is empty or its share of this turn is used up. `claim` says
+    /// what a stranger may be that names a sender.
     pub(super) fn read(
         &mut self,
-        may_send: &dyn Fn(PeerId) -> bool,
+        claim: &dyn Fn(PeerId) -> Claim,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
     ) -> (Got, Result<(), Closed>) {
         let mut got = Got::default();
-        let result = self.read_share(may_send, deliver, &mut got);
+        let result = self.read_share(claim, deliver, &mut got);
         (got, result)
     }
 
     fn read_share(
         &mut self,
-        may_send: &dyn Fn(PeerId) -> bool,
+        claim: &dyn Fn(PeerId) -> Claim,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
         got: &mut Got,
     ) -> Result<(), Closed> {
@@ -134,7 +173,7 @@ impl Conn {
                     self.input.filled(len);
                     read += len;
                     got.bytes += u64::try_from(len).unwrap_or(u64::MAX);
-                    self.take_frames(may_send, deliver, got)?;
+                    self.take_frames(claim, deliver, got)?;
                 }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
                     self.is_readable = false;
@@ -149,16 +188,27 @@ impl Conn {
 
     fn take_frames(
         &mut self,
-        may_send: &dyn Fn(PeerId) -> bool,
+        claim: &dyn Fn(PeerId) -> Claim,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
         got: &mut Got,
     ) -> Result<(), Closed> {
         while let Some(range) = self.input.take().map_err(Closed::Length)? {
             let frame = self.input.frame(range);
             let sender = peek_sender(frame).ok_or(Closed::WrongSender)?;
-            self.check_sender(sender, may_send)?;
+            if self.check_sender(sender, claim)? == Claim::Guest && self.owner == Owner::Stranger {
+                self.owner = Owner::Guest(sender);
+                got.guest = Some(sender);
+            }
+            let is_guest = matches!(self.owner, Owner::Guest(_));
+            if is_guest && !self.guest_frames.take(Instant::now()) {
+                return Err(Closed::TooMuch);
+            }
             got.frames += 1;
-            if deliver(frame) {
+            let is_authentic = deliver(frame);
+            if is_guest {
+                continue;
+            }
+            if is_authentic {
                 self.on_authentic(sender, got);
             } else if !self.is_authentic {
                 self.tries += 1;
@@ -169,7 +219,7 @@ impl Conn {
         }
         // A sender that is wrong is known long before a long frame has arrived.
         if let Some(sender) = peek_sender(self.input.begun()) {
-            self.check_sender(sender, may_send)?;
+            self.check_sender(sender, claim)?;
         }
         Ok(())
     }
@@ -177,10 +227,14 @@ impl Conn {
     fn check_sender(
         &self,
         sender: PeerId,
-        may_send: &dyn Fn(PeerId) -> bool,
-    ) -> Result<(), Closed> {
-        let is_right = self.owner.peer().map_or_else(|| may_send(sender), |peer| peer == sender);
-        if is_right { Ok(()) } else { Err(Closed::WrongSender) }
+        claim: &dyn Fn(PeerId) -> Claim,
+    ) -> Result<Claim, Closed> {
+        let claim = match self.owner.sender() {
+            Some(settled) if settled != sender => Claim::Nobody,
+            Some(_) => Claim::Peer,
+            None => claim(sender),
+        };
+        if claim == Claim::Nobody { Err(Closed::WrongSender) } else { Ok(claim) }
     }
 
     fn on_authentic(&mut self, sender: PeerId, got: &mut Got) {

@@ -12,6 +12,7 @@
 mod backoff;
 mod conn;
 mod framing;
+mod guests;
 mod queue;
 mod tcp;
 mod udp;
@@ -65,16 +66,20 @@ pub struct NetworkConfig {
     pub queue_bytes: usize,
     /// A peer that takes nothing for so long while frames wait for it is cut off (TCP).
     pub stall: Duration,
+    /// Whether processes that are no peers are heard: a few, and a few frames in each second. Frames
+    /// for them go back where theirs came from last.
+    pub takes_guests: bool,
     /// Decides the jitter of back-off: different at every member.
     pub seed: u64,
 }
 
 impl NetworkConfig {
-    /// The defaults: 8 MiB of queue per peer, 5 seconds of stalling.
+    /// The defaults: 8 MiB of queue per peer, 5 seconds of stalling, no guests.
     #[must_use]
     pub const fn new(transport: TransportKind, bind: SocketAddr) -> Self {
         let stall = Duration::from_secs(5);
-        Self { transport, bind, queue_bytes: 8 * 1024 * 1024, stall, seed: 0 }
+        let queue_bytes = 8 * 1024 * 1024;
+        Self { transport, bind, queue_bytes, stall, takes_guests: false, seed: 0 }
     }
 }
 
@@ -166,6 +171,15 @@ impl Network {
             }
         };
         Ok(Self { poll, events: Events::with_capacity(EVENTS), waker, transport })
+    }
+
+    /// From now on these are the peers to reach (`me` may be among them: it is left out). The
+    /// connections of those that stay at their address are kept, and what waits for them.
+    pub fn set_peers(&mut self, peers: &[(PeerId, SocketAddr)]) {
+        match &mut self.transport {
+            Transport::Udp(udp) => udp.set_peers(peers),
+            Transport::Tcp(tcp) => tcp.set_peers(peers, Instant::now()),
+        }
     }
 
     /// Wakes [`Network::poll`] from another thread.

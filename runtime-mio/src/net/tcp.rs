@@ -3,7 +3,8 @@
 //! The connection that reaches a peer is the one we dialled, or the latest accepted one through
 //! which that peer's key has spoken. A stranger who claims a peer's name, sends rubbish or nothing,
 //! dials a thousand times or lets the descriptors run out never takes its place: strangers are
-//! bounded in number, time, tries and memory, and displace only each other.
+//! bounded in number, time, tries and memory, and displace only each other. Strangers whose frames
+//! name a process that is not known may be let in as guests, see [`super::guests`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +17,8 @@ use phalanx_core::{Config, PeerId, Transmit};
 use socket2::SockRef;
 
 use super::backoff::{Backoff, Jitter};
-use super::conn::{Conn, Owner};
+use super::conn::{Claim, Conn, Owner};
+use super::guests::Guests;
 use super::queue::WriteQueue;
 use super::{BOUND, FIRST_CONNECTION, NetworkConfig, NetworkStats};
 
@@ -49,8 +51,23 @@ struct Peer {
     dialled: u64,
 }
 
+impl Peer {
+    fn new(addr: SocketAddr, is_ours: bool, queue_bytes: usize, now: Instant) -> Self {
+        Self {
+            addr,
+            is_ours,
+            queue: WriteQueue::new(queue_bytes),
+            conn: None,
+            backoff: Backoff::default(),
+            dial_at: now,
+            dialled: 0,
+        }
+    }
+}
+
 /// The listener and all connections.
 pub(super) struct Tcp {
+    me: PeerId,
     listener: TcpListener,
     registry: Registry,
     peers: BTreeMap<PeerId, Peer>,
@@ -60,6 +77,9 @@ pub(super) struct Tcp {
     accept_after: Option<Instant>,
     sweep_at: Instant,
     stall: Duration,
+    queue_bytes: usize,
+    /// `None`: none are let in.
+    guests: Option<Guests>,
     jitter: Jitter,
     stats: NetworkStats,
 }
@@ -74,29 +94,60 @@ impl Tcp {
         let mut listener = TcpListener::bind(config.bind)?;
         registry.register(&mut listener, BOUND, Interest::READABLE)?;
         let now = Instant::now();
-        let peer = |addr, is_ours| Peer {
-            addr,
-            is_ours,
-            queue: WriteQueue::new(config.queue_bytes),
-            conn: None,
-            backoff: Backoff::default(),
-            dial_at: now,
-            dialled: 0,
-        };
-        let others = peers.iter().filter(|(id, _)| *id != me);
-        Ok(Self {
+        let mut tcp = Self {
+            me,
             listener,
             registry,
-            peers: others.map(|(id, addr)| (*id, peer(*addr, me < *id))).collect(),
+            peers: BTreeMap::new(),
             conns: BTreeMap::new(),
             next_token: FIRST_CONNECTION,
             is_acceptable: true,
             accept_after: None,
             sweep_at: now + SWEEP,
             stall: config.stall,
+            queue_bytes: config.queue_bytes,
+            guests: config.takes_guests.then(|| Guests::new(now)),
             jitter: Jitter::new(config.seed),
             stats: NetworkStats::default(),
-        })
+        };
+        tcp.set_peers(peers, now);
+        Ok(tcp)
+    }
+
+    /// From now on these are to be reached. The connections of those that stay are kept.
+    pub(super) fn set_peers(&mut self, peers: &[(PeerId, SocketAddr)], now: Instant) {
+        let listed: BTreeMap<PeerId, SocketAddr> =
+            peers.iter().copied().filter(|(id, _)| *id != self.me).collect();
+        let Self { peers: known, conns, .. } = self;
+        known.retain(|id, peer| {
+            let stays = listed.get(id) == Some(&peer.addr);
+            if !stays {
+                tracing::info!(peer = %id, "no peer at this address any more");
+                peer.conn.and_then(|token| conns.remove(&token));
+            }
+            stays
+        });
+        for (id, addr) in listed {
+            if self.peers.contains_key(&id) {
+                continue;
+            }
+            let is_ours = self.me < id;
+            self.peers.insert(id, Peer::new(addr, is_ours, self.queue_bytes, now));
+            let tokens = self.guests.as_ref().map(|guests| guests.tokens_of(id));
+            for token in tokens.unwrap_or_default() {
+                match self.conns.get_mut(&token) {
+                    Some(conn) if !is_ours => conn.begin_anew(now),
+                    Some(_) | None => self.close(token, now, "it is a peer now, and ours to dial"),
+                }
+                self.forget_guest(token);
+            }
+        }
+    }
+
+    fn forget_guest(&mut self, token: usize) {
+        if let Some(guests) = &mut self.guests {
+            guests.leave(token);
+        }
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
@@ -135,7 +186,9 @@ impl Tcp {
             .filter(|peer| peer.is_ours && peer.conn.is_none())
             .map(|peer| peer.dial_at);
         let watches_time = self.conns.values().any(|conn| {
-            matches!(conn.owner, Owner::Stranger | Owner::Dialling(_)) || !conn.is_writable
+            conn.owner.is_unproven()
+                || matches!(conn.owner, Owner::Dialling(_))
+                || !conn.is_writable
         });
         let sweep = watches_time.then_some(self.sweep_at);
         dials.chain(accept).chain(sweep).min()
@@ -167,14 +220,23 @@ impl Tcp {
             .collect();
         for token in ready {
             let Some(conn) = self.conns.get_mut(&token) else { continue };
-            let peers = &self.peers;
-            // Peers that are ours to dial never dial us.
-            let may_send = |sender| peers.get(&sender).is_some_and(|peer| !peer.is_ours);
-            let (got, result) = conn.read(&may_send, deliver);
+            let Self { peers, guests, me, .. } = self;
+            let has_room = guests.as_ref().is_some_and(|guests| guests.may_enter(now));
+            let claim = |sender| match peers.get(&sender) {
+                // Peers that are ours to dial never dial us.
+                Some(peer) if peer.is_ours => Claim::Nobody,
+                Some(_) => Claim::Peer,
+                None if has_room && sender != *me => Claim::Guest,
+                None => Claim::Nobody,
+            };
+            let (got, result) = conn.read(&claim, deliver);
             self.stats.frames_in += got.frames;
             self.stats.bytes_in += got.bytes;
             if let Some(peer) = got.proven {
                 self.on_proven(token, peer);
+            }
+            if got.frames > 0 {
+                self.on_guest(token, got.guest, now);
             }
             if let Err(why) = result {
                 self.close(token, now, &why.to_string());
@@ -259,6 +321,15 @@ impl Tcp {
         peer.queue.restart();
     }
 
+    /// Frames came through this connection; `new` if it is a guest's from now on.
+    fn on_guest(&mut self, token: usize, new: Option<PeerId>, now: Instant) {
+        let Some(guests) = &mut self.guests else { return };
+        guests.spoke(token, now);
+        if let Some(victim) = new.and_then(|id| guests.enter(token, id, now)) {
+            self.close(victim, now, "another guest came");
+        }
+    }
+
     /// A connection that was being dialled is ready or has failed.
     fn on_dialled(&mut self, token: usize, id: PeerId) {
         let Some(conn) = self.conns.get_mut(&token) else { return };
@@ -284,7 +355,7 @@ impl Tcp {
 
     /// Queues a frame for its peer, whether connected or not.
     pub(super) fn send(&mut self, frame: Transmit) {
-        let Some(peer) = self.peers.get_mut(&frame.to) else { return };
+        let Some(peer) = self.peers.get_mut(&frame.to) else { return self.answer(frame) };
         if peer.queue.is_empty()
             && let Some(conn) = peer.conn.and_then(|token| self.conns.get_mut(&token))
         {
@@ -293,15 +364,30 @@ impl Tcp {
         self.stats.dropped_out += peer.queue.push(frame);
     }
 
+    /// Queues a frame for a guest, if that is whom it is for.
+    fn answer(&mut self, frame: Transmit) {
+        let latest = self.guests.as_mut().and_then(|guests| guests.latest(frame.to));
+        let Some((token, guest)) = latest else { return };
+        if guest.queue.is_empty()
+            && let Some(conn) = self.conns.get_mut(&token)
+        {
+            conn.took = Instant::now();
+        }
+        self.stats.dropped_out += guest.queue.push(frame);
+    }
+
     pub(super) fn flush(&mut self, now: Instant) {
         self.dial(now);
         let mut broken = Vec::new();
-        for peer in self.peers.values_mut() {
-            let Some(token) = peer.conn else { continue };
+        let peers = self.peers.values_mut();
+        let peers = peers.filter_map(|peer| Some((peer.conn?, &mut peer.queue)));
+        let guests = self.guests.iter_mut().flat_map(Guests::iter_mut);
+        let guests = guests.map(|(token, guest)| (token, &mut guest.queue));
+        for (token, queue) in peers.chain(guests) {
             let Some(conn) = self.conns.get_mut(&token) else { continue };
             let is_connected = !matches!(conn.owner, Owner::Dialling(_));
-            if !peer.queue.is_empty() && is_connected && conn.is_writable {
-                match peer.queue.write(&mut conn.stream) {
+            if !queue.is_empty() && is_connected && conn.is_writable {
+                match queue.write(&mut conn.stream) {
                     Ok(written) => {
                         self.stats.frames_out += written.frames;
                         self.stats.bytes_out += written.bytes;
@@ -365,7 +451,16 @@ impl Tcp {
                     self.stats.cut_slow += 1;
                     over.push((*token, "it takes nothing"));
                 }
-                Owner::Stranger | Owner::Dialling(_) | Owner::Dialled(_) | Owner::Proven(_) => {}
+                Owner::Guest(_)
+                    if self.guests.as_ref().is_none_or(|guests| guests.is_idle(*token, now)) =>
+                {
+                    over.push((*token, "it has no more to say"));
+                }
+                Owner::Stranger
+                | Owner::Guest(_)
+                | Owner::Dialling(_)
+                | Owner::Dialled(_)
+                | Owner::Proven(_) => {}
             }
         }
         for (token, why) in over {
@@ -376,12 +471,13 @@ impl Tcp {
     /// The strangers' memory is bounded together: the one that holds most goes first.
     fn bound_strangers(&mut self, now: Instant) {
         loop {
-            let held: usize = self.strangers().map(|(_, conn)| conn.held()).sum();
+            let unproven = || self.conns.iter().filter(|(_, conn)| conn.owner.is_unproven());
+            let held: usize = unproven().map(|(_, conn)| conn.held()).sum();
             if held <= STRANGER_BYTES {
                 return;
             }
-            let largest = self.strangers().max_by_key(|(_, conn)| conn.held());
-            let Some((token, _)) = largest else { return };
+            let largest = unproven().max_by_key(|(_, conn)| conn.held());
+            let Some(token) = largest.map(|(token, _)| *token) else { return };
             self.close(token, now, "strangers hold too much");
         }
     }
@@ -391,6 +487,7 @@ impl Tcp {
         let Some(id) = conn.owner.peer() else {
             tracing::debug!(why, "closed a stranger's connection");
             self.stats.strangers_closed += 1;
+            self.forget_guest(token);
             return;
         };
         if let Some(peer) = self.peers.get_mut(&id)
@@ -398,7 +495,7 @@ impl Tcp {
         {
             match conn.owner {
                 Owner::Dialling(_) => tracing::debug!(peer = %id, why, "cannot connect"),
-                Owner::Dialled(_) | Owner::Proven(_) | Owner::Stranger => {
+                Owner::Dialled(_) | Owner::Proven(_) | Owner::Stranger | Owner::Guest(_) => {
                     tracing::info!(peer = %id, why, "lost the connection");
                 }
             }

@@ -115,3 +115,77 @@ fn a_peer_that_is_ours_to_dial_does_not_come_in_by_the_door() {
     until(&mut network, true, |stats| stats.strangers_closed == 1);
     assert_eq!(network.stats().frames_in, 0);
 }
+
+#[test]
+fn connections_of_peers_that_stay_are_kept() {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind(any()).unwrap());
+    let peer = |id, listener: &std::net::TcpListener| (id, listener.local_addr().unwrap());
+    let other = PeerId(21);
+    let both = [peer(ABOVE, &listeners[0]), peer(other, &listeners[1])];
+    let mut network = network(ABOVE, both[0].1);
+    until(&mut network, true, |stats| stats.connected == 1);
+    let (mut first, _) = listeners[0].accept().unwrap();
+    network.set_peers(&both);
+    until(&mut network, true, |stats| stats.connected == 2);
+    let (mut second, _) = listeners[1].accept().unwrap();
+    network.set_peers(&both[..1]);
+    assert_eq!(network.stats().connected, 1);
+    assert_eq!(second.read(&mut [0; 8]).unwrap(), 0, "it is closed");
+    network.send(frame(other, 100));
+    network.send(frame(ABOVE, 100));
+    until(&mut network, true, |stats| stats.frames_out == 1);
+    first.read_exact(&mut [0; 104]).unwrap();
+    assert_eq!(network.stats().reconnects, 0);
+}
+
+/// A network that takes guests, and knows nobody.
+fn open_network() -> Network {
+    let mut config = NetworkConfig::new(TransportKind::Tcp, any());
+    config.takes_guests = true;
+    Network::bind(&config, ME, &[]).unwrap()
+}
+
+#[test]
+fn a_guest_is_answered_and_becomes_a_peer_when_it_proves_to_be_one() {
+    let mut network = open_network();
+    let addr = network.local_addr().unwrap();
+    let mut guest = std::net::TcpStream::connect(addr).unwrap();
+    guest.write_all(&from(BELOW, 1)).unwrap();
+    until(&mut network, false, |stats| stats.frames_in == 1);
+    network.send(frame(BELOW, 100));
+    until(&mut network, false, |stats| stats.frames_out == 1);
+    guest.read_exact(&mut [0; 104]).unwrap();
+    assert_eq!(network.stats().connected, 0);
+    network.set_peers(&[(BELOW, any())]);
+    network.send(frame(BELOW, 50));
+    guest.write_all(&from(BELOW, 2)).unwrap();
+    until(&mut network, true, |stats| stats.frames_out == 2);
+    guest.read_exact(&mut [0; 54]).unwrap();
+    assert_eq!(network.stats().connected, 1);
+}
+
+#[test]
+fn guests_are_few_and_say_little() {
+    let mut network = open_network();
+    let addr = network.local_addr().unwrap();
+    let mut guests = Vec::new();
+    for id in 0..40 {
+        let mut guest = std::net::TcpStream::connect(addr).unwrap();
+        guest.write_all(&from(PeerId(100 + id), 1)).unwrap();
+        guests.push(guest);
+    }
+    // Eight at once, and then about one in an eighth of a second.
+    until(&mut network, false, |stats| stats.strangers_closed > 20);
+    let frames = network.stats().frames_in;
+    assert!((8..20).contains(&frames), "{frames}");
+    let mut flood = open_network();
+    let mut guest = std::net::TcpStream::connect(flood.local_addr().unwrap()).unwrap();
+    for counter in 0..200 {
+        let _ = guest.write_all(&from(BELOW, counter));
+    }
+    until(&mut flood, false, |stats| stats.strangers_closed == 1);
+    assert!(flood.stats().frames_in < 100, "{:?}", flood.stats());
+    let mut reflected = std::net::TcpStream::connect(flood.local_addr().unwrap()).unwrap();
+    reflected.write_all(&from(ME, 1)).unwrap();
+    until(&mut flood, false, |stats| stats.strangers_closed == 2);
+}

@@ -1,8 +1,9 @@
 //! A frame is a datagram. There is no connection to steal: everything rests on the MAC in the
-//! frame, and answers go to the configured address of a peer, never to where a datagram came from.
+//! frame, and what is for a peer goes to its configured address, never to where a datagram came from.
 //!
 //! A stranger can fill the socket's buffer, which loses datagrams like any bad network; frames
-//! that claim no peer's name are dropped before anything is computed for them.
+//! that claim no peer's name are dropped before anything is computed for them, or handed on as
+//! those of guests, a few in each second.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -14,6 +15,7 @@ use mio::{Interest, Registry};
 use phalanx_core::{PeerId, Transmit, peek_sender};
 use socket2::SockRef;
 
+use super::guests::Addresses;
 use super::{BOUND, NetworkConfig, NetworkStats};
 
 /// Datagrams read in one turn.
@@ -28,7 +30,10 @@ const REST: Duration = Duration::from_millis(10);
 /// One bound datagram socket.
 pub(super) struct Udp {
     socket: UdpSocket,
+    me: PeerId,
     peers: BTreeMap<PeerId, SocketAddr>,
+    /// `None`: none are let in.
+    guests: Option<Addresses>,
     queue: VecDeque<(SocketAddr, Vec<u8>)>,
     queued_bytes: usize,
     queue_bytes: usize,
@@ -53,9 +58,11 @@ impl Udp {
         let _ = options.set_recv_buffer_size(KERNEL_BUFFER);
         let _ = options.set_send_buffer_size(KERNEL_BUFFER);
         registry.register(&mut socket, BOUND, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self {
+        let mut udp = Self {
             socket,
-            peers: peers.iter().copied().filter(|(peer, _)| *peer != me).collect(),
+            me,
+            peers: BTreeMap::new(),
+            guests: config.takes_guests.then(|| Addresses::new(Instant::now())),
             queue: VecDeque::new(),
             queued_bytes: 0,
             queue_bytes: config.queue_bytes,
@@ -64,7 +71,24 @@ impl Udp {
             rest_until: None,
             datagram: vec![0; DATAGRAM_MAX],
             stats: NetworkStats::default(),
-        })
+        };
+        udp.set_peers(peers);
+        Ok(udp)
+    }
+
+    /// From now on these are to be reached.
+    pub(super) fn set_peers(&mut self, peers: &[(PeerId, SocketAddr)]) {
+        self.peers = peers.iter().copied().filter(|(peer, _)| *peer != self.me).collect();
+    }
+
+    /// Whether a frame that names this sender is to be handed on.
+    fn lets_in(&mut self, sender: PeerId, from: SocketAddr) -> bool {
+        let may_be_guest = sender != self.me;
+        self.peers.contains_key(&sender)
+            || self
+                .guests
+                .as_mut()
+                .is_some_and(|guests| may_be_guest && guests.heard(sender, from, Instant::now()))
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
@@ -97,12 +121,12 @@ impl Udp {
                 break;
             }
             match self.socket.recv_from(&mut self.datagram) {
-                Ok((len, _)) => {
+                Ok((len, from)) => {
                     self.stats.bytes_in += u64::try_from(len).unwrap_or(u64::MAX);
-                    let frame = &self.datagram[..len];
-                    if peek_sender(frame).is_some_and(|peer| self.peers.contains_key(&peer)) {
+                    let sender = peek_sender(&self.datagram[..len]);
+                    if sender.is_some_and(|sender| self.lets_in(sender, from)) {
                         self.stats.frames_in += 1;
-                        deliver(frame);
+                        deliver(&self.datagram[..len]);
                     } else {
                         self.stats.dropped_in += 1;
                     }
@@ -130,7 +154,8 @@ impl Udp {
 
     /// Queues a frame; a full queue drops the new one: datagrams that wait are soon gone.
     pub(super) fn send(&mut self, frame: &Transmit) {
-        let Some(to) = self.peers.get(&frame.to) else { return };
+        let guest = || self.guests.as_ref().and_then(|guests| guests.of(frame.to));
+        let Some(to) = self.peers.get(&frame.to).copied().or_else(guest) else { return };
         if self.queued_bytes + frame.len() > self.queue_bytes {
             self.stats.dropped_out += 1;
             return;
@@ -138,7 +163,7 @@ impl Udp {
         let mut datagram = Vec::with_capacity(frame.len());
         frame.append_to(&mut datagram);
         self.queued_bytes += datagram.len();
-        self.queue.push_back((*to, datagram));
+        self.queue.push_back((to, datagram));
     }
 
     /// Writes until the queue is empty or the socket is full.
@@ -238,5 +263,50 @@ mod tests {
             });
         }
         assert_eq!(seen, [Some(PeerId(2))]);
+    }
+
+    #[test]
+    fn a_guest_is_answered_where_its_frames_come_from() {
+        let mut config = NetworkConfig::new(TransportKind::Udp, ANY);
+        config.takes_guests = true;
+        let mut network = Network::bind(&config, PeerId(1), &[]).unwrap();
+        let guest = std::net::UdpSocket::bind(ANY).unwrap();
+        let key = phalanx_core::crypto::MacKey::derive(&[0; 32], &[]);
+        for from in [1, 7] {
+            let header =
+                Header { kind: FrameKind::FragmentAck, group: 0, from: PeerId(from), counter: 1 };
+            let frame = seal_small(&key, &header, &[b"piece"]);
+            guest.send_to(&frame, network.local_addr().unwrap()).unwrap();
+        }
+        let mut seen = Vec::new();
+        while network.stats().dropped_in < 1 || seen.is_empty() {
+            network.poll(Some(Duration::from_secs(5))).unwrap();
+            network.receive(&mut |frame| {
+                seen.push(peek_sender(frame));
+                false
+            });
+        }
+        assert_eq!(seen, [Some(PeerId(7))], "and not its own name");
+        for to in [7, 8] {
+            network.send(Transmit { to: PeerId(to), head: vec![9; 3], body: [].into() });
+        }
+        network.flush();
+        guest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(guest.recv(&mut [0; 8]).unwrap(), 3);
+        assert_eq!(network.stats().frames_out, 1, "nobody has heard of the other");
+    }
+
+    #[test]
+    fn who_is_no_peer_any_more_gets_nothing() {
+        let config = NetworkConfig::new(TransportKind::Udp, ANY);
+        let there = std::net::UdpSocket::bind(ANY).unwrap();
+        let peer = (PeerId(2), there.local_addr().unwrap());
+        let mut network = Network::bind(&config, PeerId(1), &[peer]).unwrap();
+        for (peers, frames) in [(&[peer][..], 1), (&[], 1), (&[peer], 2)] {
+            network.set_peers(peers);
+            network.send(Transmit { to: PeerId(2), head: vec![9; 3], body: [].into() });
+            network.flush();
+            assert_eq!(network.stats().frames_out, frames);
+        }
     }
 }

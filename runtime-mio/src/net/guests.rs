@@ -1,0 +1,222 @@
+//! Processes that speak to this one and are no peers of it: they may want to join.
+//!
+//! A guest is a stranger whose frames name a process that is not known. Its frames are handed on,
+//! few at a time, and what is said to it goes back the way that its frames came, which nobody has
+//! to trust: whoever forges a name gets at most answers that are worth nothing to it. Guests are
+//! bounded in number, and so is how fast they come and speak; they displace only each other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use phalanx_core::PeerId;
+
+use super::queue::WriteQueue;
+
+/// Guests with a connection.
+pub(super) const GUESTS: usize = 16;
+/// Guests known by where their datagrams came from.
+const ADDRESSES: usize = 64;
+/// Connections that become guests: so many at once, then so many a second.
+const ARRIVALS: u32 = 8;
+/// Frames of one connection, or of all datagrams of guests: so many at once, then so many a second.
+const FRAMES: u32 = 64;
+/// How long a guest may say nothing.
+pub(super) const IDLE: Duration = Duration::from_secs(30);
+/// Bytes that wait for one guest.
+const QUEUE_BYTES: usize = 256 * 1024;
+
+/// So many at once, and as many again in each second.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    left: u32,
+    per_second: u32,
+    since: Instant,
+}
+
+impl Bucket {
+    const fn new(per_second: u32, now: Instant) -> Self {
+        Self { left: per_second, per_second, since: now }
+    }
+
+    /// For the frames of guests.
+    pub(super) const fn of_frames(now: Instant) -> Self {
+        Self::new(FRAMES, now)
+    }
+
+    /// Whether there is one left.
+    pub(super) fn has(&self, now: Instant) -> bool {
+        self.left > 0 || self.gained(now) > 0
+    }
+
+    /// Takes one, if there is one left; says whether it did.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let gained = self.gained(now);
+        if gained > 0 {
+            self.left = self.left.saturating_add(gained).min(self.per_second);
+            self.since = now;
+        }
+        let had = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        had
+    }
+
+    fn gained(&self, now: Instant) -> u32 {
+        let millis = now.saturating_duration_since(self.since).as_millis();
+        let gained = millis.saturating_mul(u128::from(self.per_second)) / 1_000;
+        u32::try_from(gained).unwrap_or(u32::MAX)
+    }
+}
+
+/// One guest's connection.
+#[derive(Debug)]
+pub(super) struct Guest {
+    /// Whose name its frames bear.
+    pub(super) id: PeerId,
+    /// What waits to be written to it.
+    pub(super) queue: WriteQueue,
+    /// When it last said something.
+    pub(super) spoke: Instant,
+}
+
+/// All guests with a connection, by its token.
+#[derive(Debug)]
+pub(super) struct Guests {
+    by_token: BTreeMap<usize, Guest>,
+    arrivals: Bucket,
+}
+
+impl Guests {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { by_token: BTreeMap::new(), arrivals: Bucket::new(ARRIVALS, now) }
+    }
+
+    /// Whether another may come in now.
+    pub(super) fn may_enter(&self, now: Instant) -> bool {
+        self.arrivals.has(now)
+    }
+
+    /// One comes in. Returns the connection that has to go for it: the one that was silent longest.
+    pub(super) fn enter(&mut self, token: usize, id: PeerId, now: Instant) -> Option<usize> {
+        self.arrivals.take(now);
+        let oldest = self.by_token.iter().min_by_key(|(token, guest)| (guest.spoke, **token));
+        let victim = oldest.map(|(token, _)| *token).filter(|_| self.by_token.len() >= GUESTS);
+        let guest = Guest { id, queue: WriteQueue::new(QUEUE_BYTES), spoke: now };
+        self.by_token.insert(token, guest);
+        victim
+    }
+
+    /// One is gone, or a peer now.
+    pub(super) fn leave(&mut self, token: usize) {
+        self.by_token.remove(&token);
+    }
+
+    /// It said something.
+    pub(super) fn spoke(&mut self, token: usize, now: Instant) {
+        if let Some(guest) = self.by_token.get_mut(&token) {
+            guest.spoke = now;
+        }
+    }
+
+    /// The connection over which this process spoke last, and what waits for it.
+    pub(super) fn latest(&mut self, id: PeerId) -> Option<(usize, &mut Guest)> {
+        let all = self.by_token.iter_mut().filter(|(_, guest)| guest.id == id);
+        all.max_by_key(|(token, guest)| (guest.spoke, **token))
+            .map(|(token, guest)| (*token, guest))
+    }
+
+    /// The connections over which this process speaks.
+    pub(super) fn tokens_of(&self, id: PeerId) -> Vec<usize> {
+        let all = self.by_token.iter().filter(|(_, guest)| guest.id == id);
+        all.map(|(token, _)| *token).collect()
+    }
+
+    /// All connections.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Guest)> {
+        self.by_token.iter_mut().map(|(token, guest)| (*token, guest))
+    }
+
+    /// Whether this one has been silent for too long.
+    pub(super) fn is_idle(&self, token: usize, now: Instant) -> bool {
+        let silent = self.by_token.get(&token).map(|guest| guest.spoke);
+        silent.is_none_or(|spoke| now.saturating_duration_since(spoke) > IDLE)
+    }
+}
+
+/// Where the datagrams of guests came from last; the oldest are forgotten.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    latest_last: VecDeque<(PeerId, SocketAddr)>,
+    frames: Bucket,
+}
+
+impl Addresses {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { latest_last: VecDeque::new(), frames: Bucket::of_frames(now) }
+    }
+
+    /// A datagram that names `id` came from there; says whether it is to be handed on.
+    pub(super) fn heard(&mut self, id: PeerId, from: SocketAddr, now: Instant) -> bool {
+        if !self.frames.take(now) {
+            return false;
+        }
+        self.latest_last.retain(|(known, _)| *known != id);
+        self.latest_last.push_back((id, from));
+        if self.latest_last.len() > ADDRESSES {
+            self.latest_last.pop_front();
+        }
+        true
+    }
+
+    /// Where `id` was heard of last.
+    pub(super) fn of(&self, id: PeerId) -> Option<SocketAddr> {
+        let mut all = self.latest_last.iter();
+        all.find(|(known, _)| *known == id).map(|(_, address)| *address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_so_many_at_once_and_as_many_a_second() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(4, start);
+        let taken = |bucket: &mut Bucket, now| (0..9).filter(|_| bucket.take(now)).count();
+        assert_eq!(taken(&mut bucket, start), 4);
+        assert!(!bucket.has(start + Duration::from_millis(249)));
+        assert_eq!(taken(&mut bucket, start + Duration::from_millis(500)), 2);
+        assert_eq!(taken(&mut bucket, start + Duration::from_secs(60)), 4);
+    }
+
+    #[test]
+    fn the_guest_that_was_silent_longest_makes_room() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut guests = Guests::new(start);
+        for token in 0..GUESTS {
+            assert_eq!(guests.enter(token, PeerId(7), start), None);
+        }
+        assert!(!guests.may_enter(start), "all arrivals of this second are used up");
+        guests.spoke(0, at(1));
+        assert_eq!(guests.enter(99, PeerId(8), at(2)), Some(1));
+        assert_eq!(guests.latest(PeerId(7)).map(|(token, _)| token), Some(0));
+        assert!(guests.is_idle(2, at(31)) && !guests.is_idle(0, at(31)));
+    }
+
+    #[test]
+    fn addresses_are_bounded_and_the_latest_counts() {
+        let now = Instant::now();
+        let mut addresses = Addresses::new(now);
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        for id in 0..70_u16 {
+            let later = now + Duration::from_secs(u64::from(id));
+            assert!(addresses.heard(PeerId(u64::from(id)), address(id), later));
+        }
+        assert_eq!(addresses.of(PeerId(5)), None, "the oldest are out");
+        assert_eq!(addresses.of(PeerId(6)), Some(address(6)));
+        assert!(addresses.heard(PeerId(6), address(99), now + Duration::from_secs(99)));
+        assert_eq!(addresses.of(PeerId(6)), Some(address(99)));
+    }
+}
