@@ -28,8 +28,8 @@ pub enum BootError {
     /// The incarnation was used.
     #[error(
         "incarnation {incarnation} was started before ({path}): what it signed is lost, so it must \
-         not run again. This group has a fixed membership; a member that stopped stays out. Make a \
-         new group, or raise this member's incarnation in the group file of every member."
+         not run again. Joining comes later: until then a member that stopped stays out. Make a new \
+         group, or raise this member's incarnation in the group file of every member."
     )]
     Spent {
         /// Which one.

@@ -65,6 +65,9 @@ fn check_says_what_the_group_bears_and_what_is_weak() {
         let (code, stdout, stderr) = run(&["check", "--home", testnet.homes[0].to_str().unwrap()]);
         assert_eq!(code, Some(0), "{stderr}");
         assert!(stdout.contains(line) && stdout.contains("udp"), "{stdout}");
+        assert!(stdout.contains("membership managed"), "{stdout}");
+        let pledge = format!("pledge     {} liars", (members - 1) / 3);
+        assert!(stdout.contains(&pledge), "{stdout}");
         let found = stdout.lines().find(|line| line.contains("tolerates"));
         assert_eq!(found.is_some(), weakness.is_some(), "{stdout}");
         assert!(found.unwrap_or_default().contains(weakness.unwrap_or_default()), "{stdout}");
@@ -110,7 +113,9 @@ fn wrong_usage_is_told_apart_from_errors() {
     assert_eq!(run(&["no-such-command"]).0, Some(2));
     assert_eq!(run(&[]).0, Some(2));
     assert_eq!(run(&["check", "--home", "no-such-home"]).0, Some(1));
-    assert_eq!(run(&["--help"]).0, Some(0));
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(help.contains("4 this member has left the group"), "{help}");
 }
 
 #[test]

@@ -20,6 +20,9 @@ fn the_demo_proves_the_liar_guilty_over_tcp() {
     assert_eq!(code, Some(0), "{out}");
     assert!(out.contains("carol goes on") && out.contains("carol has caught up"), "{out}");
     assert!(out.contains("all hold a proof against dave: mutant message"), "{out}");
+    assert!(out.contains("-dave (proof: mutant message)"), "{out}");
+    assert!(out.contains("ok    dave is expelled by proof"), "{out}");
+    assert!(out.contains("installed the same chain of"), "{out}");
     let (proof, group) = (keep.join("liar.proof"), keep.join("group.toml"));
     let verify = |proof: &std::path::Path| {
         let group = group.to_str().unwrap();
@@ -33,6 +36,7 @@ fn the_demo_proves_the_liar_guilty_over_tcp() {
     bytes[last] ^= 1;
     let spoilt = keep.join("spoilt.proof");
     std::fs::write(&spoilt, bytes).unwrap();
+    std::fs::copy(keep.join("liar.view"), keep.join("spoilt.view")).unwrap();
     assert_eq!(verify(&spoilt).0, Some(1));
 }
 
@@ -61,4 +65,19 @@ fn the_demo_fails_when_a_sequence_is_altered() {
     let (code, out) = demo(&["--alter", "1"]);
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("FAILED") && out.contains("delivered different sequences"), "{out}");
+}
+
+#[test]
+fn the_demo_fails_when_chains_of_views_differ() {
+    let (code, out) = demo(&["--alter-views", "1"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("alice and bob installed different chains of views"), "{out}");
+}
+
+#[test]
+fn seven_bear_a_crash_and_a_liar_at_once() {
+    let (code, out) = demo(&["--members", "7"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("-grace (proof: mutant message)"), "{out}");
+    assert!(out.contains("ok    frank, who was killed, is"), "{out}");
 }

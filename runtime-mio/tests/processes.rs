@@ -49,6 +49,67 @@ fn four_processes_deliver_one_sequence_over_udp() {
     one_sequence("udp");
 }
 
+/// Five members of which one can be spared, and the genesis view behind them.
+fn five() -> (Testnet, Vec<Member>) {
+    let testnet = Testnet::new(5, "tcp");
+    let members: Vec<Member> = testnet.homes.iter().map(|home| Member::start(home, &[])).collect();
+    for member in &members {
+        assert_eq!(member.next("view", PATIENCE).unwrap()["number"], 0);
+    }
+    (testnet, members)
+}
+
+/// The others go on in the view after.
+fn go_on(members: &mut [Member], why: &str) {
+    for member in members.iter() {
+        let view = member.next("view", PATIENCE).expect("they are in the next view");
+        assert_eq!((view["number"].as_u64(), view["n"].as_u64()), (Some(1), Some(4)));
+        assert_eq!(view["departed"][0]["why"], why);
+    }
+    members[0].cast("//after");
+    members.iter().for_each(|member| assert_eq!(member.casts(1), ["/after"]));
+}
+
+#[test]
+fn a_member_that_leaves_says_so_and_the_view_without_it_is_proven() {
+    let (testnet, mut members) = five();
+    members[4].cast("/leave");
+    let out = members[4].next("excluded", PATIENCE).expect("it is let go");
+    assert_eq!((out["why"].as_str(), out["next"].as_u64()), (Some("left"), Some(1)));
+    members[4].stdin = None;
+    assert_eq!(members[4].child.wait().unwrap().code(), Some(4));
+    go_on(&mut members[..4], "left");
+    let chain = testnet.dir.path().join("chain");
+    let group = testnet.group();
+    let verify = |decision: &str| {
+        std::fs::write(&chain, decision).unwrap();
+        let (chain, group) = (chain.to_str().unwrap(), group.to_str().unwrap());
+        run(&["views", "verify", chain, "--group", group])
+    };
+    let decision = out["decision"].as_str().unwrap();
+    let (code, stdout, stderr) = verify(decision);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("view 1  n=4 f=1 q=3  [alice bob carol dave]  -erin (left)"));
+    let (code, _, stderr) = verify(&format!("{decision}\n{decision}\n"));
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("chain:2: it is not the next of view 1"), "{stderr}");
+}
+
+#[test]
+fn a_member_that_enough_others_are_told_to_suspect_is_removed() {
+    let (_testnet, mut members) = five();
+    members[0].cast("/suspect 4");
+    members[1].cast("/suspect 4");
+    let out = members[4].next("excluded", PATIENCE).expect("it is removed");
+    assert_eq!(out["why"], "opinion");
+    go_on(&mut members[..4], "opinion");
+    members[4].stdin = None;
+    assert_eq!(members[4].child.wait().unwrap().code(), Some(4));
+    members[0].cast("/suspect 9");
+    let refused = members[0].next("refused", PATIENCE).unwrap();
+    assert!(refused["why"].as_str().unwrap().contains("no such member"), "{refused}");
+}
+
 /// A kilobyte and a megabyte: what is longer than a datagram arrives in pieces.
 fn long_casts(transport: &str) {
     let testnet = Testnet::new(4, transport);

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use phalanx_core::crypto::Suite;
 use phalanx_core::{
-    ConfigError, Genesis, Hash32, Limits, Member, Pattern, PublicKey, QuorumRule, Rank, Status,
+    ConfigError, Departure, Genesis, Hash32, Limits, Member, Membership, Pattern, PublicKey,
+    QuorumRule, Rank, Status, View,
 };
 use serde::Deserialize;
 use toml::Spanned;
@@ -19,6 +20,8 @@ use super::{FileError, Source};
 struct GroupFile {
     name: String,
     nonce: Hex32,
+    #[serde(default)]
+    membership: MembershipName,
     pledge: Option<u16>,
     #[serde(default)]
     pattern: PatternName,
@@ -34,6 +37,14 @@ enum PatternName {
     #[default]
     Swift,
     Paper,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MembershipName {
+    #[default]
+    Managed,
+    Fixed,
 }
 
 #[derive(Default, Deserialize)]
@@ -99,7 +110,10 @@ impl Group {
                 PatternName::Paper => Pattern::Paper,
             },
             quorum: QuorumRule::Sound,
-            membership: phalanx_core::Membership::Fixed,
+            membership: match file.membership {
+                MembershipName::Managed => Membership::Managed,
+                MembershipName::Fixed => Membership::Fixed,
+            },
             limits: file.limits.limits(),
         };
         genesis.validate(Suite::Ed25519).map_err(|why| locate(&source, &file, &why))?;
@@ -107,21 +121,61 @@ impl Group {
         Ok(Self { genesis, names })
     }
 
-    /// What people call the member at `rank`.
+    /// What people call the member at `rank` of the genesis view.
     #[must_use]
     pub fn name(&self, rank: Rank) -> &str {
         self.names.get(rank.index()).map_or("?", String::as_str)
     }
 
-    /// The genesis view as it is always printed; `me` is marked with a star.
+    /// What people call the member with this key: its name in the group file; for those that came
+    /// later the beginning of the key.
     #[must_use]
-    pub fn view_line(&self, me: Option<Rank>) -> String {
-        let quorum = self.genesis.view().quorum();
+    pub fn name_of(&self, key: &PublicKey) -> String {
+        let mut members = self.genesis.members.iter().zip(&self.names);
+        let named = members.find(|(member, _)| member.key == *key);
+        named.map_or_else(|| key.to_string().chars().take(8).collect(), |(_, name)| name.clone())
+    }
+
+    /// A view as it is always printed: `view 1  n=4 f=1 q=3  [alice* bob carol ~dave]`. `me` is
+    /// marked with a star, who is silenced with a tilde.
+    #[must_use]
+    pub fn view_line(&self, view: &View, me: Option<Rank>) -> String {
+        let quorum = view.quorum();
         let (n, f, q) = (quorum.n(), quorum.f(), quorum.q());
-        let names: Vec<String> = Rank::all(n)
-            .map(|rank| format!("{}{}", self.name(rank), if me == Some(rank) { "*" } else { "" }))
+        let members = Rank::all(n).zip(&view.members);
+        let names: Vec<String> = members
+            .map(|(rank, member)| {
+                let tilde = if member.status == Status::Silenced { "~" } else { "" };
+                let star = if me == Some(rank) { "*" } else { "" };
+                format!("{tilde}{}{star}", self.name_of(&member.key))
+            })
             .collect();
-        format!("view 0  n={n} f={f} q={q}  [{}]", names.join(" "))
+        format!("view {}  n={n} f={f} q={q}  [{}]", view.number, names.join(" "))
+    }
+
+    /// The same, with who is not in it any more and why: `-mallory (proof: mutant message)`. `why`
+    /// says what a member was found to do, if that is known.
+    #[must_use]
+    pub fn change_line(
+        &self,
+        (before, view): (&View, &View),
+        me: Option<Rank>,
+        why: &dyn Fn(&PublicKey, Departure) -> Option<String>,
+    ) -> String {
+        let mut line = self.view_line(view, me);
+        for (rank, how) in view.departed.iter() {
+            let Some(member) = before.member(*rank) else { continue };
+            let word = match how {
+                Departure::Proof => "proof",
+                Departure::Opinion => "opinion",
+                Departure::Left => "left",
+                Departure::Replaced => "replaced",
+            };
+            let why = why(&member.key, *how).map(|why| format!(": {why}")).unwrap_or_default();
+            // Writing to a String cannot fail.
+            let _ = write!(line, "  -{} ({word}{why})", self.name_of(&member.key));
+        }
+        line
     }
 }
 
@@ -192,6 +246,15 @@ fn locate(source: &Source, file: &GroupFile, why: &ConfigError) -> FileError {
     source.error(span, why.to_string())
 }
 
+/// How the group file says whether the membership changes.
+#[must_use]
+pub const fn membership_word(membership: Membership) -> &'static str {
+    match membership {
+        Membership::Managed => "managed",
+        Membership::Fixed => "fixed",
+    }
+}
+
 /// A member, to be written to a group file.
 #[derive(Clone, Debug)]
 pub struct MemberEntry {
@@ -205,13 +268,22 @@ pub struct MemberEntry {
 
 /// The text of a group file with default limits.
 #[must_use]
-pub fn group_text(name: &str, nonce: &Hash32, members: &[MemberEntry]) -> String {
+pub fn group_text(
+    name: &str,
+    nonce: &Hash32,
+    membership: Membership,
+    members: &[MemberEntry],
+) -> String {
+    let membership = membership_word(membership);
     let mut text = format!(
         "# The group: the same file at every member. Any change makes another group.\n\
          name = \"{name}\"\n\
          nonce = \"{nonce}\"   # tells groups with the same members apart\n\
          pattern = \"swift\"   # or \"paper\": the paper's message pattern, slower\n\
-         # pledge = 1         # most liars that view changes may assume; default: none set\n\
+         membership = \"{membership}\"   # managed: who fails is removed; fixed: nobody ever is\n\
+         # pledge = 1         # so many liars are borne whatever happens: a group of 3 * pledge + 1\n\
+         #                    # silences whom it suspects and removes only whom it can convict;\n\
+         #                    # default: as many as the group can bear\n\
          \n\
          [limits]             # these are the defaults\n\
          # cast_max = \"1 MiB\"        # the longest cast\n\

@@ -7,7 +7,7 @@ mod group;
 mod node;
 mod units;
 
-pub use group::{Group, MemberEntry, group_text};
+pub use group::{Group, MemberEntry, group_text, membership_word};
 pub use node::{Home, NodeEntry, node_text};
 pub use units::{Amount, Micros};
 

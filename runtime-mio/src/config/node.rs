@@ -64,6 +64,12 @@ struct TimeoutsFile {
     resend_max: Option<Micros>,
     heads_delay: Option<Micros>,
     retransmit: Option<Micros>,
+    grace: Option<Micros>,
+    attempt: Option<Micros>,
+    attempt_max: Option<Micros>,
+    installed: Option<Micros>,
+    linger: Option<Micros>,
+    retain: Option<Micros>,
     stall: Option<Micros>,
 }
 
@@ -173,6 +179,12 @@ impl NodeFile {
             (from.resend_max, &mut to.resend_max_us),
             (from.heads_delay, &mut to.heads_delay_us),
             (from.retransmit, &mut to.retransmit_us),
+            (from.grace, &mut to.grace_us),
+            (from.attempt, &mut to.attempt_us),
+            (from.attempt_max, &mut to.attempt_max_us),
+            (from.installed, &mut to.installed_us),
+            (from.linger, &mut to.linger_us),
+            (from.retain, &mut to.retain_us),
         ] {
             if let Some(Micros(micros)) = given {
                 *timeout = micros;
@@ -259,6 +271,12 @@ pub fn node_text(entry: &NodeEntry) -> String {
          # mute = \"2 s\"         # silence before a member is asked about and suspected\n\
          # slot = \"1 s\"         # how long an unsettled slot may hold up the total order\n\
          # heads_delay = \"0 us\" # how long a signature may wait for company\n\
+         # grace = \"20 ms\"      # the leader of a view change waits so long for the last ones\n\
+         # attempt = \"1 s\"      # how long the first attempt of a view change may take\n\
+         # attempt_max = \"1 min\"  # attempts that fail are followed by longer ones, up to this\n\
+         # installed = \"2 s\"    # a member that has not installed a view by then is suspected\n\
+         # linger = \"30 s\"      # how long who is out answers those that do not know it yet\n\
+         # retain = \"1 min\"     # how long bodies of the view before are kept at the most\n\
          # stall = \"5 s\"        # a peer that takes nothing for so long is cut off\n\
          \n\
          [limits]\n\

@@ -2,6 +2,7 @@
 
 use super::super::{MemberEntry, group_text};
 use super::*;
+use phalanx_core::{Departure, Membership, Status};
 use std::fs;
 
 /// A home whose files can be spoilt.
@@ -30,7 +31,8 @@ impl Rig {
                 public_key: secret.public_key(),
             });
         }
-        let group = group_text("test", &phalanx_core::Hash32([1; 32]), &members);
+        let group =
+            group_text("test", &phalanx_core::Hash32([1; 32]), Membership::Managed, &members);
         let bind = members[0].address;
         let node = node_text(&NodeEntry { transport: TransportKind::Udp, bind, is_testnet: true });
         Self { dir, group, node }
@@ -74,7 +76,29 @@ fn what_testnet_writes_is_read_with_the_defaults() {
     assert_eq!(home.network.transport, TransportKind::Udp);
     assert!(home.is_testnet);
     assert_eq!(home.incarnation(), 1);
-    assert_eq!(home.group.view_line(Some(home.rank)), "view 0  n=4 f=1 q=3  [a* b c d]");
+    assert_eq!(home.group.genesis.membership, Membership::Managed);
+    let view = home.group.genesis.view();
+    assert_eq!(home.group.view_line(&view, Some(home.rank)), "view 0  n=4 f=1 q=3  [a* b c d]");
+}
+
+#[test]
+fn a_change_of_view_is_told_in_one_line() {
+    let group = Rig::new().read().unwrap().group;
+    let before = group.genesis.view();
+    let mut view = before.clone();
+    view.number = 7;
+    view.members.remove(3);
+    view.members[1].status = Status::Silenced;
+    view.departed = vec![(Rank::new(3), Departure::Proof)].into();
+    let line = |why: Option<&str>| {
+        let why = why.map(str::to_owned);
+        group.change_line((&before, &view), Some(Rank::new(0)), &|_, _| why.clone())
+    };
+    let told = "view 7  n=3 f=0 q=2  [a* ~b c]  -d (proof: mutant message)";
+    assert_eq!(line(Some("mutant message")), told);
+    assert_eq!(line(None), "view 7  n=3 f=0 q=2  [a* ~b c]  -d (proof)");
+    view.members[0].key = phalanx_core::PublicKey([0xab; 32]);
+    assert!(group.view_line(&view, None).contains("[abababab ~b c]"));
 }
 
 #[test]
@@ -85,7 +109,26 @@ fn settings_reach_the_core_and_the_sockets() {
     rig.node = rig.node.replacen("# peer_queue = \"8 MiB\"", "peer_queue = \"1 MiB\"", 1);
     rig.group = rig.group.replacen("# cast_max = \"1 MiB\"", "cast_max = \"64 KiB\"", 1);
     rig.group = rig.group.replacen("\"swift\"", "\"paper\"", 1);
+    rig.group = rig.group.replacen("membership = \"managed\"", "membership = \"fixed\"", 1);
+    rig.group = rig.group.replacen("# pledge = 1", "pledge = 0", 1);
+    for (old, new) in [
+        ("# grace = \"20 ms\"", "grace = \"30 ms\""),
+        ("# attempt = \"1 s\"", "attempt = \"4 s\""),
+        ("# attempt_max = \"1 min\"", "attempt_max = \"8 s\""),
+        ("# installed = \"2 s\"", "installed = \"5 s\""),
+        ("# linger = \"30 s\"", "linger = \"6 s\""),
+        ("# retain = \"1 min\"", "retain = \"7 s\""),
+    ] {
+        assert!(rig.node.contains(old), "{old}");
+        rig.node = rig.node.replacen(old, new, 1);
+    }
     let home = rig.read().unwrap();
+    let times = &home.config.timeouts;
+    assert_eq!((times.grace_us, times.attempt_us), (30_000, 4_000_000));
+    assert_eq!((times.attempt_max_us, times.installed_us), (8_000_000, 5_000_000));
+    assert_eq!((times.linger_us, times.retain_us), (6_000_000, 7_000_000));
+    let genesis = &home.group.genesis;
+    assert_eq!((genesis.membership, genesis.pledge), (Membership::Fixed, Some(0)));
     assert_eq!(home.config.timeouts.mute_us, 3_000_000);
     assert_eq!(home.network.stall, Duration::from_secs(7));
     assert_eq!(home.network.queue_bytes, 1 << 20);

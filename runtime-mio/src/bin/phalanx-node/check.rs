@@ -5,7 +5,7 @@ use std::path::Path;
 
 use phalanx_core::crypto::peer_id;
 use phalanx_mio::boot;
-use phalanx_mio::config::Home;
+use phalanx_mio::config::{Home, membership_word};
 use phalanx_mio::keys::is_exposed;
 use phalanx_mio::net::TransportKind;
 
@@ -15,14 +15,19 @@ use crate::Failure;
 pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     let home = Home::read(dir)?;
     let group = home.group.genesis.group();
-    let member = home.group.genesis.members.get(home.rank.index());
+    let view = home.group.genesis.view();
+    let member = view.member(home.rank);
     let address = member.map(|m| String::from_utf8_lossy(&m.addr).into_owned()).unwrap_or_default();
     let transport = match home.network.transport {
         TransportKind::Tcp => "tcp",
         TransportKind::Udp => "udp",
     };
     println!("group      {} ({group})", home.group.genesis.name);
-    println!("view       {}", home.group.view_line(Some(home.rank)));
+    println!("view       {}", home.group.view_line(&view, Some(home.rank)));
+    let limit = home.group.genesis.pledge;
+    let limit = limit.map_or_else(|| "no limit set".to_owned(), |limit| format!("limit {limit}"));
+    println!("membership {}", membership_word(home.group.genesis.membership));
+    println!("pledge     {} liars are borne in every view ({limit})", view.pledge);
     println!("member     {}, rank {}", home.group.name(home.rank), home.rank);
     println!("key        {}", home.secret.public_key());
     println!("peer id    {}", peer_id(&home.secret.public_key()));

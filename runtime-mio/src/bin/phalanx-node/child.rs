@@ -6,21 +6,22 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use phalanx_core::{Event, Order as CastOrder, Refusal};
+use phalanx_core::{Event, Hash32, Order as CastOrder, Rank, Refusal, crypto};
 use phalanx_mio::config::Home;
 use phalanx_mio::{Notice, Runtime};
 
-use crate::json::{hex, reason_name};
+use crate::json::{exclusion_name, hex, reason_name};
 use crate::meter::{Delivery, Meter};
+use crate::naming::Naming;
 use crate::report::{Order, Report};
-use crate::{Failure, run, start_logging};
+use crate::{Failure, evidence, run, start_logging};
 
 /// Casts handed to the node between two turns of the loop, so that reading goes on.
 const BURST: u64 = 512;
 /// How many casts that are overdue are made up for; the rest was never meant to pile up.
 const DEBT: u64 = 64;
 /// Total casts between two checkpoints.
-const CHECKPOINT: u64 = 64;
+const CHECKPOINT: u64 = 16;
 
 /// Options of a child.
 #[derive(Clone, clap::Args)]
@@ -49,6 +50,9 @@ pub(crate) struct Args {
     /// Take this delivery of the total order for another one: a test of the judge
     #[arg(long)]
     pub(crate) alter: Option<u64>,
+    /// Take the view with this number for another one: a test of the judge
+    #[arg(long)]
+    pub(crate) alter_view: Option<u64>,
     /// Lie to this rank when told to
     #[arg(long)]
     pub(crate) mutant_for: Option<u16>,
@@ -75,7 +79,18 @@ pub(crate) fn child(args: &Args) -> Result<(), Failure> {
     let orders = read_orders(move || handle.wake());
     let meter = Meter::new(args.chain)?;
     say(&Report::Ready)?;
-    Member { args, runtime, meter, pace: Pace::new(args.rate), orders, is_full: false }.serve()
+    let member = Member {
+        args,
+        runtime,
+        meter,
+        pace: Pace::new(args.rate),
+        orders,
+        is_full: false,
+        naming: Naming::new(&home.group, None),
+        views: Hash32::ZERO,
+        blocked: None,
+    };
+    member.serve()
 }
 
 #[cfg(feature = "demo")]
@@ -181,10 +196,15 @@ struct Member<'a> {
     orders: Receiver<Order>,
     /// A cast was refused and no [`Event::Writable`] came yet.
     is_full: bool,
+    naming: Naming<'a>,
+    /// The hash over the ids of its views.
+    views: Hash32,
+    /// When the present view change began.
+    blocked: Option<Instant>,
 }
 
 impl Member<'_> {
-    fn serve(&mut self) -> Result<(), Failure> {
+    fn serve(mut self) -> Result<(), Failure> {
         let interval = Duration::from_millis(self.args.report_ms);
         let mut report_at = Instant::now() + interval;
         let mut count = 0;
@@ -231,6 +251,8 @@ impl Member<'_> {
                     *count += 1;
                 }
                 Err(Refusal::Full) => self.is_full = true,
+                // It is out of the group, and has said so.
+                Err(Refusal::NotMember) => self.pace.run(false),
                 Err(why) => {
                     tracing::error!(%why, "cannot cast");
                     self.pace.run(false);
@@ -254,8 +276,12 @@ impl Member<'_> {
     }
 
     fn on_notice(&mut self, notice: Notice) -> Result<(), Failure> {
+        if let Some(line) = self.naming.follow(&notice) {
+            return self.on_view(line);
+        }
         match notice {
             Notice::Event(Event::Cast { sender, order, own_ticket: own, payload, .. }) => {
+                let sender = Rank::new(self.naming.place(sender).unwrap_or(u16::MAX));
                 let delivery = Delivery { sender, order, own, payload: &payload };
                 self.on_delivery(delivery)
             }
@@ -263,20 +289,41 @@ impl Member<'_> {
                 self.is_full = false;
                 Ok(())
             }
-            Notice::Event(Event::Suspected { subject, by, reason }) => say(&Report::Suspected {
-                subject: subject.value(),
-                by: by.value(),
-                reason: reason_name(reason),
-            }),
+            Notice::Event(Event::Block) => {
+                self.blocked = Some(Instant::now());
+                Ok(())
+            }
+            Notice::Event(Event::Excluded { why, .. }) => {
+                say(&Report::Out { why: exclusion_name(why) })
+            }
+            Notice::Event(Event::Suspected { subject, by, reason }) => {
+                let places = (self.naming.place(subject), self.naming.place(by));
+                let (Some(subject), Some(by)) = places else { return Ok(()) };
+                say(&Report::Suspected { subject, by, reason: reason_name(reason) })
+            }
             Notice::Fault(fault) => {
-                let proof = hex(&fault.proof.to_bytes());
-                say(&Report::Proven { culprit: fault.culprit.value(), proof })
+                let Some(view) = self.naming.find(&fault.proof.view) else { return Ok(()) };
+                let Some(culprit) = self.naming.place_of(&fault.key) else { return Ok(()) };
+                let (view, proof) = (evidence::view_text(view), hex(&fault.proof.to_bytes()));
+                say(&Report::Proven { culprit, view, proof })
             }
             Notice::Event(Event::Alarm { sender, number }) => {
                 Err(format!("alarm: two certified branches of rank {sender} at {number}").into())
             }
             Notice::Event(_) => Ok(()),
         }
+    }
+
+    fn on_view(&mut self, line: String) -> Result<(), Failure> {
+        let view = self.naming.view();
+        let is_altered = self.args.alter_view == Some(view.number);
+        let id = if is_altered { Hash32::ZERO } else { view.id() };
+        self.views = crypto::hash("demo views", &[self.views.as_bytes(), id.as_bytes()]);
+        let record = evidence::view_text(view);
+        let took = self.blocked.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let (total, hash) = self.meter.chain();
+        say(&Report::View { record, line, took_us, total, hash })
     }
 
     fn on_delivery(&mut self, mut delivery: Delivery<'_>) -> Result<(), Failure> {
@@ -295,7 +342,8 @@ impl Member<'_> {
     fn status(&mut self) -> crate::report::Status {
         let network = self.runtime.stats().network;
         crate::report::Status {
-            view: self.runtime.node().view().number,
+            view: self.naming.view().number,
+            views: self.views.to_string(),
             connected: network.connected,
             frames_out: network.frames_out,
             bytes_out: network.bytes_out,

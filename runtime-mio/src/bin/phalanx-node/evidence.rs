@@ -1,14 +1,18 @@
-//! `evidence verify`: whether a proof holds, offline, by the group file alone.
+//! `evidence verify`: whether a proof holds, offline.
+//!
+//! A proof is about statements made in one view, so it is verified against that view: its bytes
+//! lie beside the proof, and its id is in every statement. That the group was ever in that view
+//! need not be shown: a correct member signs nothing in a view that it was not in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use phalanx_core::crypto::Suite;
-use phalanx_core::{Proof, Rank};
+use phalanx_core::{Proof, PublicKey, Rank, View};
 use phalanx_mio::config::Group;
 
-use crate::Failure;
-use crate::json::fault_name;
+use crate::json::{fault_name, from_hex, hex};
+use crate::{Failure, views};
 
 /// What to do with evidence.
 #[derive(clap::Subcommand)]
@@ -20,15 +24,29 @@ pub(crate) enum Command {
         /// The group file
         #[arg(long, value_name = "FILE")]
         group: PathBuf,
+        /// The view in which it was made, as `run` and `demo` write it; by default the file beside
+        /// the proof that ends in `.view`, or the first view if there is none
+        #[arg(long, value_name = "FILE")]
+        view: Option<PathBuf>,
     },
 }
 
 /// Runs it.
 pub(crate) fn evidence(command: &Command) -> Result<(), Failure> {
-    let Command::Verify { file, group } = command;
+    let Command::Verify { file, group, view } = command;
     let group = Group::read(group)?;
     let bytes = fs::read(file).map_err(|why| format!("{}: {why}", file.display()))?;
-    let culprit = verify(&group, &bytes).map_err(|why| format!("{}: {why}", file.display()))?;
+    let beside = file.with_extension("view");
+    let view = match view.as_ref().or_else(|| beside.is_file().then_some(&beside)) {
+        None => group.genesis.view(),
+        Some(path) => {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|why| format!("{}: {why}", path.display()))?;
+            view_of(&text).ok_or_else(|| format!("{}: this is no view", path.display()))?
+        }
+    };
+    let verdict = verify(&group, &view, &bytes);
+    let culprit = verdict.map_err(|why| format!("{}: {why}", file.display()))?;
     println!("{}", culprit.describe(&group));
     Ok(())
 }
@@ -36,8 +54,10 @@ pub(crate) fn evidence(command: &Command) -> Result<(), Failure> {
 /// Who was proven to have done what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Culprit {
-    /// Its rank in the genesis view.
+    /// Its rank in the view of the proof.
     pub(crate) rank: Rank,
+    /// Its key.
+    pub(crate) key: PublicKey,
     /// What it did.
     pub(crate) what: &'static str,
 }
@@ -45,16 +65,30 @@ pub(crate) struct Culprit {
 impl Culprit {
     /// As a sentence.
     pub(crate) fn describe(self, group: &Group) -> String {
-        format!("rank {} ({}) is proven guilty: {}", self.rank, group.name(self.rank), self.what)
+        format!("rank {} ({}) is proven guilty: {}", self.rank, group.name_of(&self.key), self.what)
     }
 }
 
-/// Checks a proof against the group's genesis view.
-pub(crate) fn verify(group: &Group, bytes: &[u8]) -> Result<Culprit, Failure> {
+/// Checks a proof against the view of the group in which it was made.
+pub(crate) fn verify(group: &Group, view: &View, bytes: &[u8]) -> Result<Culprit, Failure> {
     let proof = Proof::from_bytes(bytes).ok_or("these bytes are no proof")?;
-    let roster = group.genesis.view().roster(Suite::Ed25519)?;
-    proof.verify(&roster)?;
-    Ok(Culprit { rank: proof.culprit(), what: fault_name(proof.kind()) })
+    if view.group != group.genesis.group() {
+        return Err("the view is one of another group".into());
+    }
+    proof.verify(&view.roster(Suite::Ed25519)?)?;
+    let rank = proof.culprit();
+    let member = view.member(rank).ok_or("the proof names nobody")?;
+    Ok(Culprit { rank, key: member.key, what: fault_name(proof.kind()) })
+}
+
+/// A view as it stands in a file.
+pub(crate) fn view_text(view: &View) -> String {
+    hex(&views::to_bytes(view))
+}
+
+/// The view of such a text.
+pub(crate) fn view_of(text: &str) -> Option<View> {
+    views::from_bytes(&from_hex(text.trim())?)
 }
 
 /// Where a proof is kept in a directory.
@@ -62,10 +96,14 @@ pub(crate) fn file_name(proof: &Proof) -> String {
     format!("{:016x}.proof", proof.hash().prefix())
 }
 
-/// Keeps a proof in a directory. Returns its file.
-pub(crate) fn write(dir: &Path, proof: &Proof) -> std::io::Result<PathBuf> {
+/// Keeps a proof in a directory, and beside it the view in which it was made, if that is known.
+/// Returns its file.
+pub(crate) fn write(dir: &Path, proof: &Proof, view: Option<&View>) -> std::io::Result<PathBuf> {
     fs::create_dir_all(dir)?;
     let path = dir.join(file_name(proof));
     fs::write(&path, proof.to_bytes())?;
+    if let Some(view) = view {
+        fs::write(path.with_extension("view"), view_text(view))?;
+    }
     Ok(path)
 }

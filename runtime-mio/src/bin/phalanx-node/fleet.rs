@@ -13,18 +13,43 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use phalanx_core::{Membership, View};
 use phalanx_mio::config::Group;
 use phalanx_mio::net::TransportKind;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::report::{Order, Report, Status};
-use crate::{Failure, testnet};
+use crate::{Failure, evidence, testnet};
 
 /// How long the processes may take to bind their sockets.
 const START: Duration = Duration::from_secs(10);
 /// Times to try with other ports, if one was taken meanwhile.
 const TRIES: u32 = 3;
+
+/// A view as one process reported it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// The view.
+    pub(crate) view: View,
+    /// As people want to see it.
+    pub(crate) line: String,
+    /// How long the change took.
+    pub(crate) took: Duration,
+    /// When that was reported.
+    pub(crate) at: Instant,
+    /// Total casts delivered by then.
+    pub(crate) total: u64,
+}
+
+/// A proof that one process reported.
+#[derive(Clone, Debug)]
+pub(crate) struct Proven {
+    /// The proof, in hexadecimal.
+    pub(crate) proof: String,
+    /// The view in which it was made, in hexadecimal.
+    pub(crate) view: String,
+}
 
 /// What one process has reported.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +64,12 @@ pub(crate) struct Record {
     pub(crate) checkpoints: BTreeMap<u64, String>,
     /// Suspicions: subject and reason in words, that it holds itself.
     pub(crate) suspects: BTreeSet<(u16, String)>,
-    /// Proofs by culprit, in hexadecimal.
-    pub(crate) proofs: BTreeMap<u16, String>,
+    /// Proofs by culprit.
+    pub(crate) proofs: BTreeMap<u16, Proven>,
+    /// Views in the order in which it installed them.
+    pub(crate) views: Vec<Seen>,
+    /// Why it is no member any more, in words.
+    pub(crate) out: Option<String>,
 }
 
 impl Record {
@@ -58,10 +87,23 @@ impl Record {
                     self.suspects.insert((subject, reason));
                 }
             }
-            Report::Proven { culprit, proof } => {
-                self.proofs.insert(culprit, proof);
+            Report::Proven { culprit, view, proof } => {
+                self.proofs.entry(culprit).or_insert(Proven { proof, view });
+            }
+            Report::Out { why } => self.out = Some(why),
+            Report::View { record, line, took_us, total, hash } => {
+                // A view that is none is missing from the chain, which the judge will see.
+                let Some(view) = evidence::view_of(&record) else { return };
+                let (took, at) = (Duration::from_micros(took_us), Instant::now());
+                self.checkpoints.insert(total, hash);
+                self.views.push(Seen { view, line, took, at, total });
             }
         }
+    }
+
+    /// The view that it installed last.
+    pub(crate) fn view(&self) -> Option<&View> {
+        self.views.last().map(|seen| &seen.view)
     }
 }
 
@@ -70,6 +112,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 struct Process {
     child: Child,
+    /// It was killed on purpose.
+    is_killed: bool,
     orders: Option<ChildStdin>,
     log: PathBuf,
 }
@@ -92,7 +136,7 @@ impl Fleet {
     /// Starts `n` members; `options` gives the further command line of each rank.
     pub(crate) fn start(
         n: u16,
-        transport: TransportKind,
+        kind: (TransportKind, Membership),
         options: &dyn Fn(usize) -> Vec<String>,
     ) -> Result<Self, Failure> {
         let interrupt = Arc::new(AtomicBool::new(false));
@@ -101,7 +145,7 @@ impl Fleet {
         }
         let mut tries = 1;
         loop {
-            match Self::try_start(n, transport, options, Arc::clone(&interrupt)) {
+            match Self::try_start(n, kind, options, Arc::clone(&interrupt)) {
                 // As a rule another process has taken one of the ports.
                 Err(_) if tries < TRIES && !interrupt.load(Ordering::Relaxed) => tries += 1,
                 result => return result,
@@ -111,13 +155,13 @@ impl Fleet {
 
     fn try_start(
         n: u16,
-        transport: TransportKind,
+        kind: (TransportKind, Membership),
         options: &dyn Fn(usize) -> Vec<String>,
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("phalanx-").tempdir()?;
         let out = dir.path().join("testnet");
-        let homes = testnet::write(&out, transport, &free_addresses(n)?)?;
+        let homes = testnet::write(&out, kind.0, kind.1, &free_addresses(n)?)?;
         let group = Group::read(&out.join("group.toml"))?;
         let (sender, reports) = channel();
         let records = vec![Record::default(); homes.len()];
@@ -134,7 +178,7 @@ impl Fleet {
             if let Some(stdout) = child.stdout.take() {
                 listen(rank, stdout, sender.clone());
             }
-            fleet.processes.push(Process { child, orders, log });
+            fleet.processes.push(Process { child, is_killed: false, orders, log });
         }
         let deadline = Instant::now() + START;
         while !fleet.records.iter().all(|record| record.is_ready) {
@@ -159,12 +203,26 @@ impl Fleet {
                         record.take(rank, report);
                     }
                 }
+                Ok((rank, None)) if self.is_killed(rank) => {}
                 Ok((rank, None)) => return Err(self.obituary(rank)),
                 Err(RecvTimeoutError::Timeout) if left <= LOOK => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all processes are gone".into()),
             }
         }
+    }
+
+    /// Whether this process was killed on purpose.
+    pub(crate) fn is_killed(&self, rank: usize) -> bool {
+        self.processes.get(rank).is_some_and(|process| process.is_killed)
+    }
+
+    /// Kills a process where it stands.
+    pub(crate) fn kill(&mut self, rank: usize) -> Result<(), Failure> {
+        let process = self.processes.get_mut(rank).ok_or("no such process")?;
+        process.is_killed = true;
+        process.orders = None;
+        Ok(process.child.kill()?)
     }
 
     fn obituary(&mut self, rank: usize) -> Failure {
@@ -197,13 +255,17 @@ impl Fleet {
         self.records.iter_mut().for_each(|record| record.answer = None);
         self.tell_all(Order::Answer)?;
         let deadline = Instant::now() + patience;
-        while self.records.iter().any(|record| record.answer.is_none()) {
+        while (0..self.records.len()).any(|rank| self.owes_answer(rank)) {
             if Instant::now() > deadline {
                 return Err("a process does not answer".into());
             }
             self.collect(Instant::now() + Duration::from_millis(20))?;
         }
         Ok(())
+    }
+
+    fn owes_answer(&self, rank: usize) -> bool {
+        !self.is_killed(rank) && self.records.get(rank).is_some_and(|of| of.answer.is_none())
     }
 
     /// The group file.

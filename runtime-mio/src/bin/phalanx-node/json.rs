@@ -1,9 +1,11 @@
 //! What happens to a node, as lines of JSON.
 
 use phalanx_core::crypto::Reason;
-use phalanx_core::{Event, Fault, FaultKind, Order, Rank, Status};
+use phalanx_core::{Event, Exclusion, Fault, FaultKind, Order, Rank, Status, View};
 use phalanx_mio::Notice;
 use serde_json::{Map, Value, json};
+
+use crate::views;
 
 /// One notice as one object.
 pub(crate) fn notice(notice: &Notice) -> Value {
@@ -20,22 +22,7 @@ fn event(event: &Event) -> Value {
             json!({"event": "refused", "ticket": ticket.0, "why": why.to_string()})
         }
         Event::Writable => json!({"event": "writable"}),
-        Event::View(view) => {
-            let quorum = view.quorum();
-            let keys: Vec<String> = view.members.iter().map(|m| m.key.to_string()).collect();
-            let silenced: Vec<u16> = Rank::all(view.members.len())
-                .zip(&view.members)
-                .filter(|(_, member)| member.status == Status::Silenced)
-                .map(|(rank, _)| rank.value())
-                .collect();
-            let departed: Vec<Value> = view
-                .departed
-                .iter()
-                .map(|(rank, why)| json!({"rank": rank.value(), "why": words(*why)}))
-                .collect();
-            json!({"event": "view", "number": view.number, "n": quorum.n(), "f": quorum.f(),
-                   "q": quorum.q(), "members": keys, "silenced": silenced, "departed": departed})
-        }
+        Event::View(view) => self::view(view),
         Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
             let mut line = json!({"event": "cast", "view": view, "sender": sender.value(),
                                   "number": number.value(), "order": order_name(*order)});
@@ -75,8 +62,11 @@ fn event(event: &Event) -> Value {
         Event::TransitionalView { attempt } => {
             json!({"event": "transitional_view", "attempt": attempt.value()})
         }
-        Event::Excluded { why, decision } => {
-            json!({"event": "excluded", "why": words(*why), "next": decision.view.number})
+        Event::Excluded { why, decision, lost } => {
+            let why = exclusion_name(*why);
+            let lost: Vec<u64> = lost.iter().map(|ticket| ticket.0).collect();
+            json!({"event": "excluded", "why": why, "next": decision.view.number,
+                   "decision": hex(&views::to_bytes(decision)), "lost": lost})
         }
         Event::Resilience { spare } => json!({"event": "resilience", "spare": spare}),
         Event::NoQuorum { missing } => {
@@ -84,6 +74,24 @@ fn event(event: &Event) -> Value {
             json!({"event": "no_quorum", "missing": missing})
         }
     }
+}
+
+fn view(view: &View) -> Value {
+    let quorum = view.quorum();
+    let keys: Vec<String> = view.members.iter().map(|m| m.key.to_string()).collect();
+    let silenced: Vec<u16> = Rank::all(view.members.len())
+        .zip(&view.members)
+        .filter(|(_, member)| member.status == Status::Silenced)
+        .map(|(rank, _)| rank.value())
+        .collect();
+    let departed: Vec<Value> = view
+        .departed
+        .iter()
+        .map(|(rank, why)| json!({"rank": rank.value(), "why": words(*why)}))
+        .collect();
+    json!({"event": "view", "number": view.number, "id": view.id().to_string(),
+           "n": quorum.n(), "f": quorum.f(),
+           "q": quorum.q(), "members": keys, "silenced": silenced, "departed": departed})
 }
 
 fn fault(fault: &Fault) -> Value {
@@ -133,6 +141,14 @@ pub(crate) const fn fault_name(kind: FaultKind) -> &'static str {
         FaultKind::TwoReadys => "two readys",
         FaultKind::ForgottenLock => "forgotten lock",
         FaultKind::TwoSnapshots => "two snapshots",
+    }
+}
+
+/// What it is called in results that a process is out.
+pub(crate) fn exclusion_name(why: Exclusion) -> String {
+    match why {
+        Exclusion::Departed(how) => words(how),
+        Exclusion::Overtaken => words(why),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn liar(args: &Args, home: &Home) -> Result<(), Failure> {
     let clock = Clock::default();
     let liar = Liar::asleep(&setup, clock.now())?;
     let view = home.group.genesis.view();
-    let peers: Vec<_> = addresses(&view)?.into_iter().collect();
+    let peers = addresses(&view)?;
     let me = peer_id(&home.secret.public_key());
     let config = NetworkConfig { seed: setup.seed, ..home.network.clone() };
     let network = Network::bind(&config, me, &peers)?;

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use phalanx_mio::config::membership_word;
 use serde_json::json;
 
 use crate::Failure;
 use crate::fleet::Fleet;
 use crate::report::{Order, Status};
 use crate::table::millis;
-use crate::testnet::Transport;
+use crate::testnet::{MembershipName, Transport};
 
 /// How long a process that is busy may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// How frames travel
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Transport,
+    /// Whether the membership changes
+    #[arg(long, value_enum, default_value = "managed")]
+    membership: MembershipName,
     /// Casts per second and member; by default as many as back-pressure allows
     #[arg(long, default_value_t = 0)]
     rate: u64,
@@ -75,7 +79,8 @@ impl Args {
 /// Measures and prints.
 pub(crate) fn load(args: &Args) -> Result<(), Failure> {
     eprintln!("starting {} processes ...", args.members);
-    let mut fleet = Fleet::start(args.members, args.transport.into(), &|_| args.options())?;
+    let kind = (args.transport.into(), args.membership.into());
+    let mut fleet = Fleet::start(args.members, kind, &|_| args.options())?;
     if !args.idle {
         fleet.tell_all(Order::Cast)?;
     }
@@ -150,6 +155,7 @@ fn print_json(args: &Args, answers: &[&Status]) {
         json!({"members": args.members, "payload": args.payload, "secs": args.secs,
                "order": if args.order == OrderName::Total { "total" } else { "fifo" },
                "transport": if matches!(args.transport, Transport::Tcp) { "tcp" } else { "udp" },
+               "membership": membership_word(args.membership.into()),
                "idle": args.idle, "in_flight": args.in_flight, "rate": args.rate,
                "each": members})
     );

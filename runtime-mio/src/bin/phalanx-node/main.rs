@@ -1,7 +1,7 @@
 //! `phalanx-node`: runs a member of a Phalanx group, and what belongs to that.
 //!
 //! Results go to standard output, logs and errors to standard error. Exit code 0 means done, 1 an
-//! error, 2 wrong usage.
+//! error, 2 wrong usage, 4 that the member is out of the group.
 
 mod check;
 mod child;
@@ -15,10 +15,12 @@ mod keys;
 mod liar;
 mod load;
 mod meter;
+mod naming;
 mod report;
 mod run;
 mod table;
 mod testnet;
+mod views;
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -30,9 +32,31 @@ use clap::{Parser, Subcommand};
 /// Why a command failed, as a sentence.
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// This member is out of the group: it left or was removed.
+#[derive(Debug)]
+struct Out(String);
+
+impl std::fmt::Display for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Out {}
+
+/// The exit code for [`Out`].
+const OUT: u8 = 4;
+
 /// Runs members of groups that agree although some of them lie.
 #[derive(Parser)]
-#[command(name = "phalanx-node", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "phalanx-node",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 an error or a promise that was not kept, 2 wrong usage, \
+                  4 this member has left the group or was removed from it (run)"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -64,7 +88,10 @@ enum Command {
     /// Look at evidence against members
     #[command(subcommand)]
     Evidence(evidence::Command),
-    /// Four members in four processes on this machine, one stopped for a while, then one lying
+    /// Look at the chain of views
+    #[command(subcommand)]
+    Views(views::Command),
+    /// Members in processes on this machine: one is stopped for a while, one lies and is expelled
     Demo(demo::Args),
     /// Measure a group of processes on this machine: throughput, latency, or cost of idling
     Load(load::Args),
@@ -81,6 +108,7 @@ fn main() -> ExitCode {
         Command::Check { home } => check::check(&home),
         Command::Run(args) => run::run(&args),
         Command::Evidence(command) => evidence::evidence(&command),
+        Command::Views(command) => views::views(&command),
         Command::Demo(args) => demo::demo(&args),
         Command::Load(args) => load::load(&args),
         Command::Child(args) => child::child(&args),
@@ -88,6 +116,10 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
+            if why.is::<Out>() {
+                eprintln!("{why}");
+                return ExitCode::from(OUT);
+            }
             eprintln!("error: {why}");
             ExitCode::FAILURE
         }

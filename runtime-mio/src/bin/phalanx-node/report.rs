@@ -19,7 +19,25 @@ pub(crate) enum Report {
         /// Over all of them, in order.
         hash: String,
     },
-    /// A suspicion that it knows of.
+    /// It installed a view.
+    View {
+        /// Its canonical bytes, in hexadecimal.
+        record: String,
+        /// As people want to see it.
+        line: String,
+        /// Microseconds since it had to stop agreeing on casts in the view before.
+        took_us: u64,
+        /// Total casts that it had delivered by then.
+        total: u64,
+        /// The hash over them.
+        hash: String,
+    },
+    /// It is no member any more.
+    Out {
+        /// Why, in words.
+        why: String,
+    },
+    /// A suspicion that it knows of. Members are named by their ranks in the genesis view.
     Suspected {
         /// Whom.
         subject: u16,
@@ -30,8 +48,10 @@ pub(crate) enum Report {
     },
     /// A proof that it found or was shown.
     Proven {
-        /// The rank it names.
+        /// The rank in the genesis view of whom it names.
         culprit: u16,
+        /// The view in which it was made, in hexadecimal.
+        view: String,
         /// The proof, in hexadecimal.
         proof: String,
     },
@@ -44,6 +64,8 @@ pub(crate) struct Status {
     pub(crate) elapsed_us: u64,
     /// Number of its view.
     pub(crate) view: u64,
+    /// The hash over the ids of its views, in order.
+    pub(crate) views: String,
     /// Total casts delivered since it started.
     pub(crate) total: u64,
     /// The hash over all of those, in order, if it keeps one.

@@ -7,16 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use phalanx_core::{Event, Order};
+use phalanx_core::{Event, Order, Rank, Refusal};
 use phalanx_mio::config::Home;
 use phalanx_mio::{Handle, Notice, Runtime};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{Failure, evidence, json, start_logging};
+use crate::naming::Naming;
+use crate::{Failure, Out, evidence, json, start_logging};
 
 /// How long a turn of the loop lasts at most.
 const TURN: Duration = Duration::from_secs(1);
+
+/// How long a member that was told to leave waits at the end of its input for the others to agree.
+const LEAVE: Duration = Duration::from_secs(10);
 
 /// Options of `run`.
 #[derive(clap::Args)]
@@ -25,7 +29,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
     /// Cast each line of standard input, and write what happens to standard output as JSON lines.
-    /// At the end of the input the member waits for its casts and leaves
+    /// `/leave` asks to leave the group and `/suspect RANK` tells it that this member suspects
+    /// another; a line to cast that begins with a slash begins with two. At the end of the input
+    /// the member waits for its casts and stops, without leaving
     #[arg(long)]
     pipe: bool,
     /// Cast lines in the order of their sender only, not in one order for the group
@@ -46,8 +52,10 @@ struct Flags {
     stop: AtomicBool,
     /// The input has ended.
     end: AtomicBool,
-    /// Lines handed to the runtime.
+    /// Lines to cast handed to the runtime.
     lines: AtomicU64,
+    /// The member was told to leave the group.
+    leaving: AtomicBool,
 }
 
 /// What became of the lines.
@@ -55,6 +63,8 @@ struct Flags {
 struct Tally {
     refused: u64,
     delivered: u64,
+    /// Why this member is out, since when, and how long it answers those that do not know yet.
+    out: Option<(String, Instant)>,
 }
 
 /// Runs the member.
@@ -65,7 +75,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut network = home.network.clone();
     network.seed = random_seed()?;
     let mut runtime = Runtime::start(home.config.clone(), &home.secret, boot, &network)?;
-    tracing::info!("{}", home.group.view_line(Some(home.rank)));
     let flags = Arc::new(Flags::default());
     watch_signals(Arc::clone(&flags), runtime.handle())?;
     if args.pipe {
@@ -78,12 +87,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut tally = Tally::default();
+    let mut naming = Naming::new(&home.group, Some(home.secret.public_key()));
+    let answers = Duration::from_micros(home.config.timeouts.linger_us);
     let mut leave_at = None;
     while !flags.stop.load(Ordering::Relaxed) {
         runtime.turn(Some(leave_at.map_or(TURN, |_| Duration::from_millis(20))))?;
         while let Some(notice) = runtime.next_notice() {
             tally.count(&notice);
-            log(home, &notice)?;
+            log(home, &naming, &notice)?;
+            if let Some(line) = naming.follow(&notice) {
+                tracing::info!("{line}");
+            }
             if args.pipe {
                 match writeln!(out, "{}", json::notice(&notice)) {
                     // Whoever read our output has gone: so may we.
@@ -96,10 +110,19 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             result => result?,
         }
+        if let Some((why, since)) = &tally.out {
+            if since.elapsed() >= answers || flags.end.load(Ordering::Acquire) {
+                return Err(Out(format!("this member is out of the group: {why}")).into());
+            }
+            continue;
+        }
         let is_done = flags.end.load(Ordering::Acquire)
             && tally.refused + tally.delivered >= flags.lines.load(Ordering::Acquire);
         if is_done {
+            // Others may have to agree first, and may not be able to spare it.
+            let is_leaving = flags.leaving.load(Ordering::Acquire);
             let linger = Duration::from_micros(args.linger.0);
+            let linger = if is_leaving { linger.max(LEAVE) } else { linger };
             let until = *leave_at.get_or_insert_with(|| Instant::now() + linger);
             if Instant::now() >= until {
                 break;
@@ -107,17 +130,24 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         }
     }
     tracing::info!("stopping");
-    Ok(())
+    match tally.out {
+        Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
+        None => Ok(()),
+    }
 }
 
 /// Logs what an operator should know, and keeps proofs.
-fn log(home: &Home, notice: &Notice) -> Result<(), Failure> {
-    let name = |rank| home.group.name(rank);
+fn log(home: &Home, naming: &Naming<'_>, notice: &Notice) -> Result<(), Failure> {
+    let name = |rank| naming.name(rank);
     match notice {
         Notice::Fault(fault) => {
-            let proof = evidence::write(&home.state_dir.join("evidence"), &fault.proof)?;
-            let proof = proof.display();
-            tracing::warn!(culprit = name(fault.culprit), %proof, "a member is proven guilty");
+            let proof = evidence::write(
+                &home.state_dir.join("evidence"),
+                &fault.proof,
+                naming.find(&fault.proof.view),
+            )?;
+            let (proof, culprit) = (proof.display(), home.group.name_of(&fault.key));
+            tracing::warn!(culprit, %proof, "a member is proven guilty");
         }
         Notice::Event(Event::Suspected { subject, by, reason }) => {
             let reason = json::reason_name(*reason);
@@ -130,6 +160,16 @@ fn log(home: &Home, notice: &Notice) -> Result<(), Failure> {
             let sender = name(*sender);
             tracing::error!(sender, %number, "certificates conflict: deliveries have stopped");
         }
+        Notice::Event(Event::NoQuorum { missing }) => {
+            let missing: Vec<String> = missing.iter().map(|rank| name(*rank)).collect();
+            tracing::warn!(missing = missing.join(" "), "no quorum answers");
+        }
+        Notice::Event(Event::Resilience { spare }) => {
+            tracing::warn!(spare, "this many more members may stop before the group does");
+        }
+        Notice::Event(Event::Excluded { lost, .. }) => {
+            tracing::warn!(lost = lost.len(), "out of the group; own casts that nobody delivers");
+        }
         Notice::Event(_) => {}
     }
     Ok(())
@@ -140,8 +180,12 @@ impl Tally {
         match notice {
             Notice::Event(Event::Cast { own_ticket: Some(_), .. }) => self.delivered += 1,
             Notice::Event(Event::Refused(ticket, why)) => {
-                tracing::warn!(ticket = ticket.0, %why, "a line was not cast");
-                self.refused += 1;
+                tracing::warn!(ticket = ticket.0, %why, "a line was refused");
+                // Of a member's casts only these are refused; the others are other requests.
+                self.refused += u64::from(*why == Refusal::TooLarge);
+            }
+            Notice::Event(Event::Excluded { why, .. }) => {
+                self.out = Some((json::exclusion_name(*why), Instant::now()));
             }
             Notice::Event(_) | Notice::Fault(_) => {}
         }
@@ -159,14 +203,58 @@ fn watch_signals(flags: Arc<Flags>, handle: Handle) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Casts lines from a thread of its own: it waits while the queue is full, so whoever writes them
-/// feels it.
+/// What a line of the input asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Cast(Vec<u8>),
+    Leave,
+    Suspect(Rank),
+    /// Not understood.
+    Wrong,
+}
+
+impl Line {
+    fn parse(mut line: Vec<u8>) -> Self {
+        if line.starts_with(b"//") {
+            line.remove(0);
+            return Self::Cast(line);
+        }
+        if !line.starts_with(b"/") {
+            return Self::Cast(line);
+        }
+        let text = String::from_utf8_lossy(&line);
+        match text.split_whitespace().collect::<Vec<_>>()[..] {
+            ["/leave"] => Self::Leave,
+            ["/suspect", rank] => {
+                rank.parse().map_or(Self::Wrong, |rank| Self::Suspect(Rank::new(rank)))
+            }
+            _ => Self::Wrong,
+        }
+    }
+}
+
+/// Does what lines say from a thread of its own: it waits while the queue is full, so whoever writes
+/// them feels it.
 fn read_lines(flags: Arc<Flags>, handle: Handle, order: Order) {
     thread::spawn(move || {
         for line in io::stdin().lock().split(b'\n') {
             let Ok(line) = line else { break };
-            flags.lines.fetch_add(1, Ordering::Release);
-            if handle.cast(order, line).is_err() {
+            let result = match Line::parse(line) {
+                Line::Cast(line) => {
+                    flags.lines.fetch_add(1, Ordering::Release);
+                    handle.cast(order, line)
+                }
+                Line::Leave => {
+                    flags.leaving.store(true, Ordering::Release);
+                    handle.leave()
+                }
+                Line::Suspect(rank) => handle.suspect(rank),
+                Line::Wrong => {
+                    tracing::warn!("this is no command; a cast that begins with / begins with //");
+                    continue;
+                }
+            };
+            if result.is_err() {
                 return;
             }
         }
@@ -180,4 +268,24 @@ pub(crate) fn random_seed() -> Result<u64, Failure> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|why| format!("the system gives no random bytes: {why}"))?;
     Ok(u64::from_le_bytes(seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_casts_unless_they_begin_with_one_slash() {
+        let line = |text: &str| Line::parse(text.as_bytes().to_vec());
+        let cast = |text: &str| Line::Cast(text.as_bytes().to_vec());
+        assert_eq!(line("hello"), cast("hello"));
+        assert_eq!(line(""), cast(""));
+        assert_eq!(line("//leave"), cast("/leave"));
+        assert_eq!(line("///"), cast("//"));
+        assert_eq!(line("/leave "), Line::Leave);
+        assert_eq!(line("/suspect 3"), Line::Suspect(Rank::new(3)));
+        for wrong in ["/", "/suspect", "/suspect x", "/suspect 3 4", "/suspect 70000", "/exit"] {
+            assert_eq!(line(wrong), Line::Wrong, "{wrong}");
+        }
+    }
 }

@@ -23,6 +23,12 @@ pub(crate) enum Role {
     Stopped,
     /// It lies just now.
     Lying,
+    /// It was killed.
+    Killed,
+    /// It votes, and casts nothing.
+    Silenced,
+    /// It is no member any more.
+    Out,
 }
 
 impl Role {
@@ -31,14 +37,17 @@ impl Role {
             Self::Correct => "correct",
             Self::Stopped => "stopped",
             Self::Lying => "lying",
+            Self::Killed => "killed",
+            Self::Silenced => "silenced",
+            Self::Out => "out",
         }
     }
 
     const fn colour(self) -> &'static str {
         match self {
             Self::Correct => "\x1b[32m",
-            Self::Stopped => "\x1b[33m",
-            Self::Lying => "\x1b[31m",
+            Self::Stopped | Self::Silenced => "\x1b[33m",
+            Self::Lying | Self::Killed | Self::Out => "\x1b[31m",
         }
     }
 }
@@ -95,7 +104,7 @@ impl Table {
         }
     }
 
-    /// Suspicions and proofs, each once.
+    /// Suspicions, proofs and views, each once.
     fn tell_news(&mut self, group: &Group, records: &[Record]) {
         for (name, record) in group.names.iter().zip(records) {
             let suspects = record.suspects.iter().map(|(rank, why)| {
@@ -108,6 +117,15 @@ impl Table {
                 if self.told.insert(news.clone()) {
                     self.say(&news);
                 }
+            }
+        }
+        let installed = |record: &Record| record.views.last().map_or(0, |seen| seen.view.number);
+        let last = records.iter().map(installed).max().unwrap_or(0);
+        for number in 1..=last {
+            if let Some(line) = view_line(records, number)
+                && self.told.insert(format!("view {number}"))
+            {
+                self.say(line);
             }
         }
     }
@@ -195,6 +213,13 @@ impl Table {
         let p50 = records.iter().map(|record| record.status.recent.p50_us).max().unwrap_or(0);
         format!("view {view}, delivered: {}; p50 {} ms", members.join(", "), millis(p50))
     }
+}
+
+/// How the member that knows most about it tells of a view.
+pub(crate) fn view_line(records: &[Record], number: u64) -> Option<&str> {
+    let views = records.iter().flat_map(|record| &record.views);
+    let lines = views.filter(|seen| seen.view.number == number).map(|seen| seen.line.as_str());
+    lines.max_by_key(|line| line.len())
 }
 
 /// Names, or a hyphen if there are none.

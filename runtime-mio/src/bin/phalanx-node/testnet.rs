@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use phalanx_core::Hash32;
+use phalanx_core::{Hash32, Membership};
 use phalanx_mio::config::{Group, MemberEntry, NodeEntry, group_text, node_text};
 use phalanx_mio::keys::SecretKey;
 use phalanx_mio::net::TransportKind;
@@ -36,6 +36,24 @@ impl From<Transport> for TransportKind {
     }
 }
 
+/// Whether the membership changes, on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum MembershipName {
+    /// Members that fail are removed
+    Managed,
+    /// The same members for ever
+    Fixed,
+}
+
+impl From<MembershipName> for Membership {
+    fn from(name: MembershipName) -> Self {
+        match name {
+            MembershipName::Managed => Self::Managed,
+            MembershipName::Fixed => Self::Fixed,
+        }
+    }
+}
+
 /// Options of `testnet`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,6 +66,9 @@ pub(crate) struct Args {
     /// How frames travel
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Transport,
+    /// Whether the membership changes
+    #[arg(long, value_enum, default_value = "managed")]
+    membership: MembershipName,
     /// Port of the first member on 127.0.0.1; the others follow
     #[arg(long, default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1..=65_472))]
     base_port: u16,
@@ -58,9 +79,9 @@ pub(crate) fn testnet(args: &Args) -> Result<(), Failure> {
     let addresses: Vec<SocketAddr> = (0..args.members)
         .map(|i| SocketAddr::from((Ipv4Addr::LOCALHOST, args.base_port + i)))
         .collect();
-    let homes = write(&args.out, args.transport.into(), &addresses)?;
+    let homes = write(&args.out, args.transport.into(), args.membership.into(), &addresses)?;
     let group = Group::read(&args.out.join("group.toml"))?;
-    println!("{}", group.view_line(None));
+    println!("{}", group.view_line(&group.genesis.view(), None));
     println!("wrote {}", args.out.join("group.toml").display());
     println!("run each member in a terminal of its own and type lines to cast:");
     for home in &homes {
@@ -73,6 +94,7 @@ pub(crate) fn testnet(args: &Args) -> Result<(), Failure> {
 pub(crate) fn write(
     out: &Path,
     transport: TransportKind,
+    membership: Membership,
     addresses: &[SocketAddr],
 ) -> Result<Vec<PathBuf>, Failure> {
     let at = |path: &Path, why: io::Error| format!("{}: {why}", path.display());
@@ -100,7 +122,7 @@ pub(crate) fn write(
     getrandom::fill(&mut nonce)
         .map_err(|why| format!("the system gives no random bytes: {why}"))?;
     let file = out.join("group.toml");
-    fs::write(&file, group_text("testnet", &Hash32(nonce), &members))
+    fs::write(&file, group_text("testnet", &Hash32(nonce), membership, &members))
         .map_err(|why| at(&file, why))?;
     Ok(homes)
 }

@@ -1,0 +1,186 @@
+//! Every way in which a demo can go wrong is found.
+
+use super::*;
+use crate::report::Status;
+use phalanx_core::crypto::{Hash32, Head, Heads, Identity, Signed};
+use phalanx_core::wire::List;
+use phalanx_core::{Evidence, Membership, Number, Proof};
+use phalanx_mio::config::{MemberEntry, group_text};
+use std::time::{Duration, Instant};
+
+fn group(dir: &std::path::Path) -> Group {
+    let members: Vec<MemberEntry> = (0..4_u8)
+        .map(|i| MemberEntry {
+            name: format!("m{i}"),
+            address: ([127, 0, 0, 1], 9_000 + u16::from(i)).into(),
+            public_key: *Identity::ed25519([i + 1; 32]).public_key(),
+        })
+        .collect();
+    let path = dir.join("group.toml");
+    std::fs::write(&path, group_text("test", &Hash32([1; 32]), Membership::Managed, &members))
+        .unwrap();
+    Group::read(&path).unwrap()
+}
+
+/// A group whose rank 3 is expelled in view 1, and what each member reports: 100 Total casts
+/// with this hash, 60 of them in view 0.
+struct Rig {
+    _dir: tempfile::TempDir,
+    group: Group,
+    records: Vec<Record>,
+    stopped: Option<usize>,
+    liar: Option<usize>,
+}
+
+fn seen(view: &View, total: u64) -> Seen {
+    let (view, line) = (view.clone(), String::new());
+    Seen { view, line, took: Duration::ZERO, at: Instant::now(), total }
+}
+
+fn without_last(before: &View) -> View {
+    let mut view = before.clone();
+    (view.number, view.prev) = (before.number + 1, before.id());
+    view.members.pop();
+    view.departed = vec![(Rank::new(3), Departure::Proof)].into();
+    view
+}
+
+impl Rig {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let group = group(dir.path());
+        let (total, hash, views) = (100, "x".to_owned(), "v".to_owned());
+        let answer = Status { total, hash, views, own: 5, accepted: 5, ..Status::default() };
+        let genesis = group.genesis.view();
+        let record = Record {
+            answer: Some(answer),
+            checkpoints: [(64, "at 64".to_owned())].into(),
+            views: vec![seen(&genesis, 0)],
+            ..Record::default()
+        };
+        Self { _dir: dir, group, records: vec![record; 4], stopped: None, liar: None }
+    }
+
+    /// Rank 3 lied, was proven guilty and went.
+    fn with_liar() -> Self {
+        let mut rig = Self::new();
+        let genesis = rig.group.genesis.view();
+        rig.records[3] = Record::default();
+        let proof = Proven {
+            proof: crate::json::hex(&mutant(&genesis, [4; 32]).to_bytes()),
+            view: evidence::view_text(&genesis),
+        };
+        for record in &mut rig.records[..3] {
+            record.views.push(seen(&without_last(&genesis), 60));
+            record.proofs.insert(3, proof.clone());
+        }
+        rig.liar = Some(3);
+        rig
+    }
+
+    fn is_good(&self) -> bool {
+        let Self { group, records, stopped, liar, .. } = self;
+        let case = Case { group, records, stopped: *stopped, killed: None, liar: *liar };
+        case.findings().iter().all(|finding| finding.is_good)
+    }
+
+    /// The verdict when the record of rank 2 is changed.
+    fn spoilt(mut self, change: impl Fn(&mut Record)) -> bool {
+        change(&mut self.records[2]);
+        self.is_good()
+    }
+}
+
+fn answer(record: &Record) -> Status {
+    record.answer.clone().unwrap()
+}
+
+#[test]
+fn what_is_as_promised_passes() {
+    assert!(Rig::new().is_good());
+    assert!(Rig::with_liar().is_good());
+}
+
+#[test]
+fn every_difference_is_found() {
+    let spoil = |change: &dyn Fn(&mut Record)| Rig::new().spoilt(change);
+    assert!(spoil(&|_| {}));
+    assert!(!spoil(&|r| r.answer = None));
+    assert!(!spoil(&|r| r.answer = Some(Status { hash: "y".into(), ..answer(r) })));
+    assert!(!spoil(&|r| r.answer = Some(Status { total: 99, ..answer(r) })));
+    assert!(!spoil(&|r| r.answer = Some(Status { own: 4, ..answer(r) })));
+    assert!(!spoil(&|r| {
+        r.checkpoints.insert(64, "other".into());
+    }));
+    let proven = Proven { proof: "00".into(), view: "00".into() };
+    assert!(!spoil(&|r| {
+        r.proofs.insert(1, proven.clone());
+    }));
+    let mut nothing = Rig::new();
+    let shown = |r: &mut Record| r.answer = Some(Status { total: 0, ..answer(r) });
+    nothing.records.iter_mut().for_each(shown);
+    assert!(!nothing.is_good(), "nothing was shown");
+}
+
+#[test]
+fn chains_of_views_must_be_the_same() {
+    let spoil = |change: &dyn Fn(&mut Record)| Rig::with_liar().spoilt(change);
+    assert!(!spoil(&|r| r.answer = Some(Status { views: "w".into(), ..answer(r) })));
+    assert!(!spoil(&|r| r.views.truncate(1)), "one has not installed the last");
+    assert!(!spoil(&|r| {
+        r.views.remove(0);
+    }));
+    assert!(!spoil(&|r| r.views[1].view.pledge += 1));
+    assert!(!spoil(&|r| r.out = Some("opinion".into())));
+}
+
+#[test]
+fn who_was_stopped_may_be_silenced_and_know_the_beginning() {
+    let silenced = |stopped, total| {
+        let mut rig = Rig::with_liar();
+        rig.stopped = stopped;
+        for record in &mut rig.records[..3] {
+            record.views[1].view.members[2].status = phalanx_core::Status::Silenced;
+        }
+        rig.spoilt(|r| {
+            let own = Status { total, own: 1, hash: format!("at {total}"), ..answer(r) };
+            r.answer = Some(own);
+        })
+    };
+    assert!(silenced(Some(2), 70));
+    assert!(!silenced(Some(1), 70), "it was not stopped");
+    assert!(!silenced(Some(2), 101), "it knows what nobody else does");
+    assert!(!silenced(Some(2), 100), "it knows something else");
+    assert!(silenced(Some(2), 64), "at 64 it agrees");
+}
+
+#[test]
+fn a_liar_must_be_proven_guilty_by_all_and_truly_and_go() {
+    let spoil = |change: &dyn Fn(&mut Record)| Rig::with_liar().spoilt(change);
+    assert!(!spoil(&|r| r.proofs.clear()), "one member has no proof");
+    assert!(!spoil(&|r| r.proofs.get_mut(&3).unwrap().proof = "00ff".into()));
+    assert!(!spoil(&|r| r.proofs.get_mut(&3).unwrap().view = "00".into()));
+    let change_all = |change: &dyn Fn(&mut Record)| {
+        let mut rig = Rig::with_liar();
+        rig.records[..3].iter_mut().for_each(change);
+        rig.is_good()
+    };
+    assert!(!change_all(&|r| r.views.truncate(1)), "it is still there");
+    assert!(!change_all(&|r| {
+        r.views[1].view.departed = vec![(Rank::new(3), Departure::Opinion)].into();
+    }));
+    assert!(!change_all(&|r| r.views[1].total = 100), "nothing was delivered after that");
+}
+
+/// Two heads of rank 3 for its first body.
+fn mutant(view: &phalanx_core::View, seed: [u8; 32]) -> Proof {
+    let mut door = phalanx_core::crypto::Door::new(Identity::ed25519(seed));
+    let roster = view.roster(phalanx_core::crypto::Suite::Ed25519).unwrap();
+    let me = Rank::new(3);
+    let mut heads = |byte| {
+        let head = Head { sender: me, number: Number::new(1), hash: Hash32([byte; 32]) };
+        Signed::clone(door.sign(&roster, me, Heads { entries: List::from(vec![head]) }).signed())
+    };
+    let evidence = Evidence::TwoHeads { sender: me, first: heads(1), second: heads(2) };
+    Proof { view: view.id(), evidence }
+}

@@ -1,0 +1,86 @@
+//! Ranks are of a view; people want names, and the same ones all the time.
+
+use std::collections::BTreeMap;
+
+use phalanx_core::{Departure, Event, Hash32, PublicKey, Rank, View};
+use phalanx_mio::Notice;
+use phalanx_mio::config::Group;
+
+use crate::json::{fault_name, reason_name};
+
+/// Follows the notices of a node, and knows what its ranks mean.
+pub(crate) struct Naming<'a> {
+    group: &'a Group,
+    me: Option<PublicKey>,
+    view: View,
+    before: Option<View>,
+    /// What members were suspected of.
+    opinions: BTreeMap<PublicKey, String>,
+    /// What members were proven to have done.
+    proofs: BTreeMap<PublicKey, &'static str>,
+}
+
+impl<'a> Naming<'a> {
+    /// In the genesis view; the member with the key `me` is marked.
+    pub(crate) fn new(group: &'a Group, me: Option<PublicKey>) -> Self {
+        let view = group.genesis.view();
+        Self { group, me, view, before: None, opinions: BTreeMap::new(), proofs: BTreeMap::new() }
+    }
+
+    /// The view that the next notice is about.
+    pub(crate) const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The present view or the one before, if this is its id.
+    pub(crate) fn find(&self, id: &Hash32) -> Option<&View> {
+        [Some(&self.view), self.before.as_ref()].into_iter().flatten().find(|view| view.id() == *id)
+    }
+
+    /// What the member at a rank of the present view is called.
+    pub(crate) fn name(&self, rank: Rank) -> String {
+        let member = self.view.member(rank);
+        member.map_or_else(|| "?".to_owned(), |member| self.group.name_of(&member.key))
+    }
+
+    /// Its rank in the genesis view, if it was in it.
+    pub(crate) fn place(&self, rank: Rank) -> Option<u16> {
+        self.place_of(&self.view.member(rank)?.key)
+    }
+
+    /// The rank in the genesis view of the member with this key.
+    pub(crate) fn place_of(&self, key: &PublicKey) -> Option<u16> {
+        let mut members = self.group.genesis.members.iter();
+        u16::try_from(members.position(|member| member.key == *key)?).ok()
+    }
+
+    /// Takes the next notice in. Returns the line about the view if it brings one.
+    pub(crate) fn follow(&mut self, notice: &Notice) -> Option<String> {
+        let key = |rank: &Rank| self.view.member(*rank).map(|member| member.key);
+        match notice {
+            Notice::Fault(fault) => {
+                self.proofs.insert(fault.key, fault_name(fault.proof.kind()));
+            }
+            Notice::Event(Event::Suspected { subject, reason, .. }) if !reason.is_proof() => {
+                self.opinions.extend(key(subject).map(|key| (key, reason_name(*reason))));
+            }
+            Notice::Event(Event::View(view)) => {
+                let line = self.line(view);
+                self.before = Some(std::mem::replace(&mut self.view, View::clone(view)));
+                return Some(line);
+            }
+            Notice::Event(_) => {}
+        }
+        None
+    }
+
+    fn line(&self, next: &View) -> String {
+        let why = |key: &PublicKey, how| match how {
+            Departure::Proof => self.proofs.get(key).map(|what| (*what).to_owned()),
+            Departure::Opinion => self.opinions.get(key).cloned(),
+            Departure::Left | Departure::Replaced => None,
+        };
+        let me = self.me.and_then(|key| next.rank_of(&key));
+        self.group.change_line((&self.view, next), me, &why)
+    }
+}
