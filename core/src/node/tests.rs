@@ -70,13 +70,12 @@ fn a_laggard_gets_the_decisions_when_it_sends_anything() {
     group.install_at(&[0, 1, 2], &second);
     group.run(150_000, |from, to| from == LAGGARD || to == LAGGARD);
     let heard = decisions(&group.recorded, LAGGARD, &group.genesis.view());
-    assert!(heard.len() >= 3, "one of each");
     assert!(heard.iter().all(|decision| *decision == first), "that of its own view");
-    group.install_at(&[LAGGARD], &first);
+    assert!((1..=3).contains(&heard.len()), "at most one of each");
     group.run(250_000, |from, to| from == LAGGARD || to == LAGGARD);
     let heard = decisions(&group.recorded, LAGGARD, &first.view);
-    assert!(heard.len() >= 3 && heard.iter().all(|decision| *decision == second));
-    group.install_at(&[LAGGARD], &second);
+    assert!(!heard.is_empty() && heard.iter().all(|decision| *decision == second));
+    assert_eq!(*group.nodes[LAGGARD].view(), second.view, "it has followed, view by view");
     group.cast(LAGGARD, b"here again");
     group.run(1_000_000, |_, _| true);
     for events in &group.events {
@@ -92,7 +91,7 @@ fn who_is_behind_is_told_at_most_once_in_a_while() {
     let view = group.genesis.view();
     for _ in 0..50 {
         group.tell(1, 0, &view, Vec::new());
-        group.deliver(|_, _| true);
+        group.deliver(|_, to| to == 0);
         group.now = group.now.plus(10_000);
     }
     let told = decisions(&group.recorded, 1, &view).len();
@@ -231,6 +230,7 @@ fn bodies_of_the_view_before_are_handed_out_until_they_are_forgotten() {
     group.flights.clear();
     let decision = group.next(|_| {});
     group.install_at(&[0, 1, 2], &decision);
+    group.flights.clear();
     let view = group.genesis.view();
     let fetch = Part::Fetch { sender: Rank::new(0), from: Number::new(1), to: Number::new(1) };
     let bodies = |group: &Group| {
@@ -266,6 +266,7 @@ fn who_is_excluded_answers_for_a_while_and_does_nothing_else() {
         view.members.remove(3);
     });
     group.install_at(&[0, 1], &decision);
+    group.flights.clear();
     let why = Exclusion::Departed(Departure::Opinion);
     group.decide(3, Decided::Exclude(why, Box::new(decision.clone())));
     let failed = Event::SendFailed { to: Rank::new(0), ticket: Ticket(1) };
