@@ -8,7 +8,9 @@ use super::evidence::request_hash;
 use super::faults::{convicted, count, signed};
 use super::justify::{acks_prove, is_bound, judge, verify_all};
 use super::{FlushRecord, Group, In, Out, Phase, Proposal};
-use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, NewView, Reason, Verified};
+use crate::crypto::{
+    Certificate, Flush, Hash32, Head, Locked, MEMBERS_MAX, NewView, Reason, Verified,
+};
 use crate::fault::{LinkFault, TwoFaced};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
@@ -21,7 +23,7 @@ use crate::wire::change::{
 };
 
 /// How many proposals, next views and locks are remembered: the newest.
-const KEPT_MAX: usize = 32;
+const KEPT_MAX: usize = MEMBERS_MAX;
 
 impl Group {
     /// Takes one input into the store.
@@ -139,9 +141,9 @@ impl Group {
         let Some(certificates) = certificates_of(&flush, &message.certificates) else {
             return Err(LinkFault::Unjustified);
         };
-        for certificate in &certificates {
+        for certificate in certificates {
             let certified = cx.door.certify(cx.roster, certificate.clone())?;
-            out.push(Out::Certified(certificate.clone(), certified));
+            out.push(Out::Certified(certificate, certified));
         }
         let mut evidence = super::Evidence::new(self.quorum());
         evidence.take(cx, &message.grounds)?;
@@ -149,7 +151,7 @@ impl Group {
         if !flush.changes.iter().all(|change| changes.binary_search(change).is_ok()) {
             return Err(LinkFault::Unjustified);
         }
-        let record = FlushRecord { flush, certificates: Some(certificates.into()) };
+        let record = FlushRecord { flush, certificates: Some(Arc::new(message.certificates)) };
         *self.flushes.at_mut(signer) = Some(record);
         Ok(())
     }
