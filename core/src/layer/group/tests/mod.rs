@@ -1,4 +1,5 @@
 //! Layer Group alone: the rules of protocol.md section 9, one by one and together.
 
+mod explore;
 mod rig;
 mod rules;
