@@ -15,7 +15,7 @@ use crate::seq::{Attempt, Number};
 use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{
-    Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
+    Acks, Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
     acks_hash,
 };
 
@@ -162,10 +162,7 @@ impl Group {
                 return Err(LinkFault::Unjustified);
             }
             self.remember_view(on.next, Arc::new(proof.view));
-            self.locks.insert((on.attempt, on.next), proof.acks);
-            while self.locks.len() > KEPT_MAX {
-                self.locks.pop_first();
-            }
+            self.remember_proof(&on, proof.acks);
         }
         self.take_grounds(cx, &message.grounds, out)?;
         let _: Put<_> = self.more.put(&said);
@@ -179,6 +176,13 @@ impl Group {
         }
     }
 
+    pub(super) fn remember_proof(&mut self, on: &Locked, acks: Acks) {
+        self.locks.insert((on.attempt, on.next), acks);
+        while self.locks.len() > KEPT_MAX {
+            self.locks.pop_first();
+        }
+    }
+
     pub(super) fn on_new_view(
         &mut self,
         cx: &mut Context<'_>,
@@ -188,6 +192,12 @@ impl Group {
         let attempt = message.signed.statement.attempt;
         if self.new_views.has(message.signed.signer, &message.signed.statement) {
             return Ok(());
+        }
+        let is_bound = message.signed.statement.next == message.view.id()
+            && message.signed.statement.justification == message.justification.hash();
+        if !is_bound {
+            // It may be relayed: not its author put this together.
+            return Err(LinkFault::Unjustified);
         }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
         if matches!(self.new_views.put(&said), Put::Conflict(_)) {
