@@ -33,8 +33,6 @@ pub(super) struct Facts {
     pub(super) proposed: By<u16>,
     /// The values whose views are known, as a set.
     pub(super) views: u32,
-    /// Locks whose proofs others sent.
-    pub(super) proofs: Vec<On>,
     /// Knows the suspicions.
     pub(super) is_told: bool,
 }
@@ -73,10 +71,13 @@ impl Facts {
             (world.value(&proposal.message.signed.statement.next), proposal.is_fresh)
         });
         facts.views = machine.views.keys().map(|id| 1_u32 << world.value(id)).sum();
-        let proofs = machine.locks.keys();
-        let proofs = proofs.map(|(attempt, next)| Locked { attempt: *attempt, next: *next });
-        facts.proofs = proofs.map(|lock| on(world, lock)).collect();
         facts.lock = machine.lock.as_ref().map(|lock| on(world, lock.on));
+        let reported = machine.more.all_of(me).filter_map(|more| more.lock);
+        let mut own = reported.chain(machine.lock.as_ref().map(|lock| lock.on));
+        assert!(
+            own.all(|lock| machine.locks.contains_key(&(lock.attempt, lock.next))),
+            "LEMMA: what it reported it can prove"
+        );
         assert!(
             machine.lock.as_ref().is_none_or(|lock| machine.collected == Some(lock.on.next)),
             "what is wanted is held at once"

@@ -79,15 +79,7 @@ fn has(set: u8, rank: usize) -> bool {
 impl Moves {
     pub(super) fn new(world: World) -> Self {
         let members = world.correct.iter().map(|_| Member::default()).collect();
-        Self {
-            world,
-            steps: 0,
-            members,
-            done: map(),
-            decided: map(),
-            lies: map(),
-            led: map(),
-        }
+        Self { world, steps: 0, members, done: map(), decided: map(), lies: map(), led: map() }
     }
 
     pub(super) fn start(&mut self) -> State {
@@ -215,8 +207,8 @@ impl Moves {
         let facts = self.facts(place, state);
         let is_news = facts.lock.is_none_or(|(locked, _)| locked < attempt);
         let views = facts.views;
-        let is_open = facts.attempt < attempt
-            || (facts.attempt == attempt && facts.proposal.is_none());
+        let is_open =
+            facts.attempt < attempt || (facts.attempt == attempt && facts.proposal.is_none());
         let leads = self.leader(attempt) == self.world.correct[place];
         if let Some((value, signers)) = acks.filter(|_| is_news) {
             let on = (attempt, value);
@@ -262,13 +254,7 @@ impl Moves {
         out.extend(led.iter().map(|(message, to)| (place, Move::Propose(*message), *to)));
     }
 
-    fn add(
-        &mut self,
-        place: usize,
-        state: &State,
-        what: Move,
-        out: &mut Vec<(usize, Move, u32)>,
-    ) {
+    fn add(&mut self, place: usize, state: &State, what: Move, out: &mut Vec<(usize, Move, u32)>) {
         let to = self.make(place, state[place], what);
         if to != state[place] {
             out.push((place, what, to));

@@ -185,7 +185,8 @@ impl World {
                 continue;
             }
             let end = |log: usize| {
-                let ends = members.iter().map(|rank| self.flushes[*rank].signed.statement.ends[log]);
+                let ends =
+                    members.iter().map(|rank| self.flushes[*rank].signed.statement.ends[log]);
                 ends.max_by_key(|end| end.number).unwrap()
             };
             let facts = self.evidence[usize::from(told)].facts();
@@ -245,8 +246,10 @@ impl World {
     /// Which value this is; anything else breaks validity.
     pub(super) fn value(&self, id: &Hash32) -> u8 {
         let place = self.values.iter().position(|value| value.id == *id);
-        u8::try_from(place.expect("VALIDITY: not a plan for real evidence and a cut of real Flushes"))
-            .unwrap()
+        u8::try_from(
+            place.expect("VALIDITY: not a plan for real evidence and a cut of real Flushes"),
+        )
+        .unwrap()
     }
 
     pub(super) fn sign<S: Statement + Clone>(&mut self, signer: usize, statement: S) -> Signed<S> {
@@ -318,10 +321,8 @@ impl World {
             return *known;
         }
         let id = u16::try_from(self.messages.len()).expect("few proposals");
-        let is_fresh = matches!(
-            proposed.justification,
-            crate::wire::change::Justification::Fresh { .. }
-        );
+        let is_fresh =
+            matches!(proposed.justification, crate::wire::change::Justification::Fresh { .. });
         self.messages.push(Message {
             proposed: Arc::clone(proposed),
             attempt: u8::try_from(said.attempt.value()).unwrap(),
@@ -338,7 +339,10 @@ impl World {
         let cut: Vec<u64> = view.cut.iter().map(|end| end.number.value()).collect();
         let letter = char::from(b'A' + value);
         let touched = view.departed.len() + view.silenced.len();
-        format!("{letter} (cut {cut:?}, {} members, {touched} removed or silenced)", view.members.len())
+        format!(
+            "{letter} (cut {cut:?}, {} members, {touched} removed or silenced)",
+            view.members.len()
+        )
     }
 }
 
