@@ -59,8 +59,9 @@ pub(super) fn acks_prove(
     Ok(true)
 }
 
-/// Whether a proposal that is what its author signed is valid, and what is in it. `Ok(None)` means that its author proposes what
-/// no correct member does; an error is for signatures that do not verify.
+/// Whether a proposal that is what its author signed is valid, and what is in it. `Ok(None)` means
+/// that its author proposes what no correct member does; an error is for signatures that do not
+/// verify.
 pub(super) fn judge(
     cx: &mut Context<'_>,
     basis: Basis<'_>,

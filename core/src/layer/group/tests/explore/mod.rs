@@ -4,11 +4,13 @@
 //! What is asked of every state: no two correct members can decide differently (P6); whatever a
 //! correct member acknowledges is a `plan(V, E).build(V, cut(F))` of evidence and Flushes that were
 //! really signed; an attempt has one quorum of Acks at most; nobody correct is blamed; a member can
-//! prove every lock that it reported. With a rule left out (`Omitted`), the same search at the same
+//! prove every lock that it reported; a leader that has what it needs proposes. With a rule left out (`Omitted`), the same search at the same
 //! bounds finds a fork: it would see one.
 //!
-//! Bounds: one liar, tried at every rank; attempts 0 to 2 with four members, 0 and 1 with five. The
-//! members have flushed; two hold a body that nobody else does, so that three cuts are possible;
+//! Bounds: one liar, tried at every rank; attempts 0 to 2 with four members, 0 and 1 with five (the
+//! ignored tests: `cargo test --release -p phalanx-core --features insecure-study -- --ignored
+//! explore --nocapture`), and 0 and 1 with four in every run. All of that is exhausted, nothing is
+//! sampled. The members have flushed; two hold a body that nobody else does, so that three cuts are possible;
 //! everybody knows the evidence, or one member knows more than the others.
 //!
 //! What is left out, and why no schedule that matters is lost:
@@ -39,6 +41,7 @@
 //! Not explored: joins of more than one process, several views in a row, a liar that flushes twice,
 //! more attempts or members than the bounds say.
 
+mod found;
 mod local;
 mod moves;
 mod search;
@@ -128,19 +131,13 @@ fn explore_four_members() {
 #[test]
 #[ignore = "minutes: for the release profile"]
 fn explore_four_members_that_know_different_things() {
-    let liars = std::env::var("LIARS").unwrap_or_default();
-    let start = liars.parse().unwrap_or(0);
-    let end = if liars.is_empty() { 4 } else { start + 1 };
-    agrees(Setting { last: 2, ..APART }, start..end);
+    agrees(Setting { last: 2, ..APART }, 0..4);
 }
 
 #[test]
 #[ignore = "minutes: for the release profile"]
 fn explore_five_members() {
-    let liars = std::env::var("LIARS").unwrap_or_default();
-    let start = liars.parse().unwrap_or(0);
-    let end = if liars.is_empty() { 5 } else { start + 1 };
-    agrees(FIVE, start..end);
+    agrees(FIVE, 0..5);
 }
 
 #[test]

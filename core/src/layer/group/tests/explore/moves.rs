@@ -10,7 +10,7 @@ use super::super::super::justify::fresh;
 use super::super::super::{Group, In};
 use super::local::{ATTEMPTS, By, Facts};
 use super::table::{Map, map};
-use super::world::{Did, On, World};
+use super::world::{Did, Message, On, World};
 use crate::crypto::{NewView, Verified};
 use crate::wire::change::{Grounds, Justification, LockProof, NeedsMore, Proposed};
 
@@ -52,6 +52,9 @@ struct Going {
 /// A quorum that goes on to an attempt.
 type Quorum = Vec<(usize, Option<On>)>;
 
+/// What a leader may propose, and what that makes of it.
+type Led = Rc<[(u16, u32)]>;
+
 #[derive(Debug, Default)]
 struct Member {
     machines: Vec<Group>,
@@ -69,7 +72,7 @@ pub(super) struct Moves {
     done: Map<(u8, u32, Move), u32>,
     decided: Map<(u8, u32, Move), u8>,
     lies: Map<Going, Rc<[u16]>>,
-    led: Map<(u32, Going), Rc<[(u16, u32)]>>,
+    led: Map<(u32, Going), Led>,
 }
 
 fn has(set: u8, rank: usize) -> bool {
@@ -367,7 +370,7 @@ impl Moves {
 
     /// What a correct leader may propose: from every set of Flushes with its own and every quorum
     /// with itself; one of each kind.
-    fn led(&mut self, place: usize, from: u32, going: &Going) -> Rc<[(u16, u32)]> {
+    fn led(&mut self, place: usize, from: u32, going: &Going) -> Led {
         let me = self.world.correct[place];
         let (n, q) = (self.world.setting.n, self.world.q);
         let is_first = going.attempt == 0;
@@ -401,18 +404,14 @@ impl Moves {
                 let Message { attempt, value, is_fresh, .. } =
                     self.world.messages[usize::from(message)].clone();
                 assert_eq!(attempt, going.attempt, "it proposes now");
-                let to = self.facts_of(&machine).is_told;
-                if !kinds.contains(&(value, is_fresh, to)) {
-                    kinds.push((value, is_fresh, to));
+                let is_told = Facts::of(&mut self.world, &machine).is_told;
+                if !kinds.contains(&(value, is_fresh, is_told)) {
+                    kinds.push((value, is_fresh, is_told));
                     led.push((message, self.number(place, machine)));
                 }
             }
         }
         led.into()
-    }
-
-    fn facts_of(&mut self, machine: &Group) -> Facts {
-        Facts::of(&mut self.world, machine)
     }
 
     fn needs_more(&mut self, going: &Going, signer: usize, lock: Option<On>) -> NeedsMore {
@@ -496,5 +495,3 @@ impl Moves {
         taken.is_some().then(|| self.world.intern(&proposed))
     }
 }
-
-use super::world::Message;

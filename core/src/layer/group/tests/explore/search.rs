@@ -14,8 +14,6 @@ use super::world::{On, Setting, World};
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) states: usize,
-    pub(super) transitions: u64,
-    pub(super) depth: usize,
     /// States in which somebody can decide.
     pub(super) deciding: usize,
     /// The values that are decided somewhere.
@@ -94,7 +92,7 @@ pub(super) fn search(setting: Setting, keeps_parents: bool) -> Report {
         began.elapsed().as_secs_f64(),
     );
     let Search { deciding, decided, .. } = search;
-    Report { states, transitions, depth, deciding, decided, fork, words }
+    Report { states, deciding, decided, fork, words }
 }
 
 impl Search {
@@ -123,8 +121,9 @@ impl Search {
         for (attempt, agreed) in agreed.iter().enumerate() {
             let Some((value, signers)) = agreed else { continue };
             let on = (u8::try_from(attempt).unwrap(), *value);
-            for place in 0..self.moves.world.correct.len() {
-                let decided = self.moves.decides(place, state[place], on, *signers);
+            let correct = self.moves.world.correct.len();
+            for (place, number) in state.iter().enumerate().take(correct) {
+                let decided = self.moves.decides(place, *number, on, *signers);
                 assert_eq!(decided, *value, "it decides what a quorum is ready for");
             }
             if !self.decided.contains(value) {

@@ -109,7 +109,7 @@ impl World {
         for (member, log) in setting.holders {
             net.holds_log(*member, *log, &["a body"]);
         }
-        let suspect = |signer| net_suspect(&mut net, signer, u16::from(setting.n) - 1);
+        let suspect = |signer| net.suspicion(signer, u16::from(setting.n) - 1);
         let suspects: Vec<Verified<Suspect>> = [0, 1].map(suspect).to_vec();
         let ends = core::mem::take(&mut net.ends);
         let q = net.roster.quorum().q();
@@ -344,8 +344,4 @@ impl World {
             view.members.len()
         )
     }
-}
-
-fn net_suspect(net: &mut Net, signer: u16, subject: u16) -> Verified<Suspect> {
-    net.suspicion(signer, subject)
 }
