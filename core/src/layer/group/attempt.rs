@@ -381,7 +381,6 @@ impl Group {
 
     /// The proof that a quorum acknowledged what a lock is on.
     fn acks_of(&self, on: &Locked) -> Option<crate::wire::change::Acks> {
-        let own = self.lock.as_ref().filter(|lock| lock.on == *on).map(|lock| lock.acks.clone());
-        own.or_else(|| self.locks.get(&(on.attempt, on.next)).cloned())
+        self.locks.get(&(on.attempt, on.next)).cloned()
     }
 }

@@ -18,7 +18,7 @@ use crate::seq::{Attempt, Number};
 use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{
-    Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
+    Acks, Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
     acks_hash,
 };
 
@@ -185,10 +185,7 @@ impl Group {
                 return Err(LinkFault::Unjustified);
             }
             self.remember_view(on.next, Arc::new(proof.view));
-            self.locks.insert((on.attempt, on.next), proof.acks);
-            while self.locks.len() > KEPT_MAX {
-                self.locks.pop_first();
-            }
+            self.remember_proof(&on, proof.acks);
         }
         self.take_grounds(cx, &message.grounds, out)?;
         count(cx, &mut self.more, &said, out);
@@ -207,6 +204,13 @@ impl Group {
         wanted.extend(self.locks.keys().map(|(_, next)| *next));
         wanted.extend(self.proposals.values().map(|found| found.message.signed.statement.next));
         self.views.retain(|known, _| wanted.contains(known));
+    }
+
+    pub(super) fn remember_proof(&mut self, on: &Locked, acks: Acks) {
+        self.locks.insert((on.attempt, on.next), acks);
+        while self.locks.len() > KEPT_MAX {
+            self.locks.pop_first();
+        }
     }
 
     pub(super) fn on_new_view(

@@ -194,7 +194,7 @@ pub(crate) struct Group {
     proposals: BTreeMap<Attempt, Proposal>,
     /// Next views that were proposed validly or locked on, by id.
     views: BTreeMap<Hash32, Arc<View>>,
-    /// Proofs of locks that others reported, by what they are on.
+    /// Proofs of locks, own and reported, by what they are on.
     locks: BTreeMap<(Attempt, Hash32), Acks>,
     attempt: Attempt,
     acked: Option<Attempt>,
