@@ -194,4 +194,5 @@ pub use quorum::{Quorum, QuorumRule};
 pub use seq::{Attempt, LogEnd, Number, Round, Slot, SlotMark};
 pub use time::Time;
 pub use view::{Departure, EXPELLED_MAX, Genesis, Membership, Pattern, View};
+pub use wire::change::{Decision, NotADecision};
 pub use wire::frame::peek_sender;

@@ -345,3 +345,30 @@ fn the_chain_keeps_the_latest_decisions_within_its_bounds() {
     assert!(chain.held_bytes() > Chain::BOUND_BYTES / 2);
     assert_eq!(Time::ZERO, group.now);
 }
+
+#[test]
+fn the_chain_of_decisions_verifies_offline_and_nothing_changed_does() {
+    let mut group = Group::new(4);
+    let first = group.next(|_| {});
+    group.install_at(&[0], &first);
+    let second = group.next(|view| drop(view.members.remove(3)));
+    group.install_at(&[0], &second);
+    let suite = quick_identity(0).suite();
+    let mut view = group.genesis.view();
+    for decision in group.nodes[0].decisions() {
+        let roster = view.roster(suite).unwrap();
+        let bytes = decision.to_bytes();
+        assert_eq!(Decision::from_bytes(&bytes).as_ref(), Some(decision));
+        assert_eq!(decision.verify(&view, &roster), Ok(()));
+        for at in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            let altered = Decision::from_bytes(&flipped);
+            assert!(altered.is_none_or(|altered| altered.verify(&view, &roster).is_err()));
+        }
+        view = decision.view.clone();
+    }
+    assert_eq!(view, second.view);
+    let roster = view.roster(suite).unwrap();
+    assert!(second.verify(&view, &roster).is_err(), "it does not follow itself");
+}

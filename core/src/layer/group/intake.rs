@@ -19,7 +19,7 @@ use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{
     Acks, Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
-    acks_hash,
+    acks_hash, follows,
 };
 
 /// How many proposals, next views and locks are remembered: the newest.
@@ -180,7 +180,8 @@ impl Group {
         }
         let said = cx.door.verify(cx.roster, message.signed)?;
         if let (Some(on), Some(proof)) = (said.lock, message.lock) {
-            let fits = proof.view.id() == on.next && follows(cx, &self.view, &proof.view);
+            let fits =
+                proof.view.id() == on.next && follows(&self.view, cx.roster.view(), &proof.view);
             if !fits || !acks_prove(cx, &proof.acks, &on)? {
                 return Err(LinkFault::Unjustified);
             }
@@ -338,29 +339,14 @@ fn certificates_of(flush: &Flush, table: &Certificates) -> Option<Vec<Certificat
     of.next().is_none().then_some(certificates)
 }
 
-/// Whether `next` can be the successor of `view`, for all that is known without evidence.
-fn follows(cx: &Context<'_>, view: &View, next: &View) -> bool {
-    next.number == view.number.saturating_add(1)
-        && next.prev == *cx.roster.view()
-        && next.group == view.group
-        && next.cut.len() == view.members.len()
-}
-
 /// Whether a quorum of `view` decided on its successor in `decision`.
 pub(crate) fn is_decided(
     cx: &mut Context<'_>,
     view: &View,
     decision: &Decision,
 ) -> Result<bool, LinkFault> {
-    let id = decision.view.id();
-    let first = decision.readys.first().map(|ready| ready.statement.attempt);
-    let fits = decision
-        .readys
-        .iter()
-        .all(|ready| Some(ready.statement.attempt) == first && ready.statement.next == id);
-    if !follows(cx, view, &decision.view)
-        || !fits
-        || decision.readys.len() != cx.roster.quorum().q()
+    if !follows(view, cx.roster.view(), &decision.view)
+        || !decision.is_of_a_quorum(cx.roster.quorum().q())
     {
         return Ok(false);
     }
