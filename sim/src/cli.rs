@@ -12,7 +12,7 @@ use phalanx_sim::replay::{ReplayError, replay};
 use phalanx_sim::run::{self, Outcome};
 use phalanx_sim::scenario::{Crypto, Scenario};
 use phalanx_sim::sweep::{self, Plan, Summary};
-use phalanx_sim::{Verdict, bench, canary, library, swarm, verdict};
+use phalanx_sim::{Verdict, bench, canary, library, matrix, swarm, verdict};
 
 /// Prints a line. A reader that went away is nobody's error: the exit code still tells.
 macro_rules! say {
@@ -47,6 +47,8 @@ enum Command {
     List,
     /// One liar too many: exits 0 only if the safety oracles turn red
     Canary,
+    /// Two and three faults in one view change, at each of its phases: exits 0 only if all hold
+    Matrix,
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
 }
@@ -163,6 +165,7 @@ pub(crate) fn main() -> u8 {
         Command::Replay { trace } => replay_trace(&trace),
         Command::List => Ok(list()),
         Command::Canary => run_canary(),
+        Command::Matrix => play_matrix(),
         Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {
@@ -187,6 +190,20 @@ fn bench(args: &BenchArgs) -> u8 {
         }
     }
     verdict::HELD
+}
+
+/// Prints a line of the table as soon as it is played.
+fn play_matrix() -> Result<u8, Failed> {
+    say!("{}", matrix::HEAD);
+    let mut code = verdict::HELD;
+    for cell in matrix::cells() {
+        let row = matrix::play(&cell).map_err(|error| own(&error))?;
+        say!("{}", row.line());
+        if row.verdict != Verdict::Held {
+            code = row.verdict.code();
+        }
+    }
+    Ok(code)
 }
 
 /// An exit code and what to say.

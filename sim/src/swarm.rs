@@ -139,7 +139,8 @@ fn draw_suspicions(scenario: &mut Scenario, stream: &mut Stream, end_us: u64) {
     let n = scenario.members;
     for _ in 0..stream.between(1, 3) {
         let at_us = stream.between(1, end_us);
-        let by = if stream.permille(600) { usize::from(n) } else { stream.index(usize::from(n)) + 1 };
+        let by =
+            if stream.permille(600) { usize::from(n) } else { stream.index(usize::from(n)) + 1 };
         let by = stream.distinct(n, by);
         let of = if stream.permille(700) { 1 } else { stream.index(usize::from(n)) + 1 };
         let of = stream.distinct(n, of);
