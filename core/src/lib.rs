@@ -66,7 +66,9 @@
 //!   +--------------------+
 //!   | Top_Appl           |  casts as the application sees them
 //!   +--------------------+   +-------------------------+
-//!   | Total              |   | Suspect                 |  heartbeats, opinions, proofs
+//!   | Total              |   | Group, Vsync            |  the next view
+//!   |                    |   +-------------------------+
+//!   |                    |   | Suspect                 |  heartbeats, opinions, proofs
 //!   +--------------------+   +-------------------------+
 //!   | Reliable           |   | Stable                  |  stability matrix
 //!   +--------------------+   +-------------------------+
@@ -91,7 +93,9 @@
 //! | Suspect | `layer/suspect`, `layer/lag` |
 //! | Top_Appl | `layer/top_appl`; batching and back-pressure in `layer/reliable/sender` |
 //! | Top, Local | the order of the layers, in `stack` |
-//! | Group, Heal, Inter, Intra, Elect, Leave, Sync, Vsync | membership: not in this version, which runs the genesis view |
+//! | Group, Intra, Elect, Leave | `layer/group`: the agreement on the next view; `plan`: who is in it; leaders take turns by attempt |
+//! | Sync | `layer/reliable/cut`: the logs are frozen, and closed at the cut that was agreed |
+//! | Vsync | `layer/vsync`: who has installed the view; `stack`, `node`: from one view to the next |
 //!
 //! # Promises
 //!
@@ -102,13 +106,19 @@
 //! | P1 Integrity | a message is delivered at most once and, if its sender is correct, only if the sender cast it |
 //! | P2 FIFO | messages of one sender are delivered in the order cast, per [`Order`] |
 //! | P3 Uniform agreement | a message delivered by any correct member is delivered by every correct member that completes the view |
-//! | P4 Total order | Total messages are delivered in one order |
+//! | P4 Total order | Total messages are delivered in one order, across views |
+//! | P5 View synchrony | correct members that install a view's successor delivered the same messages in it |
+//! | P6 View agreement | a view has at most one successor |
+//! | P7 Self-inclusion | a correct member installs only views that list it |
+//! | P8 Membership integrity | who leaves asked to, or was suspected by a correct member of that view |
 //! | P9 Blame | no [`Proof`] ever names a correct member |
 //! | P10 Bounded memory and work | nobody can make a correct member hold more than [`Node::memory`] tells |
 //!
-//! P5 to P8 and L1 to L3 are about changing views and come with membership. Liveness, once the
-//! network is timely: Fifo casts of correct members are delivered while a quorum is up; Total casts
-//! while no slot of a silent member is in the way; a silent or impeding member is suspected.
+//! Liveness, once the network is timely: a member that weak (`f + 1`) correct members suspect is
+//! removed, or silenced where the group could not bear as many liars without it (L1); casts of a
+//! correct member that stays Active are delivered exactly once, across views (L2); once a quorum of
+//! correct members can talk, the group makes progress (L3). With [`Membership::Fixed`] suspicions
+//! are told and nothing follows: Total casts wait for every member.
 //!
 //! # Differences from the paper
 //!
@@ -128,6 +138,13 @@
 //! * In pattern Swift replies go to all and everybody assembles the certificate; pattern Paper
 //!   keeps the paper's messages, for comparison.
 //! * Link MACs protect what needs no proof.
+//! * Suspicions count in the view in which they were signed; the messages of a view change travel
+//!   outside the multicast windows and are sent again as state; `NeedMoreChange` comes before a lock
+//!   and carries locks along; a quorum of the old view that is ready decides.
+//! * The cut at which a view ends is part of what is agreed; own casts beyond it are cast again.
+//! * Views remember a pledge: how many liars they can bear. Opinions never shrink a group below
+//!   what the pledge needs: they silence a member, which keeps its votes. Few members change at a
+//!   time.
 #![no_std]
 #![cfg_attr(
     not(test),
@@ -177,4 +194,5 @@ pub use quorum::{Quorum, QuorumRule};
 pub use seq::{Attempt, LogEnd, Number, Round, Slot, SlotMark};
 pub use time::Time;
 pub use view::{Departure, EXPELLED_MAX, Genesis, Membership, Pattern, View};
+pub use wire::change::{Decision, NotADecision};
 pub use wire::frame::peek_sender;

@@ -22,6 +22,7 @@ use crate::output::{Event, Output};
 use crate::stack::{Old, Stack};
 use crate::time::{Time, earliest};
 use crate::view::{Membership, View};
+use crate::wire::change::Decision;
 use chain::Chain;
 use peers::Peers;
 
@@ -206,6 +207,12 @@ impl Node {
             .map(move |(rank, member)| (*peers.at(rank), Some(rank), member.addr.as_slice()));
         let departed = self.departed.iter().map(|(peer, addr)| (*peer, None, addr.as_slice()));
         members.chain(departed).filter(|(peer, _, _)| self.bottom.has_link(*peer))
+    }
+
+    /// The decisions that led to the present view, oldest first, as far as they are kept: each
+    /// proves itself to who knows the view before it ([`Decision::verify`]).
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.chain.all()
     }
 
     /// Bytes of casts, messages, fragments and evidence that this node holds, and the most that it

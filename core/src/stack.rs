@@ -30,7 +30,7 @@ use crate::layer::reliable::{self, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
-use crate::layer::vsync::{self, Vsync};
+use crate::layer::vsync::Vsync;
 use crate::layer::{Context, Post, To, top_appl};
 use crate::member::{PerRank, Rank};
 use crate::node::Counters;
@@ -343,8 +343,7 @@ impl Stack {
         }
         // Misbehaviour shows when a part comes in, not when time passes.
         let _: Result<(), LinkFault> = self.run_pt2pt(step, pt2pt::In::Tick);
-        let _: Result<(), LinkFault> = self.run_group(step, group::In::Tick);
-        self.run_vsync(step, vsync::In::Tick);
+        self.on_ending_tick(step);
         self.run_reliable(step, reliable::In::Tick);
     }
 

@@ -12,7 +12,7 @@ use phalanx_sim::replay::{ReplayError, replay};
 use phalanx_sim::run::{self, Outcome};
 use phalanx_sim::scenario::{Crypto, Scenario};
 use phalanx_sim::sweep::{self, Plan, Summary};
-use phalanx_sim::{Verdict, bench, canary, library, verdict};
+use phalanx_sim::{Verdict, bench, canary, library, matrix, swarm, verdict};
 
 /// Prints a line. A reader that went away is nobody's error: the exit code still tells.
 macro_rules! say {
@@ -47,6 +47,8 @@ enum Command {
     List,
     /// One liar too many: exits 0 only if the safety oracles turn red
     Canary,
+    /// Two and three faults in one view change, at each of its phases: exits 0 only if all hold
+    Matrix,
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
 }
@@ -86,6 +88,9 @@ struct RunArgs {
     /// Draw the run from this seed
     #[arg(long)]
     seed: Option<u64>,
+    /// With a seed: its views do not change, whatever it draws
+    #[arg(long, requires = "seed")]
+    fixed: bool,
     /// Write trace.jsonl and scenario.toml into this directory
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -160,6 +165,7 @@ pub(crate) fn main() -> u8 {
         Command::Replay { trace } => replay_trace(&trace),
         Command::List => Ok(list()),
         Command::Canary => run_canary(),
+        Command::Matrix => play_matrix(),
         Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {
@@ -186,6 +192,20 @@ fn bench(args: &BenchArgs) -> u8 {
     verdict::HELD
 }
 
+/// Prints a line of the table as soon as it is played.
+fn play_matrix() -> Result<u8, Failed> {
+    say!("{}", matrix::HEAD);
+    let mut code = verdict::HELD;
+    for cell in matrix::cells() {
+        let row = matrix::play(&cell).map_err(|error| own(&error))?;
+        say!("{}", row.line());
+        if row.verdict != Verdict::Held {
+            code = row.verdict.code();
+        }
+    }
+    Ok(code)
+}
+
 /// An exit code and what to say.
 type Failed = (u8, String);
 
@@ -198,6 +218,7 @@ fn play(args: &RunArgs) -> Result<u8, Failed> {
         (Some(name), _) => {
             library::find(name).map_err(|error| (verdict::USAGE, error.to_string()))?
         }
+        (None, Some(seed)) if args.fixed => swarm::draw_fixed(seed),
         (None, seed) => sweep::scenario(seed.unwrap_or(0), None),
     };
     if let Some(crypto) = args.crypto {
@@ -223,7 +244,9 @@ fn play(args: &RunArgs) -> Result<u8, Failed> {
 fn again(args: &RunArgs) -> String {
     let what = match (&args.scenario, args.seed) {
         (Some(name), _) => name.clone(),
-        (None, seed) => format!("--seed {}", seed.unwrap_or(0)),
+        (None, seed) => {
+            format!("--seed {}{}", seed.unwrap_or(0), if args.fixed { " --fixed" } else { "" })
+        }
     };
     let crypto = args.crypto.and_then(|crypto| {
         crypto.to_possible_value().map(|value| format!(" --crypto {}", value.get_name()))
@@ -295,6 +318,7 @@ fn print_summary(summary: &Summary, flag: &str) {
     say!("casts delivered {}", summary.delivered);
     say!("memory at most {} permille of its bound", summary.memory_permille);
     say!("seeds {}, of which {} count", summary.seeds, summary.counted);
+    say!("groups whose views change {}", summary.managed);
     say!("failed {}", summary.failures.len());
     if let Some((seed, text)) = summary.failures.first() {
         say!("first: seed {seed}: {text}\nagain: phalanx-sim run --seed {seed}{flag} --verbose");

@@ -61,11 +61,45 @@ pub enum Mark {
     SuspectedBadBytes,
     /// Suspected by proof.
     SuspectedProof,
+    /// A member gave an attempt of a view change up.
+    NeedMoreChangeSent,
+    /// A correct leader proposed again what others may have decided.
+    LockReproposed,
+    /// A correct leader proposed from a bare quorum of Flushes.
+    MinimalFresh,
+    /// An attempt after the first led to a view without the leader of one before, as Active member.
+    LeaderSkipped,
+    /// A member told another the decision of a view.
+    DecisionToldToLaggard,
+    /// A member asked for bodies after its Flush.
+    CutCollected,
+    /// A cast that was accepted in one view was delivered in a later one.
+    CastsRequeued,
+    /// A view was installed that somebody was removed from for an opinion.
+    Removed,
+    /// One in which somebody fell silent.
+    Silenced,
+    /// One from which somebody was expelled by proof.
+    Expelled,
+    /// A correct member learned that it is no member any more.
+    Excluded,
+    /// A silenced correct member went on without having delivered everything.
+    VoterWithoutState,
+    /// An application was told of an attempt given up.
+    TransitionalView,
+    /// A member met no quorum.
+    NoQuorum,
+    /// Suspected by the application.
+    SuspectedApplication,
+    /// Suspected for proposing nothing.
+    SuspectedNewViewOverdue,
+    /// Suspected for committing nothing.
+    SuspectedCommitOverdue,
 }
 
 impl Mark {
     /// All marks. A large campaign must come by each.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 44] = [
         Self::ForkProven,
         Self::TwoRepliesProven,
         Self::TwoRowsProven,
@@ -93,6 +127,23 @@ impl Mark {
         Self::SuspectedImpedingOrder,
         Self::SuspectedBadBytes,
         Self::SuspectedProof,
+        Self::NeedMoreChangeSent,
+        Self::LockReproposed,
+        Self::MinimalFresh,
+        Self::LeaderSkipped,
+        Self::DecisionToldToLaggard,
+        Self::CutCollected,
+        Self::CastsRequeued,
+        Self::Removed,
+        Self::Silenced,
+        Self::Expelled,
+        Self::Excluded,
+        Self::VoterWithoutState,
+        Self::TransitionalView,
+        Self::NoQuorum,
+        Self::SuspectedApplication,
+        Self::SuspectedNewViewOverdue,
+        Self::SuspectedCommitOverdue,
     ];
 
     /// Its name in reports.
@@ -126,6 +177,23 @@ impl Mark {
             Self::SuspectedImpedingOrder => "suspected_impeding_order",
             Self::SuspectedBadBytes => "suspected_bad_bytes",
             Self::SuspectedProof => "suspected_proof",
+            Self::NeedMoreChangeSent => "need_more_change_sent",
+            Self::LockReproposed => "lock_reproposed",
+            Self::MinimalFresh => "minimal_fresh",
+            Self::LeaderSkipped => "leader_skipped",
+            Self::DecisionToldToLaggard => "decision_told_to_laggard",
+            Self::CutCollected => "cut_collected",
+            Self::CastsRequeued => "casts_requeued",
+            Self::Removed => "removed",
+            Self::Silenced => "silenced",
+            Self::Expelled => "expelled",
+            Self::Excluded => "excluded",
+            Self::VoterWithoutState => "voter_without_state",
+            Self::TransitionalView => "transitional_view",
+            Self::NoQuorum => "no_quorum",
+            Self::SuspectedApplication => "suspected_application",
+            Self::SuspectedNewViewOverdue => "suspected_new_view_overdue",
+            Self::SuspectedCommitOverdue => "suspected_commit_overdue",
         }
     }
 }
@@ -193,11 +261,10 @@ impl Marks {
             Reason::Lagging => Mark::SuspectedLagging,
             Reason::ImpedingOrder => Mark::SuspectedImpedingOrder,
             Reason::BadBytes => Mark::SuspectedBadBytes,
-            Reason::Application
-            | Reason::NewViewOverdue
-            | Reason::CommitOverdue
-            | Reason::NotInstalled
-            | Reason::Withholding => return,
+            Reason::Application => Mark::SuspectedApplication,
+            Reason::NewViewOverdue => Mark::SuspectedNewViewOverdue,
+            Reason::CommitOverdue => Mark::SuspectedCommitOverdue,
+            Reason::NotInstalled | Reason::Withholding => return,
         });
     }
 }

@@ -31,6 +31,8 @@ struct Member {
     last_body: Option<Arc<[u8]>>,
     /// By receiver.
     partial: Vec<Partial>,
+    /// The place of the newest view in which it was seen to flush.
+    flushed: Option<usize>,
     /// The place of the view that the following is about.
     view: usize,
     /// Fifo casts of own bodies 1, 2, ...; `None` for one that was not seen whole.
@@ -48,6 +50,7 @@ struct InView {
     processes: Vec<Option<usize>>,
     /// Which ranks may sign anything.
     liars: Vec<bool>,
+    quorum: usize,
     conflict: Conflict,
     vows: Vows,
 }
@@ -60,6 +63,7 @@ impl InView {
             id: record.id,
             roster,
             liars: processes.iter().map(is_liar).collect(),
+            quorum,
             conflict: Conflict::new(processes.len(), quorum),
             vows: Vows::default(),
             processes,
@@ -243,14 +247,58 @@ impl Observer {
                     view.conflict.certificate(by, certificate, &view.roster)?;
                 }
                 Part::Body(body) => self.body(by, at, body, casts)?,
-                Part::Fetch { .. } => self.marks.hit(Mark::FetchSent),
+                Part::Fetch { .. } => {
+                    self.marks.hit(Mark::FetchSent);
+                    if self.members[by].flushed == Some(at) {
+                        self.marks.hit(Mark::CutCollected);
+                    }
+                }
                 Part::AskRow { .. } => self.marks.hit(Mark::RowAsked),
                 Part::AskSlot { .. } => self.marks.hit(Mark::SlotAsked),
                 Part::Suspect(_) | Part::Proof(_) | Part::Pt2pt(_) => {}
-                change => self.change(at, change)?,
+                change => {
+                    self.mark_change(by, at, change);
+                    self.change(at, change)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Which branches of a view change a part of `by` shows.
+    fn mark_change(&mut self, by: usize, at: usize, part: &Part) {
+        let view = &self.views[at];
+        match part {
+            Part::Flush(flushed) if view.is(flushed.signed.signer, by) => {
+                self.members[by].flushed = Some(at);
+            }
+            Part::NeedMoreChange(more) if view.is(more.signed.signer, by) => {
+                self.marks.hit(Mark::NeedMoreChangeSent);
+            }
+            Part::NewView(proposed) if view.is(proposed.signed.signer, by) => {
+                let attempt = proposed.signed.statement.attempt.value() as usize;
+                let first = attempt.min(view.processes.len());
+                let next = &proposed.view;
+                let is_passed_over = |rank: usize| {
+                    let was = |departed: &Rank| departed.index() == rank;
+                    next.departed.iter().any(|(departed, _)| was(departed))
+                        || next.silenced.iter().any(was)
+                };
+                if (0..first).any(is_passed_over) {
+                    self.marks.hit(Mark::LeaderSkipped);
+                }
+                match &proposed.justification {
+                    Justification::Relock { .. } => self.marks.hit(Mark::LockReproposed),
+                    Justification::Fresh { flushes, .. } => {
+                        if view.processes.len() > flushes.len() && flushes.len() == view.quorum {
+                            self.marks.hit(Mark::MinimalFresh);
+                        }
+                    }
+                }
+            }
+            Part::Decision(_) => self.marks.hit(Mark::DecisionToldToLaggard),
+            _ => {}
+        }
     }
 
     /// Statements about the view change, and what speaks for one.

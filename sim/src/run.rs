@@ -17,6 +17,7 @@ use phalanx_core::{ConfigError, Counters};
 
 use crate::adversary;
 use crate::cluster::Group;
+use crate::history::History;
 use crate::marks::{Mark, Marks};
 use crate::network::Tally;
 use crate::oracle::Oracles;
@@ -74,6 +75,8 @@ pub struct Outcome {
     pub tally: Tally,
     /// Work of all correct members.
     pub counters: Counters,
+    /// What happened to the views.
+    pub history: History,
 }
 
 impl Outcome {
@@ -93,6 +96,7 @@ impl Outcome {
             memory_permille: 0,
             tally: Tally::default(),
             counters: Counters::default(),
+            history: History::default(),
         }
     }
 }
@@ -310,11 +314,13 @@ impl<'a> Run<'a> {
 
     /// Of liars that lied, one at least must be found, if their strategy is such that it shows:
     /// where the total order stands still, only who holds up its first slot is looked for. So with
-    /// a crash none may be.
+    /// a crash none may be, and none once the view has changed: opinions end with their view, and
+    /// what holds nothing up there gives no reason for another.
     fn unnoticed(&self) -> Option<String> {
         let verdict = self.scenario.strategy()?.verdict();
-        let is_hidden =
-            verdict == adversary::Verdict::Suspected && !self.scenario.crashes.is_empty();
+        let is_over = self.world.oracles.views() > 1;
+        let is_hidden = verdict == adversary::Verdict::Suspected
+            && (is_over || !self.scenario.crashes.is_empty());
         if is_hidden || self.scenario.expect.violates.is_some() {
             return None;
         }
@@ -401,6 +407,7 @@ impl<'a> Run<'a> {
             memory_permille: self.world.oracles.memory_permille(),
             tally: *self.world.network.tally(),
             counters,
+            history: self.world.oracles.history().clone(),
             hash: self.world.recorder.finish(&verdict)?,
             verdict,
         })

@@ -20,12 +20,17 @@ pub const CASTS: u32 = 200;
 /// Virtual time that every run lasts at least: enough for a seed to count.
 pub const LEAST_US: u64 = 1_000_000;
 
-/// Whether seeds draw managed groups; as long as the core does not change views, all are fixed.
-const DRAWS_MANAGED: bool = false;
-
 /// The run that `seed` stands for.
 #[must_use]
 pub fn draw(seed: u64) -> Scenario {
+    let mut scenario = draw_fixed(seed);
+    draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+    scenario
+}
+
+/// The same before it is drawn whether views change: what every seed stood for once.
+#[must_use]
+pub fn draw_fixed(seed: u64) -> Scenario {
     let mut topology = Seed(seed).stream("topology", 0);
     let n = topology.pick(&SIZES);
     let mut scenario = Scenario::calm(&format!("seed {seed}"), n, seed);
@@ -38,9 +43,6 @@ pub fn draw(seed: u64) -> Scenario {
     let mut stream = Seed(seed).stream("swarm network", 0);
     draw_network(&mut scenario, &mut stream);
     draw_workload(&mut scenario, &mut Seed(seed).stream("swarm workload", 0));
-    if DRAWS_MANAGED {
-        draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
-    }
     scenario
 }
 
@@ -103,16 +105,18 @@ fn draw_culprits(scenario: &mut Scenario, topology: &mut Stream) {
 }
 
 /// Half of the groups change their views. There liars may lie in the change, a member more may crash
-/// at any time, and now and then a member is suspected by the applications of all.
+/// at any time, and applications suspect members at any time, rightly or not.
 fn draw_membership(scenario: &mut Scenario, stream: &mut Stream) {
     if !stream.permille(500) {
         return;
     }
     scenario.membership = Membership::Managed;
-    scenario.pledge = stream.pick(&[None, None, None, Some(0)]);
+    scenario.pledge = stream.pick(&[None, None, None, Some(0), Some(1)]);
     let strategy = stream.pick(&Strategy::GROUP);
+    let mut needs_change = false;
     if let Some(liars) = scenario.liars.as_mut().filter(|_| stream.permille(600)) {
         strategy.name().clone_into(&mut liars.strategy);
+        needs_change = true;
     }
     let end_us = scenario.heal_at_us.max(LEAST_US) + LEAST_US;
     let (rank, at_us) = (stream.below(u64::from(scenario.members)), stream.between(1, end_us));
@@ -123,9 +127,24 @@ fn draw_membership(scenario: &mut Scenario, stream: &mut Stream) {
     let has_crash = stream.permille(400);
     if has_crash && !is_culprit && culprits < quorums::faulty(scenario.members) {
         scenario.crashes.push(Crash { rank, at_us: Some(at_us), at_casts: None });
-    } else if stream.permille(300) {
-        let by = (0..scenario.members).collect();
-        scenario.suspects.push(Suspect { by, of: vec![rank], at_us });
+    }
+    let has_suspicion = stream.permille(350);
+    if has_suspicion || (needs_change && scenario.crashes.is_empty()) {
+        draw_suspicions(scenario, stream, end_us);
+    }
+}
+
+/// Once to three times all applications, or some, suspect a member, or several at once.
+fn draw_suspicions(scenario: &mut Scenario, stream: &mut Stream, end_us: u64) {
+    let n = scenario.members;
+    for _ in 0..stream.between(1, 3) {
+        let at_us = stream.between(1, end_us);
+        let by =
+            if stream.permille(600) { usize::from(n) } else { stream.index(usize::from(n)) + 1 };
+        let by = stream.distinct(n, by);
+        let of = if stream.permille(700) { 1 } else { stream.index(usize::from(n)) + 1 };
+        let of = stream.distinct(n, of);
+        scenario.suspects.push(Suspect { by, of, at_us });
     }
 }
 
@@ -228,11 +247,9 @@ mod tests {
     fn managed_groups_are_drawn_beside_all_else() {
         let mut crashes = 0;
         let mut strategies = BTreeSet::new();
-        let mut classes = [0; 4];
+        let mut classes = [0; 5];
         for seed in 0..2_000 {
-            let fixed = draw(seed);
-            let mut scenario = fixed.clone();
-            draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+            let (fixed, scenario) = (draw_fixed(seed), draw(seed));
             let text = scenario.to_toml();
             assert_eq!(Scenario::parse("drawn", &text).unwrap(), scenario, "{text}");
             let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
@@ -247,6 +264,7 @@ mod tests {
             classes[1] += usize::from(scenario.pledge == Some(0));
             classes[2] += usize::from(!scenario.suspects.is_empty());
             classes[3] += usize::from(scenario.liars.is_none());
+            classes[4] += usize::from(scenario.pledge == Some(1));
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
         assert_eq!(strategies.len(), Strategy::GROUP.len());

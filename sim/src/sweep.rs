@@ -38,6 +38,8 @@ pub struct Seeded {
     pub seed: u64,
     /// Members of its group.
     pub members: u16,
+    /// Whether its views change.
+    pub is_managed: bool,
     /// What its liars did.
     pub strategy: Option<Strategy>,
     /// What came of it.
@@ -62,6 +64,8 @@ pub struct Summary {
     pub seeds: u64,
     /// Seeds worth counting: at least 200 casts per correct sender and a second of virtual time.
     pub counted: u64,
+    /// Seeds of groups whose views change.
+    pub managed: u64,
     /// Hash over the hashes of all seeds, in order.
     pub hash: String,
     /// By group size.
@@ -99,7 +103,8 @@ fn play(seed: u64, crypto: Option<Crypto>) -> Seeded {
     let outcome = run::run(&scenario, None)
         .unwrap_or_else(|error| Outcome::crashed(format!("could not be played: {error}")));
     let (members, strategy) = (scenario.members, scenario.strategy());
-    Seeded { seed, members, strategy, outcome }
+    let is_managed = !scenario.membership.is_fixed();
+    Seeded { seed, members, is_managed, strategy, outcome }
 }
 
 /// Plays all seeds; `progress` is told after each, from any thread, how many are done.
@@ -135,12 +140,12 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     let mut state = Sha256::new();
     let mut sizes = BTreeMap::new();
     let mut strategies: BTreeMap<&'static str, Fared> =
-        Strategy::ALL.iter().map(|strategy| (strategy.name(), Fared::default())).collect();
+        Strategy::every().map(|strategy| (strategy.name(), Fared::default())).collect();
     let mut marks = Marks::default();
     let mut failures = Vec::new();
     let mut code = verdict::HELD;
-    let (mut counted, mut delivered, mut memory_permille) = (0, 0, 0);
-    for Seeded { seed, members, strategy, outcome } in results {
+    let (mut counted, mut managed, mut delivered, mut memory_permille) = (0, 0, 0, 0);
+    for Seeded { seed, members, is_managed, strategy, outcome } in results {
         state.update(seed.to_le_bytes());
         state.update(outcome.hash.as_bytes());
         *sizes.entry(*members).or_default() += 1;
@@ -152,6 +157,7 @@ pub fn summarize(results: &[Seeded]) -> Summary {
         }
         marks = marks.and(outcome.marks);
         counted += u64::from(outcome.is_counted);
+        managed += u64::from(*is_managed);
         delivered += outcome.delivered;
         memory_permille = memory_permille.max(outcome.memory_permille);
         if outcome.verdict != Verdict::Held {
@@ -166,13 +172,14 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     let (met, missed) = (named(&mut marks.iter()), named(&mut marks.missed()));
     let idle: Vec<&'static str> =
         strategies.iter().filter(|(_, fared)| fared.fired == 0).map(|(name, _)| *name).collect();
-    let is_campaign = seeds >= CAMPAIGN_SEEDS_PER_STRATEGY * Strategy::ALL.len() as u64;
+    let is_campaign = seeds >= CAMPAIGN_SEEDS_PER_STRATEGY * Strategy::every().count() as u64;
     if is_campaign && code == verdict::HELD && !(missed.is_empty() && idle.is_empty()) {
         code = verdict::OWN_ERROR;
     }
     Summary {
         seeds,
         counted,
+        managed,
         hash: to_hex(&state.finalize()),
         sizes,
         strategies,

@@ -30,6 +30,11 @@ impl Chain {
         }
     }
 
+    /// Oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().map(|(decision, _)| decision)
+    }
+
     /// What was decided in this view.
     pub(super) fn after(&self, view: &Hash32) -> Option<&Decision> {
         let mut newest_first = self.decisions.iter().rev().map(|(decision, _)| decision);

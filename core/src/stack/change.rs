@@ -20,6 +20,8 @@ use crate::wire::change::Decision;
 /// How the present view ends, as far as that is known.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
+    /// The application was told that nothing new is agreed in this view.
+    is_blocked: bool,
     /// The next view whose cut is being collected.
     collecting: Option<Hash32>,
     /// The decision, and until when bodies of its cut are waited for.
@@ -32,6 +34,18 @@ impl Stack {
         let group = self.group.as_ref().and_then(Group::deadline);
         let waiting = self.ending.decided.as_ref().map(|(_, until)| *until);
         earliest(earliest(group, waiting), self.vsync.deadline())
+    }
+
+    /// What waits for time to pass; nothing does as long as nothing changes.
+    pub(super) fn on_ending_tick(&mut self, step: &mut Step<'_>) {
+        let now = step.cx.now;
+        if self.group.as_ref().and_then(Group::deadline).is_some_and(|due| due <= now) {
+            // Nobody is to blame for the time.
+            let _: Result<(), LinkFault> = self.run_group(step, group::In::Tick);
+        }
+        if self.vsync.deadline().is_some_and(|due| due <= now) {
+            self.run_vsync(step, vsync::In::Tick);
+        }
     }
 
     /// The view is installed: says so.
@@ -137,9 +151,15 @@ impl Stack {
 
     /// R0: nothing new is said in this view.
     fn freeze(&mut self, step: &mut Step<'_>) -> group::In {
-        step.event(Event::Block);
-        self.total.freeze();
+        self.block(step);
         group::In::Frozen(self.reliable.freeze())
+    }
+
+    fn block(&mut self, step: &mut Step<'_>) {
+        if !core::mem::replace(&mut self.ending.is_blocked, true) {
+            step.event(Event::Block);
+            self.total.freeze();
+        }
     }
 
     /// The next view is known: its cut is collected, unless this process is not in it.
@@ -151,7 +171,7 @@ impl Stack {
         let next = decision.view.id();
         if self.ending.collecting != Some(next) {
             self.ending.collecting = Some(next);
-            self.total.freeze();
+            self.block(step);
             self.run_reliable(step, reliable::In::Collect(&decision.view.cut));
         }
         let until = step.cx.now.plus(self.retain_us);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{List, ascend, heads_are_legal};
 use crate::crypto::{
     AckNewView, Certificate, Commit, Flush, Hash32, Head, Heads, JoinRequest, LINKS_MAX, Leave,
-    Link, MEMBERS_MAX, NeedMoreChange, NewView, ReadyToSwitch, Recommend, Signed, Suspect, hash,
+    Link, MEMBERS_MAX, NeedMoreChange, NewView, ReadyToSwitch, Recommend, Roster, Signed, Suspect,
+    hash,
 };
 use crate::member::Rank;
 use crate::seq::{LogEnd, Number};
@@ -199,6 +200,70 @@ pub struct Decision {
     pub view: View,
     /// Of exactly a quorum of the view before, in one attempt.
     pub readys: List<Signed<ReadyToSwitch>, MEMBERS_MAX>,
+}
+
+/// Why a decision proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotADecision {
+    /// Its view is not a possible successor of the view before.
+    #[error("the view cannot follow the one before it")]
+    DoesNotFollow,
+    /// Its Readys are not of exactly a quorum, for one attempt and this view.
+    #[error("the view is not what a quorum was ready for in one attempt")]
+    NotAQuorum,
+    /// A signature that does not verify.
+    #[error("a signature does not verify")]
+    BadSignature,
+}
+
+impl Decision {
+    /// Its canonical bytes, for a file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// The decision in these bytes, to be verified; `None` if they are none.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (decision, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        (rest.is_empty() && decision.to_bytes() == bytes).then_some(decision)
+    }
+
+    /// Checks it against the view before it, whose keys are `roster`: anybody can do that offline,
+    /// link by link from the genesis view (protocol.md section 10).
+    ///
+    /// # Errors
+    /// See [`NotADecision`].
+    pub fn verify(&self, before: &View, roster: &Roster) -> Result<(), NotADecision> {
+        if !follows(before, roster.view(), &self.view) || !self.is_legal(before.members.len()) {
+            return Err(NotADecision::DoesNotFollow);
+        }
+        if !self.is_of_a_quorum(roster.quorum().q()) {
+            return Err(NotADecision::NotAQuorum);
+        }
+        let is_signed = self.readys.iter().all(|ready| roster.verifies(ready));
+        if is_signed { Ok(()) } else { Err(NotADecision::BadSignature) }
+    }
+
+    /// Whether exactly `quorum` members are ready for this view in one attempt.
+    pub(crate) fn is_of_a_quorum(&self, quorum: usize) -> bool {
+        let id = self.view.id();
+        let first = self.readys.first().map(|ready| ready.statement.attempt);
+        let fits = |ready: &Signed<ReadyToSwitch>| {
+            Some(ready.statement.attempt) == first && ready.statement.next == id
+        };
+        self.readys.len() == quorum && self.readys.iter().all(fits)
+    }
+}
+
+/// Whether `next` can be the successor of `view`, whose id is `id`, for all that is known without
+/// evidence.
+pub(crate) fn follows(view: &View, id: &Hash32, next: &View) -> bool {
+    next.number == view.number.saturating_add(1)
+        && next.prev == *id
+        && next.group == view.group
+        && next.cut.len() == view.members.len()
 }
 
 /// A recommendation with what is recommended.

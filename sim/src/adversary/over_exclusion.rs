@@ -4,7 +4,7 @@
 //! It tries to gain weight by removing others (F8, F12). It must fail: the next view must be what
 //! the plan makes of the evidence in the proposal (R2), and removals are capped.
 //!
-//! Verdict: proven, if it leads: the statement is invalid by itself.
+//! Verdict: suspected for bad bytes, if it leads, by everybody that the proposal reached in time.
 
 use phalanx_core::{Departure, PublicKey, Rank, View};
 

@@ -269,23 +269,23 @@ impl Strategy {
             | Self::WindowNeverFinished
             | Self::SkipToEnd
             | Self::BogusSignatures
+            | Self::BadNewView
+            | Self::UnderExclusion
+            | Self::OverExclusion
             | Self::PhaseStopper(_) => Verdict::Suspected,
             Self::MutantMessage
             | Self::SplitDigest
             | Self::ColludingReplier
             | Self::Twins
-            | Self::TwoRows
-            | Self::BadNewView
-            | Self::BadCommit
-            | Self::TwoNewViews
-            | Self::UnderExclusion
-            | Self::OverExclusion => Verdict::Proven,
+            | Self::TwoRows => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers
             | Self::ByteMutator
             | Self::SmallScopeMutator
             | Self::StabilityFrozen
             | Self::NewViewTimeout
+            | Self::BadCommit
+            | Self::TwoNewViews
             | Self::CommitTimeout
             | Self::CommitToSubset => Verdict::MayBeProven,
         }

@@ -4,7 +4,8 @@
 //! It tries to have two views agreed (F4, D10). It must fail: at most one of them finds a quorum of
 //! Acks, for a correct member acknowledges once per attempt; the two statements are a Proof.
 //!
-//! Verdict: proven, if it leads.
+//! Verdict: proven, if it leads and the two meet: nobody asks for another proposal than the one that
+//! is agreed on.
 
 use phalanx_core::View;
 use phalanx_core::wire::change::Justification;

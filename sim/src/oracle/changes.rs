@@ -1,6 +1,6 @@
 //! What the oracles about views share: they all look on when a member installs one.
 
-use phalanx_core::{Exclusion, Status, View};
+use phalanx_core::{Departure, Exclusion, Status, View};
 
 use super::progress::Progress;
 use super::removal::Removal;
@@ -9,6 +9,7 @@ use super::succession::Succession;
 use super::suspicion::Sighting;
 use super::synchrony::Synchrony;
 use super::{Delivery, Oracles, pledge, quorums};
+use crate::marks::Mark;
 use crate::scenario::Scenario;
 use crate::verdict::Promise;
 
@@ -82,6 +83,7 @@ impl Oracles {
         self.judge(now_us, Promise::P6, result);
         let (before, was) = (self.views.place(by), self.views.present(by).view.clone());
         let (at, is_new) = self.views.installed(by, view);
+        self.history.installed(now_us, by, at, self.views.at(at), self.views.at(before));
         if is_new {
             self.begins(now_us, at, &was);
         }
@@ -97,6 +99,16 @@ impl Oracles {
         self.judge(now_us, Promise::P8, result);
         let is_liar = |process: &&Option<usize>| process.is_none_or(|process| self.liars[process]);
         let liars = record.processes.iter().filter(is_liar).count();
+        for (_, why) in record.view.departed.iter() {
+            match why {
+                Departure::Proof => self.marks.hit(Mark::Expelled),
+                Departure::Opinion => self.marks.hit(Mark::Removed),
+                Departure::Left | Departure::Replaced => {}
+            }
+        }
+        if !record.view.silenced.is_empty() {
+            self.marks.hit(Mark::Silenced);
+        }
         let result = pledge::check(&record.view, liars, self.changes.is_kept);
         self.judge(now_us, Promise::Pledge, result);
         self.changes.is_overrun |= liars > pledge::bears(&record.view);
@@ -121,6 +133,7 @@ impl Oracles {
         if self.changes.stateless[by]
             || (was_silent && self.agreement.missing(place, &[by]).is_some())
         {
+            self.marks.hit(Mark::VoterWithoutState);
             self.changes.stateless[by] = true;
             return;
         }
@@ -134,6 +147,7 @@ impl Oracles {
 
     /// Correct member `by` learns that it is no member of `next`.
     pub(super) fn excluded(&mut self, now_us: u64, by: usize, why: Exclusion, next: &View) {
+        self.marks.hit(Mark::Excluded);
         let rank = self.views.present(by).rank(by);
         let result = self.changes.inclusion.excluded(by, rank, why, next);
         self.judge(now_us, Promise::P7, result);

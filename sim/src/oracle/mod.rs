@@ -32,6 +32,7 @@ use phalanx_core::crypto::{Roster, Suite};
 use phalanx_core::{Event, Fault, Order, Rank, Slot, Transmit, View};
 
 use crate::adversary::{self, Strategy};
+use crate::history::History;
 use crate::marks::{Mark, Marks};
 use crate::observe::Observer;
 use crate::scenario::Scenario;
@@ -100,6 +101,9 @@ pub struct Oracles {
     suite: Suite,
     views: Views,
     changes: Changes,
+    history: History,
+    /// For each process the view that each of its casts was accepted in.
+    accepted_in: Vec<Vec<usize>>,
     /// What the liars do gives nobody a reason to suspect them.
     is_harmless: bool,
     window: Window,
@@ -138,6 +142,8 @@ impl Oracles {
             suite,
             changes: Changes::new(scenario, &view),
             views,
+            history: History::new(scenario.members),
+            accepted_in: vec![Vec::new(); n],
             crashed: vec![false; n],
             is_calm: scenario.is_calm(),
             is_within_model: !is_paper && faulty <= quorums::faulty(scenario.members),
@@ -175,6 +181,17 @@ impl Oracles {
         self.marks.and(self.observer.marks())
     }
 
+    /// What happened to the views.
+    #[must_use]
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// An application is told to suspect somebody: that begins a change as a fault does.
+    pub fn told(&mut self, now_us: u64) {
+        self.history.fault(now_us);
+    }
+
     /// Remembers a mark.
     pub const fn mark(&mut self, mark: Mark) {
         self.marks.hit(mark);
@@ -208,7 +225,8 @@ impl Oracles {
     }
 
     /// `process` stopped for ever.
-    pub fn crashed(&mut self, process: usize) {
+    pub fn crashed(&mut self, now_us: u64, process: usize) {
+        self.history.fault(now_us);
         self.crashed[process] = true;
     }
 
@@ -225,6 +243,9 @@ impl Oracles {
 
     /// Correct member `sender` asks for a cast.
     pub fn attempted(&mut self, sender: usize, index: u32, order: Order, len: usize) {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        self.accepted_in[sender].truncate(at);
+        self.accepted_in[sender].push(self.views.place(sender));
         self.integrity.attempted(sender, index, order, len);
         self.fifo.attempted(sender, index, order);
     }
@@ -286,6 +307,7 @@ impl Oracles {
                 let id = self.views.present(by).id;
                 let suspecter = self.process(by, *suspecter);
                 if let (Some(suspecter), Some(process)) = (suspecter, self.process(by, *subject)) {
+                    self.history.suspected(now_us, self.views.place(by), by, (suspecter, process));
                     if !self.liars[suspecter] {
                         self.observer.grounds_mut().suspected(id, *subject);
                     }
@@ -312,14 +334,17 @@ impl Oracles {
             Event::Excluded { why, decision, .. } => {
                 self.excluded(now_us, by, *why, &decision.view)
             }
+            Event::TransitionalView { attempt } => {
+                self.marks.hit(Mark::TransitionalView);
+                self.history.abandoned(self.views.place(by), *attempt);
+            }
+            Event::NoQuorum { .. } => self.marks.hit(Mark::NoQuorum),
             Event::Alarm { .. }
             | Event::Accepted(_)
             | Event::Refused(..)
             | Event::Send { .. }
             | Event::SendFailed { .. }
-            | Event::TransitionalView { .. }
-            | Event::Resilience { .. }
-            | Event::NoQuorum { .. } => {}
+            | Event::Resilience { .. } => {}
         }
     }
 
@@ -328,6 +353,12 @@ impl Oracles {
         let result = self.changes.delivered(delivery, is_there);
         self.judge(now_us, Promise::P5, result);
         let is_correct = !self.liars[delivery.sender];
+        if let Some(ticket) = delivery.own_ticket {
+            let at = usize::try_from(ticket).unwrap_or(usize::MAX);
+            if self.accepted_in[delivery.by].get(at).is_some_and(|view| *view < delivery.view) {
+                self.marks.hit(Mark::CastsRequeued);
+            }
+        }
         if is_correct {
             let result = self.integrity.delivered(delivery);
             self.judge(now_us, Promise::P1, result);

@@ -129,7 +129,7 @@ impl Process {
     /// Stops for ever.
     pub(super) fn crash(&mut self, world: &mut World) {
         if matches!(self.actor, Actor::Node(_)) {
-            world.oracles.crashed(usize::from(self.index));
+            world.oracles.crashed(world.now_us, usize::from(self.index));
         }
         self.actor = Actor::Gone;
         self.inbox.clear();
@@ -149,6 +149,7 @@ impl Process {
         if matches!(self.actor, Actor::Node(_))
             && let Some(member) = world.oracles.rank(by, of)
         {
+            world.oracles.told(world.now_us);
             self.step(Input::Request(Ticket(SUSPECT_TICKET), Request::Suspect { member }), world);
             self.schedule(world);
         }

@@ -112,13 +112,14 @@ impl Group {
         let statement =
             Flush { ends: ends.iter().map(|(end, _)| *end).collect(), changes: changes.into() };
         let flush = cx.door.sign(cx.roster, self.me, statement);
+        let certificates = Certificates::pack(&certificates);
         let message = Flushed {
             signed: flush.signed().as_ref().clone(),
-            certificates: Certificates::pack(&certificates),
+            certificates: certificates.clone(),
             grounds: self.evidence.grounds(),
         };
         self.post(Part::Flush(Box::new(message.clone())), out);
-        let record = FlushRecord { flush, certificates: Some(certificates.into()) };
+        let record = FlushRecord { flush, certificates: Some(Arc::new(certificates)) };
         *self.flushes.at_mut(self.me) = Some(record);
         self.own.flush = Some(Arc::new(message));
         self.phase = Phase::Flushing;
@@ -256,7 +257,7 @@ impl Group {
         let changes = self.evidence.facts().changes(&self.view);
         let is_justified =
             |flush: &Flush| flush.changes.iter().all(|c| changes.binary_search(c).is_ok());
-        let flushes: Vec<(Verified<Flush>, Arc<[Certificate]>)> = self
+        let flushes: Vec<(Verified<Flush>, Arc<Certificates>)> = self
             .flushes
             .values()
             .flatten()
@@ -380,7 +381,6 @@ impl Group {
 
     /// The proof that a quorum acknowledged what a lock is on.
     fn acks_of(&self, on: &Locked) -> Option<crate::wire::change::Acks> {
-        let own = self.lock.as_ref().filter(|lock| lock.on == *on).map(|lock| lock.acks.clone());
-        own.or_else(|| self.locks.get(&(on.attempt, on.next)).cloned())
+        self.locks.get(&(on.attempt, on.next)).cloned()
     }
 }

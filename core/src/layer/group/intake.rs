@@ -8,7 +8,9 @@ use super::evidence::request_hash;
 use super::faults::{convicted, count, signed};
 use super::justify::{acks_prove, is_bound, judge, verify_all};
 use super::{FlushRecord, Group, In, Out, Phase, Proposal};
-use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, NewView, Reason, Verified};
+use crate::crypto::{
+    Certificate, Flush, Hash32, Head, Locked, MEMBERS_MAX, NewView, Reason, Verified,
+};
 use crate::fault::{LinkFault, TwoFaced};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
@@ -16,12 +18,12 @@ use crate::seq::{Attempt, Number};
 use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{
-    Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
-    acks_hash,
+    Acks, Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
+    acks_hash, follows,
 };
 
 /// How many proposals, next views and locks are remembered: the newest.
-const KEPT_MAX: usize = 32;
+const KEPT_MAX: usize = MEMBERS_MAX;
 
 impl Group {
     /// Takes one input into the store.
@@ -139,9 +141,9 @@ impl Group {
         let Some(certificates) = certificates_of(&flush, &message.certificates) else {
             return Err(LinkFault::Unjustified);
         };
-        for certificate in &certificates {
+        for certificate in certificates {
             let certified = cx.door.certify(cx.roster, certificate.clone())?;
-            out.push(Out::Certified(certificate.clone(), certified));
+            out.push(Out::Certified(certificate, certified));
         }
         let mut evidence = super::Evidence::new(self.quorum());
         evidence.take(cx, &message.grounds)?;
@@ -149,7 +151,7 @@ impl Group {
         if !flush.changes.iter().all(|change| changes.binary_search(change).is_ok()) {
             return Err(LinkFault::Unjustified);
         }
-        let record = FlushRecord { flush, certificates: Some(certificates.into()) };
+        let record = FlushRecord { flush, certificates: Some(Arc::new(message.certificates)) };
         *self.flushes.at_mut(signer) = Some(record);
         Ok(())
     }
@@ -178,15 +180,13 @@ impl Group {
         }
         let said = cx.door.verify(cx.roster, message.signed)?;
         if let (Some(on), Some(proof)) = (said.lock, message.lock) {
-            let fits = proof.view.id() == on.next && follows(cx, &self.view, &proof.view);
+            let fits =
+                proof.view.id() == on.next && follows(&self.view, cx.roster.view(), &proof.view);
             if !fits || !acks_prove(cx, &proof.acks, &on)? {
                 return Err(LinkFault::Unjustified);
             }
             self.remember_view(on.next, Arc::new(proof.view));
-            self.locks.insert((on.attempt, on.next), proof.acks);
-            while self.locks.len() > KEPT_MAX {
-                self.locks.pop_first();
-            }
+            self.remember_proof(&on, proof.acks);
         }
         self.take_grounds(cx, &message.grounds, out)?;
         count(cx, &mut self.more, &said, out);
@@ -205,6 +205,13 @@ impl Group {
         wanted.extend(self.locks.keys().map(|(_, next)| *next));
         wanted.extend(self.proposals.values().map(|found| found.message.signed.statement.next));
         self.views.retain(|known, _| wanted.contains(known));
+    }
+
+    pub(super) fn remember_proof(&mut self, on: &Locked, acks: Acks) {
+        self.locks.insert((on.attempt, on.next), acks);
+        while self.locks.len() > KEPT_MAX {
+            self.locks.pop_first();
+        }
     }
 
     pub(super) fn on_new_view(
@@ -332,29 +339,14 @@ fn certificates_of(flush: &Flush, table: &Certificates) -> Option<Vec<Certificat
     of.next().is_none().then_some(certificates)
 }
 
-/// Whether `next` can be the successor of `view`, for all that is known without evidence.
-fn follows(cx: &Context<'_>, view: &View, next: &View) -> bool {
-    next.number == view.number.saturating_add(1)
-        && next.prev == *cx.roster.view()
-        && next.group == view.group
-        && next.cut.len() == view.members.len()
-}
-
 /// Whether a quorum of `view` decided on its successor in `decision`.
 pub(crate) fn is_decided(
     cx: &mut Context<'_>,
     view: &View,
     decision: &Decision,
 ) -> Result<bool, LinkFault> {
-    let id = decision.view.id();
-    let first = decision.readys.first().map(|ready| ready.statement.attempt);
-    let fits = decision
-        .readys
-        .iter()
-        .all(|ready| Some(ready.statement.attempt) == first && ready.statement.next == id);
-    if !follows(cx, view, &decision.view)
-        || !fits
-        || decision.readys.len() != cx.roster.quorum().q()
+    if !follows(view, cx.roster.view(), &decision.view)
+        || !decision.is_of_a_quorum(cx.roster.quorum().q())
     {
         return Ok(false);
     }

@@ -152,37 +152,38 @@ fn cut(
 }
 
 /// The certificates that make the cut of these Flushes, out of those that came with them.
-pub(super) fn highest<'a>(
-    flushes: impl Iterator<Item = (&'a Flush, &'a [Certificate])>,
+fn highest<'a>(
+    tables: impl Iterator<Item = &'a Certificates>,
     n: usize,
 ) -> (Vec<LogEnd>, Vec<Certificate>) {
-    let mut best: Vec<Option<&Certificate>> = alloc::vec![None; n];
-    for certificate in flushes.flat_map(|(_, certificates)| certificates) {
+    let mut best: Vec<Option<Certificate>> = alloc::vec![None; n];
+    // Each was taken apart when it came.
+    for certificate in tables.filter_map(Certificates::unpack).flatten() {
         if let Some(slot) = best.get_mut(certificate.head.sender.index())
-            && slot.is_none_or(|known| certificate.head.number > known.head.number)
+            && slot.as_ref().is_none_or(|known| certificate.head.number > known.head.number)
         {
             *slot = Some(certificate);
         }
     }
-    let end = |certificate: &Option<&Certificate>| {
-        certificate.map_or(LogEnd::EMPTY, |certificate| LogEnd {
+    let end = |certificate: &Option<Certificate>| {
+        certificate.as_ref().map_or(LogEnd::EMPTY, |certificate| LogEnd {
             number: certificate.head.number,
             hash: certificate.head.hash,
         })
     };
-    (best.iter().map(end).collect(), best.iter().flatten().map(|c| (*c).clone()).collect())
+    (best.iter().map(end).collect(), best.into_iter().flatten().collect())
 }
 
 /// What a leader proposes if nothing can have been decided before.
 pub(super) fn fresh(
     basis: Basis<'_>,
-    flushes: &[(Verified<Flush>, Arc<[Certificate]>)],
+    flushes: &[(Verified<Flush>, Arc<Certificates>)],
     evidence: &Evidence,
     more: &[Verified<NeedMoreChange>],
 ) -> (View, Justification) {
     let n = basis.view.members.len();
-    let all = flushes.iter().map(|(flush, certificates)| (&**flush, &**certificates));
-    let (cut, certificates) = highest(all, n);
+    let tables = flushes.iter().map(|(_, certificates)| certificates.as_ref());
+    let (cut, certificates) = highest(tables, n);
     let view = plan(basis.view, basis.genesis, &evidence.facts()).build(basis.view, cut);
     let justification = Justification::Fresh {
         flushes: flushes.iter().map(|(flush, _)| flush.signed().as_ref().clone()).collect(),

@@ -25,6 +25,9 @@ impl Group {
             self.advance(cx, on.attempt, out);
         }
         let cut = view.cut.to_vec();
+        // A lock that was reported must stay provable when a higher one takes its place: the leader
+        // of an attempt counts its own report, too.
+        self.remember_proof(&on, acks.clone());
         self.lock = Some(Lock { on, view, acks: acks.clone() });
         if on.attempt.leader(self.n()) == self.me && self.own.commit_attempt() < Some(on.attempt) {
             let statement = Commit { attempt: on.attempt, next: on.next, acks: acks_hash(&acks) };

@@ -46,7 +46,9 @@ use crate::time::{Time, earliest};
 use crate::timer::Backoff;
 use crate::view::{Genesis, Membership, View};
 use crate::wire::Part;
-use crate::wire::change::{Acks, Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
+use crate::wire::change::{
+    Acks, Certificates, Committed, Decision, Flushed, NeedsMore, Proposed, Recommended,
+};
 
 use attempt::Clock;
 use evidence::Evidence;
@@ -129,8 +131,8 @@ enum Phase {
 #[derive(Clone, Debug)]
 struct FlushRecord {
     flush: Verified<Flush>,
-    /// By rank; none if it only stood in a proposal.
-    certificates: Option<Arc<[Certificate]>>,
+    /// Of its ends; none if it only stood in a proposal.
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// A valid proposal.
@@ -192,7 +194,7 @@ pub(crate) struct Group {
     proposals: BTreeMap<Attempt, Proposal>,
     /// Next views that were proposed validly or locked on, by id.
     views: BTreeMap<Hash32, Arc<View>>,
-    /// Proofs of locks that others reported, by what they are on.
+    /// Proofs of locks, own and reported, by what they are on.
     locks: BTreeMap<(Attempt, Hash32), Acks>,
     attempt: Attempt,
     acked: Option<Attempt>,

@@ -142,9 +142,12 @@ impl Group {
         self.take(index, outputs);
     }
 
+    /// Some learn of it; who has heard of it from others has installed it already.
     pub(super) fn install_at(&mut self, nodes: &[usize], decision: &Decision) {
         for index in nodes {
-            self.decide(*index, Decided::Install(Box::new(decision.clone())));
+            if self.nodes[*index].view().id() == decision.view.prev {
+                self.decide(*index, Decided::Install(Box::new(decision.clone())));
+            }
         }
     }
 

@@ -175,7 +175,7 @@ fn views_that_are_over_make_room() {
         net.groups[0].remember_view(id, alloc::sync::Arc::new(view));
         assert!(net.groups[0].views.contains_key(&id), "the newest is there");
     }
-    assert!(net.groups[0].views.len() <= 33);
+    assert!(net.groups[0].views.len() <= 1 + crate::crypto::MEMBERS_MAX);
 }
 
 /// One member that recommends many does not keep others from being recommended.

@@ -1,6 +1,7 @@
 //! Layer Group alone: the rules of protocol.md section 9, one by one and together.
 
 mod attack;
+mod explore;
 mod rig;
 mod rules;
 mod storm;
