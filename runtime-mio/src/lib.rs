@@ -10,7 +10,7 @@
 //! net::Network       frames over one TCP connection per pair, or datagrams
 //! ```
 //!
-//! * [`Runtime`] is the loop. It drains all sockets before it lets the node sign, and sleeps until
+//! * [`Runtime`] is the loop, and follows the views of its node. It drains all sockets before it lets the node sign, and sleeps until
 //!   a socket is ready or the node's deadline comes: there is no other timer.
 //! * [`net`] moves frames. They carry their own MACs, so a connection needs no handshake; it is
 //!   trusted to reach a peer once an authentic frame came through it. **Frames are authenticated,
@@ -21,7 +21,7 @@
 //! Memory, besides the node's own (see [`phalanx_core::Node::memory`]): for each peer the write
 //! queue ([`net::NetworkConfig::queue_bytes`]) and a read buffer of 512 KiB that grows to one
 //! longest frame, 8 MiB, only if such a frame arrives; for all strangers together 16 MiB and 64
-//! connections.
+//! connections, and 16 more for guests that may want to join, with 256 KiB of queue each.
 //!
 //! ```no_run
 //! use std::path::Path;

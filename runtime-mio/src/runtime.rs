@@ -297,9 +297,10 @@ impl Runtime {
             return;
         }
         self.network.set_peers(&reachable(&self.node));
-        // Those that left are forgotten in silence.
-        let has_departed = self.node.peers().any(|(_, rank, _)| rank.is_none());
-        self.look_at = has_departed.then(|| now + LOOK);
+        // Those that left are forgotten in silence, and so are all others by who is out itself.
+        let is_out = self.sorted.is_out;
+        let is_awaited = self.node.peers().any(|(_, rank, _)| is_out || rank.is_none());
+        self.look_at = is_awaited.then(|| now + LOOK);
     }
 
     fn receive(&mut self) {
@@ -422,8 +423,10 @@ const fn unread(counters: &Counters) -> u64 {
 struct Sorted {
     notices: VecDeque<Notice>,
     outbox: Vec<Transmit>,
-    /// The view changed, or this process is out.
+    /// The view changed, or this process is out, since the last look.
     has_changed: bool,
+    /// This process is no member any more.
+    is_out: bool,
 }
 
 impl Sorted {
@@ -432,7 +435,8 @@ impl Sorted {
             match output {
                 Output::Transmit(frame) => self.outbox.push(frame),
                 Output::Event(event) => {
-                    self.has_changed |= matches!(event, Event::View(_) | Event::Excluded { .. });
+                    self.is_out |= matches!(event, Event::Excluded { .. });
+                    self.has_changed |= self.is_out || matches!(event, Event::View(_));
                     self.notices.push_back(Notice::Event(event));
                 }
                 Output::Fault(fault) => self.notices.push_back(Notice::Fault(Box::new(fault))),

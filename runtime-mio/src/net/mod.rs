@@ -13,6 +13,7 @@ mod backoff;
 mod conn;
 mod framing;
 mod guests;
+mod peer;
 mod queue;
 mod tcp;
 mod udp;

@@ -16,10 +16,10 @@ use mio::{Interest, Registry, Token};
 use phalanx_core::{Config, PeerId, Transmit};
 use socket2::SockRef;
 
-use super::backoff::{Backoff, Jitter};
+use super::backoff::Jitter;
 use super::conn::{Claim, Conn, Owner};
 use super::guests::Guests;
-use super::queue::WriteQueue;
+use super::peer::Peer;
 use super::{BOUND, FIRST_CONNECTION, NetworkConfig, NetworkStats};
 
 /// Accepted connections that have proven nothing.
@@ -36,34 +36,6 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 const DIAL_TIME: Duration = Duration::from_secs(3);
 /// How often stalled connections and strangers are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
-
-/// A process to reach.
-#[derive(Debug)]
-struct Peer {
-    addr: SocketAddr,
-    /// Whether it is for us to dial.
-    is_ours: bool,
-    queue: WriteQueue,
-    /// The connection used, connected or being dialled.
-    conn: Option<usize>,
-    backoff: Backoff,
-    dial_at: Instant,
-    dialled: u64,
-}
-
-impl Peer {
-    fn new(addr: SocketAddr, is_ours: bool, queue_bytes: usize, now: Instant) -> Self {
-        Self {
-            addr,
-            is_ours,
-            queue: WriteQueue::new(queue_bytes),
-            conn: None,
-            backoff: Backoff::default(),
-            dial_at: now,
-            dialled: 0,
-        }
-    }
-}
 
 /// The listener and all connections.
 pub(super) struct Tcp {

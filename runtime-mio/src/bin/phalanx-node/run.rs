@@ -111,7 +111,10 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             result => result?,
         }
         if let Some((why, since)) = &tally.out {
-            if since.elapsed() >= answers || flags.end.load(Ordering::Acquire) {
+            // Whoever has closed the input does not want to wait as long as others may ask.
+            let has_ended = flags.end.load(Ordering::Acquire);
+            let linger = Duration::from_micros(args.linger.0).min(answers);
+            if since.elapsed() >= if has_ended { linger } else { answers } {
                 return Err(Out(format!("this member is out of the group: {why}")).into());
             }
             continue;

@@ -210,7 +210,8 @@ impl Table {
             })
             .collect();
         let view = records.iter().map(|record| record.status.view).max().unwrap_or(0);
-        let p50 = records.iter().map(|record| record.status.recent.p50_us).max().unwrap_or(0);
+        let correct = records.iter().zip(roles).filter(|(_, role)| **role == Role::Correct);
+        let p50 = correct.map(|(record, _)| record.status.recent.p50_us).max().unwrap_or(0);
         format!("view {view}, delivered: {}; p50 {} ms", members.join(", "), millis(p50))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// Check decisions, each the next of the one before and the first of the genesis view; exits
     /// with 1 if one proves nothing
     Verify {
-        /// The decisions in hexadecimal, one a line, as `run --pipe` writes them
+        /// The decisions in hexadecimal, one a line, as events of `run --pipe` carry them
         file: PathBuf,
         /// The group file
         #[arg(long, value_name = "FILE")]
