@@ -65,6 +65,7 @@ fn go_on(members: &mut [Member], why: &str) {
         let view = member.next("view", PATIENCE).expect("they are in the next view");
         assert_eq!((view["number"].as_u64(), view["n"].as_u64()), (Some(1), Some(4)));
         assert_eq!(view["departed"][0]["why"], why);
+        assert!(view["decision"].is_string(), "and it can be shown to anybody");
     }
     members[0].cast("//after");
     members.iter().for_each(|member| assert_eq!(member.casts(1), ["/after"]));

@@ -5,8 +5,6 @@ use phalanx_core::{Event, Exclusion, Fault, FaultKind, Order, Rank, Status, View
 use phalanx_mio::Notice;
 use serde_json::{Map, Value, json};
 
-use crate::views;
-
 /// One notice as one object.
 pub(crate) fn notice(notice: &Notice) -> Value {
     match notice {
@@ -66,7 +64,7 @@ fn event(event: &Event) -> Value {
             let why = exclusion_name(*why);
             let lost: Vec<u64> = lost.iter().map(|ticket| ticket.0).collect();
             json!({"event": "excluded", "why": why, "next": decision.view.number,
-                   "decision": hex(&views::to_bytes(decision)), "lost": lost})
+                   "decision": hex(&decision.to_bytes()), "lost": lost})
         }
         Event::Resilience { spare } => json!({"event": "resilience", "spare": spare}),
         Event::NoQuorum { missing } => {

@@ -99,7 +99,7 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
                 tracing::info!("{line}");
             }
             if args.pipe {
-                match writeln!(out, "{}", json::notice(&notice)) {
+                match writeln!(out, "{}", line(runtime, &notice)) {
                     // Whoever read our output has gone: so may we.
                     Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                     result => result?,
@@ -137,6 +137,17 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
         None => Ok(()),
     }
+}
+
+/// A notice as one line; a view with the decision that led to it, for `views verify`.
+fn line(runtime: &Runtime, notice: &Notice) -> serde_json::Value {
+    let mut line = json::notice(notice);
+    if let Notice::Event(Event::View(view)) = notice
+        && let Some(decision) = runtime.node().decisions().find(|known| known.view == **view)
+    {
+        line["decision"] = json::hex(&decision.to_bytes()).into();
+    }
+    line
 }
 
 /// Logs what an operator should know, and keeps proofs.
