@@ -121,8 +121,14 @@ impl Rig {
         seal_small(&MacKey::derive(&[0; 32], &[]), &header, &[&[0; 16]])
     }
 
-    /// Times that members had to dial each other again.
+    /// Times that members had to dial each other again, once all of them are connected: a cast may
+    /// come to all before.
     fn reconnects(&self) -> u64 {
+        let end = Instant::now() + PATIENCE;
+        while self.members.iter().any(|member| member.stats().connected < 3) {
+            assert!(Instant::now() < end, "not all are connected");
+            thread::sleep(Duration::from_millis(10));
+        }
         self.members.iter().map(|member| member.stats().reconnects).sum()
     }
 
