@@ -269,6 +269,14 @@ fn print_counts(outcome: &Outcome) {
     say!("lies {}, memory at most {} permille", outcome.fired, outcome.memory_permille);
     say!("network {tally:?}");
     say!("members {counters:?}");
+    let history = &outcome.history;
+    say!(
+        "views {}, excluded {:?}, silenced {:?}, attempts given up {}",
+        history.views.len() + 1,
+        history.excluded(),
+        history.silenced(),
+        history.transitional()
+    );
     let marks: Vec<&str> = outcome.marks.iter().map(|mark| mark.name()).collect();
     say!("marks {}", marks.join(" "));
 }

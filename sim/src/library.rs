@@ -14,6 +14,10 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files! {
     "alone"
     "back_pressure"
+    "bad_commit"
+    "bad_commit_n7"
+    "bad_new_view"
+    "bad_new_view_n7"
     "bogus_signatures"
     "byte_mutator"
     "calm"
@@ -21,7 +25,12 @@ const FILES: &[(&str, &str)] = files! {
     "certificate_to_subset"
     "clocks_apart"
     "colluding_replier"
+    "commit_timeout"
+    "commit_timeout_n7"
+    "commit_to_subset"
+    "commit_to_subset_n7"
     "crash"
+    "crash_fixed"
     "crash_of_f"
     "deaf_member"
     "delay_spikes"
@@ -32,12 +41,20 @@ const FILES: &[(&str, &str)] = files! {
     "fragment_flood"
     "fragments_under_loss"
     "gap_sender"
+    "impede_stabilization"
+    "impede_stabilization_n7"
     "impede_total_ordering"
+    "impede_total_ordering_fixed"
     "loss_30_percent"
     "max_size_flood"
     "memory_flood"
     "mutant_message"
+    "mutant_message_fixed"
     "narrow_links"
+    "new_view_timeout"
+    "new_view_timeout_n7"
+    "over_exclusion"
+    "over_exclusion_n7"
     "pair"
     "paper_quorum_n5"
     "paper_quorum_n6"
@@ -45,6 +62,20 @@ const FILES: &[(&str, &str)] = files! {
     "pause"
     "payload_mismatch"
     "pentium_rsa_1024"
+    "phase_stopper_ack"
+    "phase_stopper_ack_n7"
+    "phase_stopper_commit"
+    "phase_stopper_commit_n7"
+    "phase_stopper_flush"
+    "phase_stopper_flush_n7"
+    "phase_stopper_new_view"
+    "phase_stopper_new_view_n7"
+    "phase_stopper_ready"
+    "phase_stopper_ready_n7"
+    "ready_to_subset"
+    "ready_to_subset_n7"
+    "ready_to_switch_timeout"
+    "ready_to_switch_timeout_n7"
     "reflection"
     "replay_and_corruption"
     "reply_to_all_but_one"
@@ -61,15 +92,16 @@ const FILES: &[(&str, &str)] = files! {
     "stability_overstated"
     "stale_numbers"
     "strict_ed25519"
+    "suspect_flood"
+    "suspect_flood_n7"
     "twins"
+    "two_new_views"
+    "two_new_views_n7"
     "two_rows"
+    "under_exclusion"
+    "under_exclusion_n7"
     "window_never_finished"
-};
-
-/// Those of groups whose views change, for a core that does so: known by name, not played with all.
-const MANAGED: &[(&str, &str)] = files! {
     "managed/crash_n10"
-    "managed/crash_n4"
     "managed/crash_n5"
     "managed/crash_n7"
     "managed/crash_of_leader_n4"
@@ -87,8 +119,6 @@ const MANAGED: &[(&str, &str)] = files! {
     "managed/everybody_suspects_everybody_n8"
     "managed/everybody_suspects_everybody_n8_pledge_0"
     "managed/false_suspicion_then_silent_liar"
-    "managed/impede_total_ordering"
-    "managed/mutant_message"
     "managed/partition_heals_majority_n4"
     "managed/partition_heals_majority_n7"
     "managed/partition_heals_minority_n4"
@@ -106,7 +136,7 @@ pub fn all() -> Vec<Scenario> {
 /// # Errors
 /// If there is none, or it is wrong.
 pub fn find(name: &str) -> Result<Scenario, ScenarioError> {
-    match FILES.iter().chain(MANAGED).find(|(known, _)| *known == name) {
+    match FILES.iter().find(|(known, _)| *known == name) {
         Some((known, text)) => Scenario::parse(known, text),
         None => Scenario::read(Path::new(name)),
     }
@@ -118,12 +148,11 @@ mod tests {
 
     #[test]
     fn every_file_reads_and_bears_its_name() {
-        for (name, text) in FILES.iter().chain(MANAGED) {
+        for (name, text) in FILES {
             let scenario = Scenario::parse(name, text).unwrap();
             assert_eq!(scenario.name, *name);
             assert!(!scenario.about.is_empty(), "{name}");
-            let is_managed = name.starts_with("managed/");
-            assert_eq!(is_managed, !scenario.membership.is_fixed(), "{name}");
+            assert!(!name.starts_with("managed/") || !scenario.membership.is_fixed(), "{name}");
         }
         assert_eq!(all().len(), FILES.len());
     }
@@ -131,16 +160,14 @@ mod tests {
     #[test]
     fn every_file_in_the_folder_is_known() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        for (folder, prefix, files) in
-            [(folder.clone(), "", FILES), (folder.join("managed"), "managed/", MANAGED)]
-        {
+        for (folder, prefix) in [(folder.clone(), ""), (folder.join("managed"), "managed/")] {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     continue;
                 }
                 let name = format!("{prefix}{}", path.file_stem().unwrap().to_str().unwrap());
-                assert!(files.iter().any(|(known, _)| *known == name), "{name} is not known");
+                assert!(FILES.iter().any(|(known, _)| *known == name), "{name} is not known");
             }
         }
     }

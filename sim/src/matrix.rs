@@ -18,6 +18,9 @@ const DELAY_US: u64 = 500;
 /// When the first member stops.
 const CRASH_US: u64 = 150_000;
 
+/// How long a run lasts at least: until whoever is silent has been found.
+const LEAST_US: u64 = 8_000_000;
+
 /// Which member of a group fails: its duty in the first attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Duty {
@@ -115,6 +118,7 @@ fn cell(members: u16, phase: Phase, first: Duty, silent: &[Duty]) -> Cell {
     scenario.crashes = vec![Crash { rank: first.rank(0), at_us: Some(CRASH_US), at_casts: None }];
     scenario.liars = Some(Liars { ranks, strategy: strategy.name().to_owned(), victims: None });
     scenario.workload.casts = 50;
+    scenario.least_us = LEAST_US;
     scenario.expect.views = 2;
     Cell { faults, scenario }
 }

@@ -77,7 +77,8 @@ impl Oracles {
     }
 
     /// In a managed group less is excused: whoever stands in the way is removed or silenced (L1),
-    /// then everybody that is still a member comes along (L3), and delivers everything (L2).
+    /// then everybody that is still a member comes along (L3), and delivers everything, if it is
+    /// Active (L2).
     fn missing_of_managed(&self) -> Option<String> {
         let present = self.present();
         if !Progress::is_owed(&self.views, &present, self.is_paper) {
@@ -88,8 +89,12 @@ impl Oracles {
             present.iter().copied().filter(|process| newest.lists(*process)).collect();
         let senders: Vec<usize> =
             here.iter().copied().filter(|process| newest.is_active(*process)).collect();
-        let whole: Vec<usize> =
-            here.iter().copied().filter(|process| !self.changes.is_stateless(*process)).collect();
+        // The window does not wait for a Silenced member, so what it missed may be gone for good.
+        let whole: Vec<usize> = senders
+            .iter()
+            .copied()
+            .filter(|process| !self.changes.is_stateless(*process))
+            .collect();
         let changes = &self.changes;
         changes
             .progress
