@@ -17,7 +17,7 @@ use phalanx_core::{ConfigError, Counters};
 
 use crate::adversary;
 use crate::cluster::Group;
-use crate::history::History;
+use crate::history::{History, Installed};
 use crate::marks::{Mark, Marks};
 use crate::network::Tally;
 use crate::oracle::Oracles;
@@ -334,14 +334,17 @@ impl<'a> Run<'a> {
         missing
     }
 
-    /// In a timely network a crashed member is found within its time-out and two seconds.
+    /// In a timely network a crashed member is found within its time-out and two seconds, which begin
+    /// again with every view.
     fn overdue(&self) -> Option<String> {
         if !self.scenario.is_calm() || self.scenario.crashes.is_empty() {
             return None;
         }
         let timeouts = &self.scenario.timeouts;
         let patience = timeouts.mute_us + timeouts.ask_us + DETECTION_SLACK_US;
-        if self.world.now_us < self.trigger_us + patience {
+        let views = &self.world.oracles.history().views;
+        let installed_us = views.iter().map(Installed::last_us).max().unwrap_or(0);
+        if self.world.now_us < self.trigger_us.max(installed_us) + patience {
             return None;
         }
         let oracles = &self.world.oracles;
