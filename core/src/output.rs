@@ -197,6 +197,10 @@ pub enum Event {
         /// Own casts that were accepted and that nobody delivered or will.
         lost: Vec<Ticket>,
     },
+    /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter,
+    /// and delivers nothing more: what the application has is the past. Started anew with a higher
+    /// incarnation it can get the state.
+    StateLost,
     /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
         /// How many Active members may stop before fewer than a quorum answer, if those that are

@@ -26,7 +26,7 @@ use crate::layer::bottom::Inbound;
 use crate::layer::group::{self, Group};
 use crate::layer::lag::{self, Lag};
 use crate::layer::pt2pt::{self, Pt2pt};
-use crate::layer::reliable::{self, Reliable};
+use crate::layer::reliable::{self, Body, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
@@ -35,7 +35,7 @@ use crate::layer::{Context, Post, To, top_appl};
 use crate::member::{PerRank, Rank};
 use crate::node::Counters;
 use crate::output::{Event, Exclusion, Fault, Output, Refusal};
-use crate::seq::Number;
+use crate::seq::{Number, Slot};
 use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::Part;
@@ -61,6 +61,9 @@ pub(crate) struct Step<'a> {
 pub(crate) enum Decided {
     /// By the next view, which lists it.
     Install(Box<Decision>),
+    /// The same, but what it was silenced for is true: it has not got all that is to be delivered.
+    /// It takes over the next view for its votes.
+    Follow(Box<Decision>),
     /// By a next view that it is not in, or cannot follow.
     Exclude(Exclusion, Box<Decision>),
 }
@@ -108,8 +111,10 @@ pub(crate) struct Stack {
     group: Option<Group>,
     ending: Ending,
     is_leaving: bool,
+    /// Whether this process has delivered all that led to this view: only then it delivers more.
+    has_state: bool,
     /// How long bodies of the cut are waited for once it is decided.
-    retain_us: u64,
+    cut_us: u64,
 }
 
 impl Stack {
@@ -135,7 +140,12 @@ impl Stack {
             group: Group::of(config, &view, me),
             ending: Ending::default(),
             is_leaving: false,
-            retain_us: timeouts.retain_us,
+            has_state: true,
+            cut_us: match active.contains(&me) {
+                true => timeouts.retain_us,
+                // Long before the others, who go on without it, miss its rows in the next view.
+                false => timeouts.mute_us / 2,
+            },
             roster,
             view,
             me,
@@ -415,7 +425,7 @@ impl Stack {
                     queue.extend(self.route_total(step, outs));
                 }
                 reliable::Out::Deliver(body) => {
-                    top_appl::deliver(self.view.number, &body, Order::Fifo, None, step.outputs);
+                    self.hand_up(step, &body, Order::Fifo, None);
                     let outs = self.total.step(step.cx.now, total::In::Deliverable(body));
                     queue.extend(self.route_total(step, outs));
                 }
@@ -430,14 +440,20 @@ impl Stack {
         }
     }
 
+    /// The casts of one order in a body are due.
+    fn hand_up(&self, step: &mut Step<'_>, body: &Body, order: Order, slot: Option<Slot>) {
+        if self.has_state {
+            top_appl::deliver(self.view.number, body, order, slot, step.outputs);
+        }
+    }
+
     /// Returns what the layer below makes of it.
     fn route_total(&mut self, step: &mut Step<'_>, outs: Vec<total::Out>) -> Vec<reliable::Out> {
         let mut below = Vec::new();
         for out in outs {
             match out {
                 total::Out::Deliver(body, slot) => {
-                    let view = self.view.number;
-                    top_appl::deliver(view, &body, Order::Total, Some(slot), step.outputs);
+                    self.hand_up(step, &body, Order::Total, Some(slot));
                     let merged = reliable::In::Merged(body.sender, body.number);
                     below.extend(self.reliable.step(&mut step.cx, merged));
                 }

@@ -372,3 +372,35 @@ fn the_chain_of_decisions_verifies_offline_and_nothing_changed_does() {
     let roster = view.roster(suite).unwrap();
     assert!(second.verify(&view, &roster).is_err(), "it does not follow itself");
 }
+
+/// Who was silenced and missed what nobody keeps any more goes on for its votes, in every view
+/// after that, and delivers nothing: it has not completed the view that it missed.
+#[test]
+fn a_silenced_member_that_cannot_get_the_cut_goes_on_as_a_voter() {
+    let mut group = Group::new(4);
+    let silenced = group.next(|view| view.members[LAGGARD].status = crate::Status::Silenced);
+    group.install_at(&[0, 1, 2, LAGGARD], &silenced);
+    group.cast(0, b"missed");
+    group.run(1_000_000, |from, to| from != LAGGARD && to != LAGGARD);
+    group.flights.clear();
+    let end = group.end(1, Rank::new(0));
+    let next = group.next(|view| view.cut.as_mut_vec()[0] = end);
+    group.install_at(&[0, 1, 2], &next);
+    // Nobody answers its fetches.
+    group.flights.clear();
+    let sealed = Part::Decision(Box::new(next.clone()));
+    group.tell(0, LAGGARD, &silenced.view, alloc::vec![sealed]);
+    group.deliver(|_, to| to == LAGGARD);
+    assert_eq!(*group.nodes[LAGGARD].view(), silenced.view, "it tries to get the cut first");
+    group.run(1_100_000, |_, _| false);
+    assert_eq!(*group.nodes[LAGGARD].view(), next.view);
+    assert!(group.events[LAGGARD].contains(&Event::StateLost));
+    group.cast(1, b"after");
+    group.run(1_000_000, |_, _| true);
+    assert_eq!(casts(&group.events[0]).last(), Some(&(2, 1, &b"after"[..])));
+    assert_eq!(casts(&group.events[LAGGARD]), []);
+    let again = group.next(|_| {});
+    group.install_at(&[0, 1, 2, LAGGARD], &again);
+    let lost = |event: &&Event| **event == Event::StateLost;
+    assert_eq!(group.events[LAGGARD].iter().filter(lost).count(), 1, "said once");
+}

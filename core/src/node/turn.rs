@@ -33,6 +33,12 @@ impl Node {
         match decided {
             None => {}
             Some(Decided::Install(decision)) => self.install(*decision),
+            Some(Decided::Follow(decision)) => {
+                if self.stack.lose_state() {
+                    self.outputs.push_back(Output::Event(Event::StateLost));
+                }
+                self.install(*decision);
+            }
             Some(Decided::Exclude(why, decision)) => self.exclude(why, decision),
         }
     }

@@ -7,10 +7,11 @@ use alloc::collections::VecDeque;
 use super::{Decided, Stack, Step};
 use crate::crypto::{Hash32, Leave, Reason};
 use crate::fault::LinkFault;
+use crate::input::Order;
 use crate::layer::group::{self, Group};
 use crate::layer::vsync;
-use crate::layer::{Post, To, reliable, suspect, top_appl};
-use crate::member::Rank;
+use crate::layer::{Post, To, reliable, suspect};
+use crate::member::{Rank, Status};
 use crate::output::{Event, Exclusion, Refusal};
 use crate::time::{Time, earliest};
 use crate::view::{Departure, View};
@@ -174,8 +175,12 @@ impl Stack {
             self.block(step);
             self.run_reliable(step, reliable::In::Collect(&decision.view.cut));
         }
-        let until = step.cx.now.plus(self.retain_us);
+        let until = step.cx.now.plus(self.cut_us);
         self.ending.decided = Some((decision, until));
+    }
+
+    fn is_active(&self) -> bool {
+        self.view.member(self.me).is_some_and(|member| member.status == Status::Active)
     }
 
     /// Why this process is not in the next view, if it is not.
@@ -204,6 +209,8 @@ impl Stack {
         if self.reliable.is_collected() {
             self.close(step);
             step.decided = Some(Decided::Install(decision));
+        } else if step.cx.now >= until && !self.is_active() {
+            step.decided = Some(Decided::Follow(decision));
         } else if step.cx.now >= until {
             step.decided = Some(Decided::Exclude(Exclusion::Overtaken, decision));
         } else {
@@ -216,12 +223,17 @@ impl Stack {
     fn close(&mut self, step: &mut Step<'_>) {
         let remainder = self.reliable.close();
         for body in &remainder {
-            let view = self.view.number;
-            top_appl::deliver(view, body, crate::Order::Fifo, None, step.outputs);
+            self.hand_up(step, body, Order::Fifo, None);
         }
         let outs = self.total.close(&remainder);
         let below = self.route_total(step, outs);
         self.route_reliable(step, below);
+    }
+
+    /// Where a log ends, certified.
+    #[cfg(test)]
+    pub(crate) fn end(&self, sender: Rank) -> crate::LogEnd {
+        self.reliable.certified_head(sender)
     }
 
     /// This process wants to leave the group.

@@ -25,6 +25,8 @@ pub(crate) struct Legacy {
     pub(super) proven: Vec<(Rank, Hash32)>,
     /// Own casts that the cut does not hold.
     pub(crate) casts: Requeue,
+    /// Whether everything up to here was delivered.
+    pub(super) has_state: bool,
 }
 
 /// What goes over for one member.
@@ -61,7 +63,8 @@ impl Stack {
         let place = |rank| rank_of(next?, self.view.member(rank)?);
         let proven = self.suspect.proven();
         let proven = proven.filter_map(|(rank, hash)| Some((place(rank)?, hash))).collect();
-        let mut legacy = Legacy { heirs: Vec::new(), proven, casts };
+        let has_state = self.has_state;
+        let mut legacy = Legacy { heirs: Vec::new(), proven, casts, has_state };
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
@@ -86,9 +89,16 @@ impl Stack {
         (Old { roster: self.roster, reliable: self.reliable }, legacy)
     }
 
+    /// This process did not get all that the view delivers: it delivers nothing from now on. Returns
+    /// whether that is news.
+    pub(crate) fn lose_state(&mut self) -> bool {
+        core::mem::replace(&mut self.has_state, false)
+    }
+
     /// Takes over what the stack of the view before left behind; once, before anything else.
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
         self.reliable.requeue(legacy.casts);
+        self.has_state = legacy.has_state;
         for (member, proof) in legacy.proven {
             self.suspect.carry(member, proof);
         }

@@ -75,6 +75,12 @@ impl Reliable {
         self.logs.ranks().map(|sender| self.certified_end(sender)).collect()
     }
 
+    /// Where a log ends, certified.
+    #[cfg(test)]
+    pub(crate) fn certified_head(&self, sender: Rank) -> LogEnd {
+        self.certified_end(sender).0
+    }
+
     fn certified_end(&self, sender: Rank) -> (LogEnd, Option<Certificate>) {
         let log = self.logs.at(sender);
         let nothing = (LogEnd::EMPTY, None);

@@ -133,6 +133,11 @@ impl Group {
         Decision { view, readys }
     }
 
+    /// Where the log of `sender` ends at a member, certified.
+    pub(super) fn end(&self, index: usize, sender: Rank) -> LogEnd {
+        self.nodes[index].stack.end(sender)
+    }
+
     pub(super) fn decide(&mut self, index: usize, decided: Decided) {
         let now = self.now;
         let node = &mut self.nodes[index];

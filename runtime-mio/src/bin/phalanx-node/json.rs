@@ -56,6 +56,7 @@ fn event(event: &Event) -> Value {
             json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
         }
         Event::Block => json!({"event": "block"}),
+        Event::StateLost => json!({"event": "state_lost"}),
         Event::Unblock => json!({"event": "unblock"}),
         Event::TransitionalView { attempt } => {
             json!({"event": "transitional_view", "attempt": attempt.value()})
