@@ -166,7 +166,7 @@ mod timer;
 mod view;
 pub mod wire;
 
-pub use config::{Boot, Config, ConfigError, GroupId, Limits, Timeouts};
+pub use config::{Boot, Config, ConfigError, GroupId, Joiners, Limits, Timeouts};
 pub use crypto::{Hash32, Identity, KeyError, PublicKey, Reason};
 pub use fault::{Evidence, FaultKind, LinkFault, NotAProof, Proof, TwoFaced};
 pub use input::{Input, Order, Request, Ticket};
@@ -178,3 +178,4 @@ pub use seq::{Attempt, LogEnd, Number, Round, Slot, SlotMark};
 pub use time::Time;
 pub use view::{Departure, EXPELLED_MAX, Genesis, Membership, Pattern, View};
 pub use wire::frame::peek_sender;
+pub use wire::stranger::JoinRefusal;

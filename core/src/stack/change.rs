@@ -8,6 +8,7 @@ use super::{Decided, Stack, Step};
 use crate::crypto::{Hash32, Leave, Reason};
 use crate::fault::LinkFault;
 use crate::layer::group::{self, Group};
+use crate::layer::inter::Origin;
 use crate::layer::vsync;
 use crate::layer::{Post, To, reliable, suspect, top_appl};
 use crate::member::Rank;
@@ -31,7 +32,8 @@ impl Stack {
     pub(super) fn ending_deadline(&self) -> Option<Time> {
         let group = self.group.as_ref().and_then(Group::deadline);
         let waiting = self.ending.decided.as_ref().map(|(_, until)| *until);
-        earliest(earliest(group, waiting), self.vsync.deadline())
+        let rejoin = self.group.as_ref().and_then(|_| self.inter.deadline());
+        earliest(rejoin, earliest(earliest(group, waiting), self.vsync.deadline()))
     }
 
     /// The view is installed: says so.
@@ -49,7 +51,13 @@ impl Stack {
     ) -> Result<(), LinkFault> {
         let input = match part {
             Part::Leave(said) => group::In::Leave(said),
-            Part::Recommend(message) => group::In::Recommend(message),
+            Part::Recommend(message) => {
+                let request = Box::new(message.request.clone());
+                self.run_group(step, group::In::Recommend(message))?;
+                self.on_join(step, Origin::Seconded, request);
+                return Ok(());
+            }
+            Part::Join(request) => return self.on_rejoin(step, from, request),
             Part::Flush(message) => group::In::Flush(message),
             Part::NeedMoreChange(message) => group::In::NeedMoreChange(message),
             Part::NewView(message) => group::In::NewView(message),

@@ -313,6 +313,9 @@ impl Oracles {
                 self.excluded(now_us, by, *why, &decision.view)
             }
             Event::Alarm { .. }
+            | Event::Fork { .. }
+            | Event::Joining { .. }
+            | Event::JoinWanted { .. }
             | Event::Accepted(_)
             | Event::Refused(..)
             | Event::Send { .. }

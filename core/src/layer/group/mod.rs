@@ -48,6 +48,9 @@ use crate::view::{Genesis, Membership, View};
 use crate::wire::Part;
 use crate::wire::change::{Acks, Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
 
+pub(crate) use evidence::request_hash;
+pub(crate) use intake::is_decided;
+
 use attempt::Clock;
 use evidence::Evidence;
 use justify::Basis;

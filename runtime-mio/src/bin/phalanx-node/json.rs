@@ -70,12 +70,26 @@ fn event(event: &Event) -> Value {
         Event::Alarm { sender, number } => {
             json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
         }
+        Event::Fork { known, other } => {
+            json!({"event": "fork", "known": known.view.id().to_string(),
+                   "other": other.view.id().to_string()})
+        }
+        Event::Joining { view, refusals } => {
+            let refusals: Vec<Value> = refusals
+                .iter()
+                .map(|(rank, why)| json!({"rank": rank.value(), "why": why.to_string()}))
+                .collect();
+            json!({"event": "joining", "view": view, "refusals": refusals})
+        }
+        Event::JoinWanted { key, incarnation, .. } => {
+            json!({"event": "join_wanted", "key": key.to_string(), "incarnation": incarnation})
+        }
         Event::Block => json!({"event": "block"}),
         Event::Unblock => json!({"event": "unblock"}),
         Event::TransitionalView { attempt } => {
             json!({"event": "transitional_view", "attempt": attempt.value()})
         }
-        Event::Excluded { why, decision } => {
+        Event::Excluded { why, decision, .. } => {
             json!({"event": "excluded", "why": words(*why), "next": decision.view.number})
         }
         Event::Resilience { spare } => json!({"event": "resilience", "spare": spare}),
