@@ -3,12 +3,13 @@
 //! What must agree stands in the [`Genesis`] record ([`Limits`]); the rest is local. Durations are
 //! microseconds, sizes are bytes. Defaults are for a local network (protocol.md section 12).
 
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, Suite, peer_id};
+use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, PublicKey, Suite, peer_id};
 use crate::member::{ADDR_MAX, Rank};
 use crate::quorum::QuorumRule;
-use crate::view::Genesis;
+use crate::view::{Genesis, View};
 use crate::wire::{SEND_COST, SEND_MAX, casts};
 
 /// Sizes, limits and windows that are part of the genesis record: they must be the same
@@ -119,6 +120,13 @@ pub struct Timeouts {
     pub linger_us: u64,
     /// How long bodies of the view before are kept at the most.
     pub retain_us: u64,
+    /// How long a Silenced member is in a view before it asks to be Active again, and the first
+    /// pause before it asks once more.
+    pub rejoin_us: u64,
+    /// How long a key that came back once is not recommended again; doubles each time it comes.
+    pub cool_us: u64,
+    /// The longest such pause.
+    pub cool_max_us: u64,
 }
 
 impl Default for Timeouts {
@@ -141,6 +149,9 @@ impl Default for Timeouts {
             installed_us: 2_000_000,
             linger_us: 30_000_000,
             retain_us: 60_000_000,
+            rejoin_us: 2_000_000,
+            cool_us: 2_000_000,
+            cool_max_us: 300_000_000,
         }
     }
 }
@@ -163,6 +174,31 @@ pub struct Config {
     pub send_tries: u32,
     /// Partial frames kept per peer while their fragments arrive.
     pub partial_frames: usize,
+    /// Who may join, as far as this process has a say.
+    pub joiners: Joiners,
+    /// Frames of strangers that are looked at in a second, and in one burst. Each costs one
+    /// signature check at the most.
+    pub join_tokens: u32,
+    /// What a process that joins holds for true: a view that it was told of by somebody it trusts.
+    /// Without one it starts from the genesis view. Members keep the last thousand decisions or so:
+    /// who joins an older group needs a later anchor.
+    pub anchor: Option<View>,
+    /// Where this process is to be found, as it tells when it joins; at most [`ADDR_MAX`] bytes.
+    pub addr: Vec<u8>,
+}
+
+/// Who may become a member. Those that have been members, and were not expelled, may come back
+/// without being asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Joiners {
+    /// Nobody new.
+    #[default]
+    Nobody,
+    /// The holders of these keys.
+    Listed(Vec<PublicKey>),
+    /// Whom the application admits: it hears [`crate::Event::JoinWanted`] and answers with
+    /// [`crate::Request::Admit`].
+    Application,
 }
 
 impl Config {
@@ -183,6 +219,10 @@ impl Config {
             send_queue_bytes: 1024 * 1024,
             send_tries: 10,
             partial_frames: 4,
+            joiners: Joiners::Nobody,
+            join_tokens: 8,
+            anchor: None,
+            addr: Vec::new(),
         }
     }
 
@@ -208,6 +248,16 @@ impl Config {
         if self.send_queue_bytes < SEND_MAX + SEND_COST {
             return Err(ConfigError::OutOfRange("send_queue_bytes", "at least 262208 bytes"));
         }
+        if self.join_tokens == 0 || self.join_tokens > 10_000 {
+            return Err(ConfigError::OutOfRange("join_tokens", "1 to 10000 in a second"));
+        }
+        if self.addr.len() > ADDR_MAX {
+            return Err(ConfigError::OutOfRange("addr", "at most 64 bytes"));
+        }
+        let group = self.genesis.group();
+        if self.anchor.as_ref().is_some_and(|view| view.group != group || !view.is_legal()) {
+            return Err(ConfigError::Anchor);
+        }
         self.timeouts.validate()
     }
 }
@@ -225,6 +275,7 @@ impl Timeouts {
             ("retransmit_us", self.retransmit_us),
             ("attempt_us", self.attempt_us),
             ("installed_us", self.installed_us),
+            ("rejoin_us", self.rejoin_us),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::OutOfRange(name, "at least 1 microsecond"));
@@ -240,6 +291,9 @@ impl Timeouts {
         }
         if self.attempt_max_us < self.attempt_us {
             return Err(ConfigError::OutOfRange("attempt_max_us", "at least attempt_us"));
+        }
+        if self.cool_max_us < self.cool_us {
+            return Err(ConfigError::OutOfRange("cool_max_us", "at least cool_us"));
         }
         if self.resend_max_us < self.resend_us {
             return Err(ConfigError::OutOfRange("resend_max_us", "at least resend_us"));
@@ -382,6 +436,27 @@ pub enum ConfigError {
         /// What the record says.
         listed: u64,
     },
+    /// A process that wants to join needs a group whose membership is managed.
+    #[error("nobody can join a group whose membership is fixed")]
+    FixedMembership,
+    /// A process that wants to join is in the view it starts from, in this life or a later one.
+    #[error(
+        "incarnation {boot} at boot, but this process was a member with {listed}; it needs more"
+    )]
+    OldIncarnation {
+        /// What the embedder said.
+        boot: u64,
+        /// What the view says.
+        listed: u64,
+    },
+    /// Nobody to ask, or too many.
+    #[error(
+        "a process that joins needs 1 to 64 contacts other than itself, with addresses of at most 64 bytes"
+    )]
+    Contacts,
+    /// The anchor is no view of this group.
+    #[error("the anchor is no view of this group")]
+    Anchor,
     /// The paper's quorums outside a study.
     #[error("the paper's 2f+1 quorums are unsafe and need the feature insecure-study")]
     PaperQuorum,

@@ -1,5 +1,6 @@
 //! What goes into a [`crate::Node`].
 
+use crate::crypto::PublicKey;
 use crate::member::Rank;
 pub use crate::wire::casts::Order;
 
@@ -36,6 +37,15 @@ pub enum Request<'a> {
         to: Rank,
         /// At most [`crate::wire::SEND_MAX`] bytes.
         payload: &'a [u8],
+    },
+    /// Whether the holder of a key may become a member: the answer to
+    /// [`crate::Event::JoinWanted`], or given in advance. It holds until it is given anew; the last
+    /// 256 answers are remembered.
+    Admit {
+        /// Whose key.
+        key: PublicKey,
+        /// Whether it may.
+        is_admitted: bool,
     },
     /// Leave the group. The process works on until the others have agreed; then
     /// [`crate::Event::Excluded`] says that it has left.

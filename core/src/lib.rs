@@ -183,7 +183,7 @@ mod timer;
 mod view;
 pub mod wire;
 
-pub use config::{Boot, Config, ConfigError, GroupId, Limits, Timeouts};
+pub use config::{Boot, Config, ConfigError, GroupId, Joiners, Limits, Timeouts};
 pub use crypto::{Hash32, Identity, KeyError, PublicKey, Reason};
 pub use fault::{Evidence, FaultKind, LinkFault, NotAProof, Proof, TwoFaced};
 pub use input::{Input, Order, Request, Ticket};
@@ -196,3 +196,4 @@ pub use time::Time;
 pub use view::{Departure, EXPELLED_MAX, Genesis, Membership, Pattern, View};
 pub use wire::change::{Decision, NotADecision};
 pub use wire::frame::peek_sender;
+pub use wire::stranger::JoinRefusal;

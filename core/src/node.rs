@@ -3,9 +3,10 @@
 //! A node outlives views. To it belong the links (layer Bottom), the stack of the present view, what
 //! is left of the one before, and the chain of decisions for those that lag behind.
 
-mod chain;
 mod install;
+mod join;
 mod peers;
+mod strangers;
 mod turn;
 
 use alloc::boxed::Box;
@@ -17,14 +18,16 @@ use crate::config::{Boot, Config, ConfigError};
 use crate::crypto::{CryptoCounters, Door, Identity, Roster};
 use crate::input::Input;
 use crate::layer::bottom::Bottom;
+use crate::layer::heal::Heal;
+use crate::layer::heal::chain::Chain;
 use crate::member::{PeerId, Rank};
 use crate::output::{Event, Output};
 use crate::stack::{Old, Stack};
 use crate::time::{Time, earliest};
 use crate::view::{Membership, View};
 use crate::wire::change::Decision;
-use chain::Chain;
 use peers::Peers;
+use strangers::Tokens;
 
 /// What a node has counted since it started. Numbers only rise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +52,10 @@ pub struct Counters {
     pub dropped_closed: u64,
     /// Frames of another view.
     pub dropped_other_view: u64,
+    /// Frames of strangers dropped unread, because there were too many.
+    pub strangers_limited: u64,
+    /// Requests to join that were not recommended, repetitions included.
+    pub joins_refused: u64,
     /// Malformed or mis-signed content under a good MAC: each closed a peer's link.
     pub malformed: u64,
     /// Frames to be sent in fragments for which there was no room, or that were given up.
@@ -77,6 +84,8 @@ pub struct Node {
     old: Option<Left>,
     chain: Chain,
     peers: Peers,
+    /// For frames of strangers.
+    tokens: Tokens,
     /// Members of the view before that are not in the present one, and their addresses.
     departed: Vec<(PeerId, Vec<u8>)>,
     outputs: VecDeque<Output>,
@@ -84,8 +93,10 @@ pub struct Node {
 }
 
 /// What this process is to the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Phase {
+    /// None yet: it wants to be a member, and the layers are at rest.
+    Joining(Box<Heal>),
     /// A member of the present view.
     Member,
     /// No member any more: it answers those who do not know yet, while `old` is there, and does
@@ -127,6 +138,7 @@ impl Node {
         let stack = Stack::new(&config, view, roster, me, now);
         Ok(Self {
             peers: Peers::new(&config.timeouts),
+            tokens: Tokens::new(config.join_tokens, now),
             config,
             door,
             now,
@@ -160,7 +172,8 @@ impl Node {
     /// the present: as soon as all frames at hand have been read.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        let layers = match self.phase {
+        let layers = match &self.phase {
+            Phase::Joining(heal) => heal.deadline(),
             Phase::Member => self.stack.deadline(),
             Phase::Excluded => None,
         };
@@ -168,13 +181,14 @@ impl Node {
         earliest(earliest(layers, self.bottom.deadline()), left)
     }
 
-    /// The present view; for who is no member any more the last one that it was in.
+    /// The present view; for who is no member any more the last one that it was in, and for who is
+    /// none yet the one that it starts from.
     #[must_use]
     pub const fn view(&self) -> &View {
         self.stack.view()
     }
 
-    /// This process's rank in it.
+    /// This process's rank in it; says nothing before it is a member.
     #[must_use]
     pub const fn rank(&self) -> Rank {
         self.stack.me()
@@ -198,8 +212,19 @@ impl Node {
 
     /// Whom frames may be for, each once, with its address: every other member of the view with
     /// its rank, and for a while those of the view before that are not in this one. Whoever keeps
-    /// connections looks here again after each [`Event::View`].
+    /// connections looks here again after each [`Event::View`], and [`Event::Joining`].
+    ///
+    /// Strangers are not among them: what is for them goes back where their frames came from, see
+    /// [`crate::Transmit`].
     pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<Rank>, &[u8])> {
+        let joining = match &self.phase {
+            Phase::Joining(heal) => Some(heal.peers()),
+            Phase::Member | Phase::Excluded => None,
+        };
+        joining.into_iter().flatten().chain(self.linked())
+    }
+
+    fn linked(&self) -> impl Iterator<Item = (PeerId, Option<Rank>, &[u8])> {
         let peers = self.view().peers();
         let members = Rank::all(peers.len()).zip(&self.view().members);
         let members = members
@@ -231,7 +256,12 @@ impl Node {
                 Membership::Managed => {
                     let peers = (self.peers.held_bytes(), Peers::bound_bytes(self.peers().count()));
                     let chain = (self.chain.held_bytes(), Chain::BOUND_BYTES);
-                    (peers.0.saturating_add(chain.0), peers.1.saturating_add(chain.1))
+                    let heal = match &self.phase {
+                        Phase::Joining(heal) => heal.held_bytes(),
+                        Phase::Member | Phase::Excluded => 0,
+                    };
+                    let held = peers.0.saturating_add(chain.0).saturating_add(heal);
+                    (held, peers.1.saturating_add(chain.1).saturating_add(Heal::BOUND_BYTES))
                 }
             },
         ];

@@ -12,6 +12,8 @@ use crate::member::{PeerId, Rank};
 use crate::seq::{Attempt, Number, Slot};
 use crate::view::{Departure, View};
 use crate::wire::change::Decision;
+use crate::wire::frame;
+use crate::wire::stranger::JoinRefusal;
 
 /// One thing a step produced.
 #[derive(Clone, Debug)]
@@ -26,9 +28,15 @@ pub enum Output {
 
 /// A frame for one peer: `head` then `body`. The body is shared by all links, so a vectored write
 /// sends a multicast without copying it. A frame that cannot be sent may be dropped.
+///
+/// One kind of frame is for a process that has no link to this one, because it wants to join or
+/// this one does: see [`Transmit::is_stranger`]. Such a frame goes back where the last stranger's
+/// frame that named this peer ([`crate::peek_sender`]) came from; if none came, to the address that
+/// [`crate::Node::peers`] has; if there is none either it is dropped. It is never cut into
+/// fragments: it has at most 60 KiB, however short `frame_max` is, and fits a datagram.
 #[derive(Clone, Debug)]
 pub struct Transmit {
-    /// Whom it is for; [`crate::Node::peers`] has its address.
+    /// Whom it is for; [`crate::Node::peers`] has its address, unless it is for a stranger.
     pub to: PeerId,
     /// The first bytes of the frame.
     pub head: Vec<u8>,
@@ -37,6 +45,12 @@ pub struct Transmit {
 }
 
 impl Transmit {
+    /// Whether it is for, or from, a process that is no member.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        frame::is_stranger(&self.head)
+    }
+
     /// The length of the frame.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -125,9 +139,30 @@ pub enum Event {
     Refused(Ticket, Refusal),
     /// After a [`Refusal::Full`]: there is room again.
     Writable,
-    /// A view was installed; the genesis view is the first event of a node. Ranks in later events
-    /// are of this view, and [`crate::Node::peers`] are others.
+    /// A view was installed: the first event of a node that starts as a member, and the first
+    /// after some [`Event::Joining`] of one that joins. Ranks in later events are of this view, and
+    /// [`crate::Node::peers`] are others.
     View(Box<View>),
+    /// This process wants to be a member and is none yet. Told at first, and then when something
+    /// changed, once a second at the most; [`Event::View`] and [`Event::Unblock`] end it.
+    Joining {
+        /// Number of the newest view that it knows.
+        view: u64,
+        /// What members of that view have against it, by rank; their latest word each. It is not
+        /// authenticated.
+        refusals: Vec<(Rank, JoinRefusal)>,
+    },
+    /// A process that was never a member wants to be one, and `joiners` leaves it to the
+    /// application: [`crate::Request::Admit`] answers. Told once for each life of a process and
+    /// view, and again after a while if there is no answer.
+    JoinWanted {
+        /// Its key; it signed the request.
+        key: PublicKey,
+        /// Which life of it.
+        incarnation: u64,
+        /// Where it says it is to be found.
+        addr: Vec<u8>,
+    },
     /// A multicast is delivered.
     Cast {
         /// Number of the view in which it is delivered.
@@ -189,6 +224,10 @@ pub enum Event {
     },
     /// This process is no member of the next view, or cannot follow it. It answers for a while
     /// those that do not know yet, and does nothing else.
+    ///
+    /// It does not come back by itself: unless it left or lied, the application starts the process
+    /// again with a higher incarnation, made durable first, through [`crate::Node::join`]. The
+    /// others know its key and take it in again.
     Excluded {
         /// Why.
         why: Exclusion,
@@ -211,6 +250,14 @@ pub enum Event {
     NoQuorum {
         /// From whom no fresh row is to be had.
         missing: Vec<Rank>,
+    },
+    /// Two next views were decided after one view: more than `f` of its members lied, then or after
+    /// they had left. This process trusts neither and joins nothing any more.
+    Fork {
+        /// The one that was known.
+        known: Box<Decision>,
+        /// The other.
+        other: Box<Decision>,
     },
     /// Certificates conflict, or the own log holds what this process did not write: more than `f`
     /// members lie, or the own key is used twice. Deliveries have stopped.

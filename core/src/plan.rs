@@ -98,6 +98,20 @@ impl Facts {
         suspects
     }
 
+    /// Whether the signer of an opinion is for having its subject, which is Silenced, Active again:
+    /// then it thinks so no more. Without this, who was cut off for a while could not come back to a
+    /// group that changes for no other reason.
+    fn is_withdrawn(&self, view: &View, suspicion: &Suspicion) -> bool {
+        let Some(subject) = view.member(suspicion.subject) else { return false };
+        let is_own = |joining: &&Joining| {
+            (joining.key, joining.incarnation) == (subject.key, subject.incarnation)
+        };
+        let mut requests = self.joining.iter().filter(is_own);
+        !suspicion.by_proof
+            && subject.status == Status::Silenced
+            && requests.any(|request| request.recommended_by.contains(&suspicion.signer))
+    }
+
     /// The requests with evidence: per key the one with the highest incarnation, then the lowest
     /// hash; by key.
     fn requests(&self, view: &View) -> Vec<&Joining> {
@@ -144,7 +158,9 @@ impl Subjects {
         let (n, weak) = (view.members.len(), view.quorum().weak());
         let mut proven = reaching(&facts.suspects(n, |suspicion| suspicion.by_proof), weak);
         proven.reverse();
-        let suspects = facts.suspects(n, |suspicion| !proven.contains(&suspicion.signer));
+        let suspects = facts.suspects(n, |suspicion| {
+            !proven.contains(&suspicion.signer) && !facts.is_withdrawn(view, suspicion)
+        });
         let mut suspected = reaching(&suspects, weak);
         suspected.retain(|rank| !proven.contains(rank));
         suspected.sort_unstable_by_key(|rank| {

@@ -9,8 +9,10 @@
 //! ```
 
 mod change;
+mod join;
 mod leave;
 
+pub(crate) use join::Refused;
 pub(crate) use leave::Old;
 
 use alloc::boxed::Box;
@@ -24,6 +26,7 @@ use crate::fault::{LinkFault, Proof};
 use crate::input::{Order, Request, Ticket};
 use crate::layer::bottom::Inbound;
 use crate::layer::group::{self, Group};
+use crate::layer::inter::{self, Inter};
 use crate::layer::lag::{self, Lag};
 use crate::layer::pt2pt::{self, Pt2pt};
 use crate::layer::reliable::{self, Body, Reliable};
@@ -52,6 +55,8 @@ pub(crate) struct Step<'a> {
     posts: Vec<Post>,
     /// Haves are to be told even if nothing else is.
     tells_haves: bool,
+    /// Strangers that are to be told no.
+    refused: Vec<Refused>,
     /// The view is over: once everything else of the step is done.
     decided: Option<Decided>,
 }
@@ -75,7 +80,9 @@ impl<'a> Step<'a> {
         outputs: &'a mut VecDeque<Output>,
         counters: &'a mut Counters,
     ) -> Self {
-        Self { cx, outputs, counters, posts: Vec::new(), tells_haves: false, decided: None }
+        let posts = Vec::new();
+        let refused = Vec::new();
+        Self { cx, outputs, counters, posts, tells_haves: false, refused, decided: None }
     }
 
     /// What the layers concluded about the view, if anything.
@@ -109,6 +116,7 @@ pub(crate) struct Stack {
     vsync: Vsync,
     /// None if the membership is fixed.
     group: Option<Group>,
+    inter: Inter,
     ending: Ending,
     is_leaving: bool,
     /// Whether this process has delivered all that led to this view: only then it delivers more.
@@ -138,6 +146,7 @@ impl Stack {
             lag: Lag::new(timeouts, n),
             vsync: Vsync::new(timeouts, (n, me), &active, view.prev, now),
             group: Group::of(config, &view, me),
+            inter: Inter::new(config, &view, me, now),
             ending: Ending::default(),
             is_leaving: false,
             has_state: true,
@@ -170,12 +179,14 @@ impl Stack {
 
     /// Bytes held on behalf of peers and the application.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.reliable.held_bytes().saturating_add(self.pt2pt.held_bytes())
+        let bodies = self.reliable.held_bytes().saturating_add(self.pt2pt.held_bytes());
+        bodies.saturating_add(self.inter.held_bytes())
     }
 
     /// The most bytes that may be held, see [`crate::Node::memory`].
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
-        Reliable::bound_bytes(config, n).saturating_add(pt2pt::bound(config, n))
+        let bodies = Reliable::bound_bytes(config, n).saturating_add(pt2pt::bound(config, n));
+        bodies.saturating_add(Inter::BOUND_BYTES)
     }
 
     /// When a Tick is owed.
@@ -283,7 +294,8 @@ impl Stack {
             | Part::Decision(_)
             | Part::AskNewView(_)
             | Part::Installed(_)
-            | Part::AskInstalled(_)) => return self.on_change_part(step, from, part),
+            | Part::AskInstalled(_)
+            | Part::Join(_)) => return self.on_change_part(step, from, part),
         }
         Ok(())
     }
@@ -318,6 +330,10 @@ impl Stack {
             }
             Request::Suspect { member } => self.may_suspect(member),
             Request::Leave => self.leave_group(step),
+            Request::Admit { key, is_admitted } => {
+                self.admit(step, key, is_admitted);
+                Ok(())
+            }
         };
         step.event(match answer {
             Ok(()) => Event::Accepted(ticket),
@@ -354,6 +370,7 @@ impl Stack {
         // Misbehaviour shows when a part comes in, not when time passes.
         let _: Result<(), LinkFault> = self.run_pt2pt(step, pt2pt::In::Tick);
         self.on_ending_tick(step);
+        self.tick_inter(step);
         self.run_reliable(step, reliable::In::Tick);
     }
 
@@ -513,6 +530,7 @@ impl Stack {
                     self.run_stable(step, stable::In::Proven(culprit));
                     if let Some(member) = self.view.member(culprit) {
                         let key = member.key;
+                        self.run_inter(step, inter::In::Proven(key));
                         step.outputs.push_back(Output::Fault(Fault { culprit, key, proof }));
                     }
                 }

@@ -31,6 +31,12 @@ impl Backoff {
         self.due = Some(now.plus(self.pause_us));
     }
 
+    /// Starts anew, due at once; then the first pause begins.
+    pub(crate) fn at_once(&mut self, now: Time) {
+        self.pause_us = self.first_us / 2;
+        self.due = Some(now);
+    }
+
     /// Back to rest.
     pub(crate) fn stop(&mut self) {
         self.due = None;
@@ -74,6 +80,9 @@ mod tests {
         }
         assert_eq!(pauses, [100, 200, 350, 350]);
         timer.restart(now);
+        assert_eq!(timer.due(), Some(now.plus(100)));
+        timer.at_once(now);
+        assert!(timer.fires(now));
         assert_eq!(timer.due(), Some(now.plus(100)));
         timer.stop();
         assert!(!timer.fires(now.plus(1_000_000)));

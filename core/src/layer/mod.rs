@@ -4,6 +4,8 @@
 
 pub(crate) mod bottom;
 pub(crate) mod group;
+pub(crate) mod heal;
+pub(crate) mod inter;
 pub(crate) mod lag;
 pub(crate) mod pt2pt;
 pub(crate) mod reliable;

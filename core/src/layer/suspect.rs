@@ -197,6 +197,16 @@ impl Suspect {
         self.carried.push((member, proof));
     }
 
+    /// Whether a member is seen to be alive, and this one has told nothing against it that being
+    /// alive does not answer.
+    pub(crate) fn welcomes(&self, member: Rank) -> bool {
+        let lateness = [Reason::Mute, Reason::Lagging, Reason::NotInstalled];
+        let mine = self.mine.iter().filter(|said| said.subject == member).map(|said| said.reason);
+        let watch = self.watches.at(member);
+        watch.heart == Heart::Beats
+            && mine.chain(watch.pending).all(|reason| lateness.contains(&reason))
+    }
+
     /// Whether this process has told the group already that it suspects a member.
     pub(crate) fn has_told(&self, member: Rank) -> bool {
         let watch = self.watches.at(member);

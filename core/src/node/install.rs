@@ -27,13 +27,14 @@ impl Node {
         let stack = Stack::new(&self.config, next.clone(), roster, me, self.now);
         let last = core::mem::replace(&mut self.stack, stack);
         self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
-        self.note_departed(last.view());
+        let view_before = last.view().clone();
+        self.note_departed(&view_before);
         let end = own_end(&next, last.me());
         let before = spare(last.view());
         let (old, legacy) = last.leave(Some(&next), end, &mut self.outputs);
         self.stack.inherit(legacy, self.now);
         self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.retain_us) });
-        self.chain.push(decision);
+        self.chain.push(decision.clone());
         self.forget_unlinked();
         let after = spare(&next);
         self.outputs.push_back(Output::Event(Event::View(Box::new(next))));
@@ -42,6 +43,7 @@ impl Node {
         }
         self.outputs.push_back(Output::Event(Event::Unblock));
         self.run(|stack, _, step| stack.begin(step));
+        self.welcome(&view_before, &decision);
         self.on_kept();
     }
 
@@ -68,7 +70,7 @@ impl Node {
         self.old = None;
         match self.phase {
             Phase::Member => self.bottom.forget_old(),
-            Phase::Excluded => self.bottom.give_up(),
+            Phase::Excluded | Phase::Joining(_) => self.bottom.give_up(),
         }
         self.forget_unlinked();
     }

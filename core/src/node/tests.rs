@@ -1,6 +1,8 @@
 //! Nodes in memory that go from view to view by decisions made here.
 
+mod join;
 mod rig;
+mod world;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -324,7 +326,7 @@ fn the_chain_keeps_the_latest_decisions_within_its_bounds() {
     let group = Group::new(4);
     let mut chain = Chain::default();
     let mut view = group.genesis.view();
-    let ids: Vec<_> = (1..=70)
+    let ids: Vec<_> = (1..=1030)
         .map(|number| {
             view.prev = view.id();
             view.number = number;
@@ -333,9 +335,11 @@ fn the_chain_keeps_the_latest_decisions_within_its_bounds() {
         })
         .collect();
     let known = ids.iter().filter(|id| chain.after(id).is_some()).count();
-    assert_eq!((known, chain.after(&ids[5]).is_some()), (64, false));
-    assert_eq!(chain.after(&ids[69]).unwrap().view.number, 70);
-    for byte in 0..64 {
+    assert_eq!((known, chain.after(&ids[5]).is_some()), (1024, false));
+    assert_eq!(chain.after(&ids[1029]).unwrap().view.number, 1030);
+    assert_eq!(chain.since(1028).unwrap().count(), 2);
+    assert!(chain.since(5).is_none() && chain.since(6).is_some());
+    for byte in 0..=255 {
         view.prev = some_hash(byte);
         view.expelled = (0..=255).map(|key| crate::PublicKey([key; 32])).collect();
         view.expelled.as_mut_vec().extend((0..768).map(|_| crate::PublicKey([255; 32])));

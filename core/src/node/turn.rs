@@ -10,11 +10,13 @@ use crate::fault::LinkFault;
 use crate::input::{Request, Ticket};
 use crate::layer::Context;
 use crate::layer::bottom::{Bottom, Era, Inbound, Stray, Taken};
+use crate::layer::heal;
 use crate::member::PeerId;
 use crate::output::{Event, Output, Refusal, Transmit};
 use crate::stack::{Decided, Stack, Step};
 use crate::view::Membership;
 use crate::wire::Part;
+use crate::wire::frame::{is_stranger, peek_sender};
 
 impl Node {
     /// One step of the present stack: sends what it has to say, then does what it decided.
@@ -28,8 +30,9 @@ impl Node {
         if let Some((posts, haves)) = self.stack.take_posts(&mut step) {
             self.bottom.send(&mut step.cx, Era::Present, &haves, posts, &mut frames);
         }
-        let decided = step.take_decided();
+        let (decided, refused) = (step.take_decided(), step.take_refused());
         self.transmit(frames);
+        self.refuse(refused);
         match decided {
             None => {}
             Some(Decided::Install(decision)) => self.install(*decision),
@@ -55,7 +58,7 @@ impl Node {
         self.transmit(frames);
     }
 
-    fn transmit(&mut self, frames: Vec<Transmit>) {
+    pub(super) fn transmit(&mut self, frames: Vec<Transmit>) {
         let counters = &mut self.counters;
         for frame in frames {
             counters.frames_out = counters.frames_out.saturating_add(1);
@@ -71,6 +74,12 @@ impl Node {
         let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
         let taken = self.bottom.on_frame(&mut cx, bytes);
         self.on_taken(taken);
+        if matches!(self.phase, Phase::Joining(_))
+            && !is_stranger(bytes)
+            && let Some(from) = peek_sender(bytes)
+        {
+            self.run_heal(heal::In::Heard(from));
+        }
     }
 
     /// Packets that came before their view, which is the present one now.
@@ -89,10 +98,13 @@ impl Node {
 
     fn on_taken(&mut self, taken: Taken<'_>) {
         let counter = match taken {
-            Taken::Packet(inbound) => match (self.phase, inbound.era) {
+            Taken::Packet(inbound) => match (&self.phase, inbound.era) {
                 (Phase::Member, Era::Present) => return self.on_packet(inbound),
-                (Phase::Member, Era::Old) | (Phase::Excluded, _) => return self.on_old(inbound),
+                (Phase::Member, Era::Old) | (Phase::Excluded | Phase::Joining(_), _) => {
+                    return self.on_old(inbound);
+                }
             },
+            Taken::Stranger(from, content) => return self.on_stranger(from, content),
             Taken::Stray(stray) => return self.on_stray(stray),
             Taken::Malformed(peer, why) => return self.close(peer, why.into()),
             Taken::Nothing => return,
@@ -124,7 +136,7 @@ impl Node {
     fn close(&mut self, peer: PeerId, why: LinkFault) {
         self.counters.malformed = self.counters.malformed.saturating_add(1);
         self.bottom.close(peer);
-        if let (Phase::Member, Some(rank)) = (self.phase, self.bottom.rank_of(peer)) {
+        if let (Phase::Member, Some(rank)) = (&self.phase, self.bottom.rank_of(peer)) {
             self.run(|stack, _, step| stack.on_closed(step, rank, why));
         }
     }
@@ -153,7 +165,7 @@ impl Node {
 
     /// Tells a peer that is behind what was decided in `view`.
     fn tell(&mut self, peer: PeerId, view: Hash32) {
-        let is_behind = self.phase == Phase::Excluded || !self.bottom.has_spoken(peer);
+        let is_behind = matches!(self.phase, Phase::Excluded) || !self.bottom.has_spoken(peer);
         let Some(decision) = self.chain.after(&view).filter(|_| is_behind) else { return };
         if self.peers.may_tell(self.now, peer) {
             let parts = alloc::vec![Part::Decision(Box::new(decision.clone()))];
@@ -171,7 +183,7 @@ impl Node {
         }
         let is_fixed = self.config.genesis.membership == Membership::Fixed;
         // Somebody who merely shows its view knows no more than this process does.
-        if is_fixed || self.phase == Phase::Excluded || stray.is_empty() {
+        if is_fixed || matches!(self.phase, Phase::Excluded) || stray.is_empty() {
             return self.count_other_view();
         }
         if !self.peers.keep(stray) {
@@ -184,9 +196,9 @@ impl Node {
     }
 
     pub(super) fn on_request(&mut self, ticket: Ticket, request: Request<'_>) {
-        match self.phase {
+        match &self.phase {
             Phase::Member => self.run(|stack, _, step| stack.on_request(step, ticket, request)),
-            Phase::Excluded => {
+            Phase::Excluded | Phase::Joining(_) => {
                 let event = Event::Refused(ticket, Refusal::NotMember);
                 self.outputs.push_back(Output::Event(event));
             }
@@ -194,8 +206,10 @@ impl Node {
     }
 
     pub(super) fn on_tick(&mut self) {
-        if self.phase == Phase::Member {
-            self.run(|stack, _, step| stack.on_tick(step));
+        match self.phase {
+            Phase::Joining(_) => self.run_heal(heal::In::Tick),
+            Phase::Member => self.run(|stack, _, step| stack.on_tick(step)),
+            Phase::Excluded => {}
         }
         self.say(Bottom::pump);
         self.expire();

@@ -378,7 +378,12 @@ fn a_silenced_member_that_asks_is_active_again() {
     let case = Case::of(4).silenced(&[2]).joins(2, 1);
     assert!(case.plan().is_change(&case.view) && case.plan().keeps(&case.view, Rank::new(2)));
     Case::of(4).silenced(&[2]).joins(2, 0).next_is("0a 1a 2s 3a");
-    Case::of(4).silenced(&[2]).joins(2, 1).suspected(2).next_is("0a 1a 2s 3a");
+    // Who is for it thinks no more what it thought of it; all others have to be too few.
+    Case::of(4).silenced(&[2]).joins(2, 1).suspected(2).next_is("0a 1a 2a 3a");
+    let mut others = Case::of(4).silenced(&[2]).joins(2, 1).suspected(2);
+    others.facts.joining[0].recommended_by = alloc::vec![Rank::new(2), Rank::new(3)];
+    others.facts.suspicions.retain(|said| said.signer.index() < 2);
+    others.next_is("0a 1a 2s 3a");
     Case::of(4).silenced(&[2]).joins(2, 1).leaves(2).next_is("0a 1a 2s 3a");
     Case::of(4).silenced(&[2]).joins(2, 1).proven(3).proof(2, &[0, 1]).next_is("0a 1a 2s");
     // Neither the cap nor the number of joins matters: nobody is touched and nobody joins.

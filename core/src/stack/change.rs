@@ -9,6 +9,7 @@ use crate::crypto::{Hash32, Leave, Reason};
 use crate::fault::LinkFault;
 use crate::input::Order;
 use crate::layer::group::{self, Group};
+use crate::layer::inter::Origin;
 use crate::layer::vsync;
 use crate::layer::{Post, To, reliable, suspect};
 use crate::member::{Rank, Status};
@@ -34,7 +35,8 @@ impl Stack {
     pub(super) fn ending_deadline(&self) -> Option<Time> {
         let group = self.group.as_ref().and_then(Group::deadline);
         let waiting = self.ending.decided.as_ref().map(|(_, until)| *until);
-        earliest(earliest(group, waiting), self.vsync.deadline())
+        let rejoin = self.group.as_ref().and_then(|_| self.inter.deadline());
+        earliest(rejoin, earliest(earliest(group, waiting), self.vsync.deadline()))
     }
 
     /// What waits for time to pass; nothing does as long as nothing changes.
@@ -64,7 +66,13 @@ impl Stack {
     ) -> Result<(), LinkFault> {
         let input = match part {
             Part::Leave(said) => group::In::Leave(said),
-            Part::Recommend(message) => group::In::Recommend(message),
+            Part::Recommend(message) => {
+                let request = Box::new(message.request.clone());
+                self.run_group(step, group::In::Recommend(message))?;
+                self.on_join(step, Origin::Seconded, request);
+                return Ok(());
+            }
+            Part::Join(request) => return self.on_rejoin(step, from, request),
             Part::Flush(message) => group::In::Flush(message),
             Part::NeedMoreChange(message) => group::In::NeedMoreChange(message),
             Part::NewView(message) => group::In::NewView(message),

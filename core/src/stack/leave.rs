@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::Stack;
 use crate::config::Config;
 use crate::crypto::{Hash32, Roster};
+use crate::layer::inter::Inter;
 use crate::layer::reliable::{self, Reliable, Requeue};
 use crate::layer::{Context, Post, pt2pt};
 use crate::member::{Member, Rank};
@@ -23,6 +24,8 @@ pub(crate) struct Legacy {
     pub(super) heirs: Vec<Heir>,
     /// Members of both views that were proven to lie, by rank in the next, with the proofs' hashes.
     pub(super) proven: Vec<(Rank, Hash32)>,
+    /// What is known about keys; its view goes with it.
+    inter: Inter,
     /// Own casts that the cut does not hold.
     pub(crate) casts: Requeue,
     /// Whether everything up to here was delivered.
@@ -63,8 +66,8 @@ impl Stack {
         let place = |rank| rank_of(next?, self.view.member(rank)?);
         let proven = self.suspect.proven();
         let proven = proven.filter_map(|(rank, hash)| Some((place(rank)?, hash))).collect();
-        let has_state = self.has_state;
-        let mut legacy = Legacy { heirs: Vec::new(), proven, casts, has_state };
+        let (has_state, inter) = (self.has_state, self.inter);
+        let mut legacy = Legacy { heirs: Vec::new(), proven, inter, casts, has_state };
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
@@ -99,6 +102,7 @@ impl Stack {
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
         self.reliable.requeue(legacy.casts);
         self.has_state = legacy.has_state;
+        self.inter.inherit(legacy.inter, now);
         for (member, proof) in legacy.proven {
             self.suspect.carry(member, proof);
         }

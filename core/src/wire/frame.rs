@@ -2,21 +2,22 @@
 //!
 //! ```text
 //! 0   version        u8
-//! 1   kind           u8    0 whole, 1 fragment, 2 acknowledgement of fragments
+//! 1   kind           u8    0 whole, 1 fragment, 2 acknowledgement of fragments, 3 stranger
 //! 2   group          u64   first bytes of the group id
 //! 10  from           u64   peer id of the sender
-//! 18  counter        u64   rises with every frame of the link; never a nonce
-//! 26  mac            [u8; 16]
+//! 18  counter        u64   rises with every frame of the link; never a nonce; stranger: 0
+//! 26  mac            [u8; 16]  stranger: 0
 //! 42  whole:         packet length u32, packet, casts
 //!     fragment:      message u64, index u16, count u16, total u32, piece of a frame's part from 42 on
 //!     acknowledgement: message u64, base u16: all fragments below it arrived, then a bit for each
 //!                from base on that did, least significant first, the last byte not zero
+//!     stranger:  what is said without a link, see [`super::stranger`]
 //! ```
 //!
 //! Integers are little-endian. The MAC of a whole frame covers its first 26 bytes, `H(packet)` and
 //! `H(casts)`: the receiver computes the latter anyway, so payload bytes are hashed once and never
-//! MACed again, and a multicast hashes its packet once for all links. The MAC of the other kinds
-//! covers everything.
+//! MACed again, and a multicast hashes its packet once for all links. The MAC of a fragment or an
+//! acknowledgement covers everything; a stranger's frame has none.
 
 use alloc::vec::Vec;
 
@@ -32,7 +33,7 @@ pub const FRAGMENT_HEADER: usize = HEADER + 16;
 /// The bytes that every MAC covers.
 const PREFIX: usize = 26;
 
-/// The three kinds of frames.
+/// The kinds of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
     /// A packet and the casts of its body.
@@ -41,6 +42,8 @@ pub enum FrameKind {
     Fragment,
     /// Which pieces arrived.
     FragmentAck,
+    /// Between processes that have no link: not authenticated.
+    Stranger,
 }
 
 /// The first bytes of a frame.
@@ -62,6 +65,7 @@ impl Header {
             FrameKind::Whole => 0,
             FrameKind::Fragment => 1,
             FrameKind::FragmentAck => 2,
+            FrameKind::Stranger => 3,
         };
         let mut prefix = [0; PREFIX];
         let fields = [super::VERSION, kind]
@@ -152,12 +156,24 @@ pub fn seal_small(key: &MacKey, header: &Header, content: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+/// A frame between processes that have no link.
+#[must_use]
+pub fn stranger(group: u64, from: PeerId, content: &[u8]) -> Vec<u8> {
+    let header = Header { kind: FrameKind::Stranger, group, from, counter: 0 };
+    let mut out = Vec::with_capacity(HEADER.saturating_add(content.len()));
+    out.extend_from_slice(&header.prefix());
+    out.extend_from_slice(&[0; MAC_LEN]);
+    out.extend_from_slice(content);
+    out
+}
+
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     let bytes = bytes.get(at..at.checked_add(8)?)?;
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-/// Takes a frame apart; `None` if it is too short or of another version or kind.
+/// Takes a frame apart; `None` if it is too short, of another version or kind, or a stranger's
+/// with something where others have a counter and a MAC.
 #[must_use]
 pub fn parse(frame: &[u8]) -> Option<Parsed<'_>> {
     let (prefix, rest) = frame.split_at_checked(PREFIX)?;
@@ -166,6 +182,7 @@ pub fn parse(frame: &[u8]) -> Option<Parsed<'_>> {
         (Some(&super::VERSION), Some(0)) => FrameKind::Whole,
         (Some(&super::VERSION), Some(1)) => FrameKind::Fragment,
         (Some(&super::VERSION), Some(2)) => FrameKind::FragmentAck,
+        (Some(&super::VERSION), Some(3)) => FrameKind::Stranger,
         (Some(_) | None, Some(_) | None) => return None,
     };
     let header = Header {
@@ -174,6 +191,10 @@ pub fn parse(frame: &[u8]) -> Option<Parsed<'_>> {
         from: PeerId(u64_at(prefix, 10)?),
         counter: u64_at(prefix, 18)?,
     };
+    let is_bare = header.counter == 0 && mac.iter().all(|byte| *byte == 0);
+    if header.kind == FrameKind::Stranger && !is_bare {
+        return None;
+    }
     Some(Parsed { header, mac, content })
 }
 
@@ -212,4 +233,11 @@ impl<'a> Parsed<'a> {
 #[must_use]
 pub fn peek_sender(frame: &[u8]) -> Option<PeerId> {
     parse(frame).map(|parsed| parsed.header.from)
+}
+
+/// Whether it is a frame between processes that have no link: what answers it goes back where it
+/// came from.
+#[must_use]
+pub fn is_stranger(frame: &[u8]) -> bool {
+    matches!(frame, [super::VERSION, 3, ..])
 }

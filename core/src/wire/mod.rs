@@ -10,6 +10,7 @@ pub mod casts;
 pub mod change;
 pub mod frame;
 mod list;
+pub mod stranger;
 
 pub use list::{Blob, List};
 
@@ -20,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use change::{Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
 
 use crate::crypto::{
-    AckNewView, Certificate, Hash32, Heads, Installed, LINKS_MAX, Leave, Link, MEMBERS_MAX,
-    ReadyToSwitch, Signed, Stable, Suspect,
+    AckNewView, Certificate, Hash32, Heads, Installed, JoinRequest, LINKS_MAX, Leave, Link,
+    MEMBERS_MAX, ReadyToSwitch, Signed, Stable, Suspect,
 };
 use crate::fault::Proof;
 use crate::member::Rank;
@@ -122,6 +123,8 @@ pub enum Part {
     Installed(Signed<Installed>),
     /// Asks for the Installed of a member.
     AskInstalled(Rank),
+    /// A Silenced member asks to be Active again.
+    Join(Box<JoinRequest>),
 }
 
 /// A body without its casts.
@@ -257,7 +260,7 @@ impl Part {
             Self::Commit(committed) => committed.is_legal(n),
             Self::Ready(ready) => is_member(ready.signer),
             Self::Decision(decision) => decision.is_legal(n),
-            Self::AskNewView(_) => true,
+            Self::AskNewView(_) | Self::Join(_) => true,
             Self::Installed(installed) => is_member(installed.signer),
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {

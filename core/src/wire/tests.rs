@@ -5,6 +5,7 @@
 
 mod change;
 mod random;
+mod stranger;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -169,6 +170,7 @@ fn is_believed(frame: &[u8]) -> bool {
             parsed.verifies_whole(&key(), &sha256(packet), &sha256(casts))
         }),
         FrameKind::Fragment | FrameKind::FragmentAck => parsed.verifies_small(&key()),
+        FrameKind::Stranger => false,
     }
 }
 
@@ -183,7 +185,7 @@ fn hex(bytes: &[u8]) -> String {
 fn golden_bytes() {
     let packets = examples().into_iter().map(|(name, packet)| (name, encode(&packet)));
     let mut written = String::new();
-    for (name, bytes) in packets.chain(frames()) {
+    for (name, bytes) in packets.chain(frames()).chain(stranger::messages()) {
         writeln!(written, "{name} {}", hex(&bytes)).expect("a string takes everything");
     }
     let golden = include_str!("golden.txt");
@@ -432,7 +434,7 @@ fn the_claimed_sender_is_read_from_frames_of_this_version_only() {
     for (name, mut frame) in frames() {
         assert_eq!(frame::peek_sender(&frame), Some(header(FrameKind::Whole).from), "{name}");
         assert_eq!(frame::peek_sender(&frame[..frame::HEADER - 1]), None, "{name}");
-        frame[1] = 3;
+        frame[1] = 4;
         assert_eq!(frame::peek_sender(&frame), None, "{name}: no such kind");
         frame[1] = 0;
         frame[0] = VERSION + 1;

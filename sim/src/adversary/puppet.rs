@@ -213,7 +213,7 @@ impl Puppet {
                 Some(Opened::Letter(Letter { peer, packet, casts: casts.into() }))
             }
             FrameKind::FragmentAck => Some(Opened::Ack(parsed.content())),
-            FrameKind::Fragment => None,
+            FrameKind::Fragment | FrameKind::Stranger => None,
         }
     }
 

@@ -341,6 +341,9 @@ impl Oracles {
             }
             Event::NoQuorum { .. } => self.marks.hit(Mark::NoQuorum),
             Event::Alarm { .. }
+            | Event::Fork { .. }
+            | Event::Joining { .. }
+            | Event::JoinWanted { .. }
             | Event::Accepted(_)
             | Event::Refused(..)
             | Event::Send { .. }

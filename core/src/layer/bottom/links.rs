@@ -179,6 +179,16 @@ impl Known {
         known
     }
 
+    /// A view of which nobody is linked, nor ever will be.
+    pub(super) const fn none(roster: &Roster) -> Self {
+        Self {
+            id: *roster.view(),
+            lives: PerRank::from_vec(Vec::new()),
+            places: PerRank::from_vec(Vec::new()),
+            ranks: Vec::new(),
+        }
+    }
+
     /// Finds the links of its members anew.
     pub(super) fn find(&mut self, links: &Links) {
         self.places.values_mut().for_each(|place| *place = None);

@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 use super::Context;
 use super::reliable::Payload;
 use crate::config::Config;
-use crate::crypto::{Door, Hash32, Roster};
+use crate::crypto::{Door, Hash32, Roster, peer_id};
 use crate::member::{PeerId, Rank};
 use crate::time::{Time, earliest};
 use crate::view::View;
@@ -45,6 +45,8 @@ pub(crate) enum Taken<'a> {
     Packet(Inbound<'a>),
     /// A packet of a view that is not known, not decoded.
     Stray(Stray<'a>),
+    /// What somebody says who has no link, not decoded; whoever it is.
+    Stranger(PeerId, &'a [u8]),
     /// Nothing to hand up: a fragment, an acknowledgement.
     Nothing,
     /// Not authentic: nobody is blamed.
@@ -159,6 +161,24 @@ impl Bottom {
         }
     }
 
+    /// No links yet: for a process that joins, and knows this view.
+    pub(crate) fn idle(config: &Config, roster: &Roster, incarnation: u64, door: &Door) -> Self {
+        let links = Links::default();
+        let id = peer_id(door.identity().public_key());
+        Self {
+            name: Name { group: roster.group().prefix(), id },
+            incarnation,
+            limits: LinkLimits::new(config),
+            linger_us: config.timeouts.linger_us,
+            frame_max: config.frame_max,
+            present: Known::none(roster),
+            old: None,
+            links,
+            empty_hash: crate::crypto::sha256(&[]),
+            nothing: Arc::from([]),
+        }
+    }
+
     /// The next view is the present one; the one before stays known until it is forgotten. Links
     /// that were closed are read again.
     pub(crate) fn install(&mut self, view: &View, roster: &Roster, door: &Door, now: Time) {
@@ -242,13 +262,20 @@ impl Bottom {
             return Taken::Unauthenticated;
         }
         let Some(parsed) = frame::parse(bytes) else { return Taken::Unauthenticated };
-        let place = self.links.place_of(parsed.header.from);
-        let Some(place) = place.filter(|_| parsed.header.group == self.name.group) else {
+        if parsed.header.group != self.name.group {
+            return Taken::Unauthenticated;
+        }
+        if parsed.header.kind == FrameKind::Stranger {
+            return Taken::Stranger(parsed.header.from, parsed.content());
+        }
+        let Some(place) = self.links.place_of(parsed.header.from) else {
             return Taken::Unauthenticated;
         };
         match parsed.header.kind {
             FrameKind::Whole => self.on_whole(cx, place, &parsed),
-            FrameKind::Fragment | FrameKind::FragmentAck => self.on_small(cx, place, &parsed),
+            FrameKind::Fragment | FrameKind::FragmentAck | FrameKind::Stranger => {
+                self.on_small(cx, place, &parsed)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use crate::member::PeerId;
 use crate::output::Transmit;
 use crate::seq::Number;
 use crate::wire::frame::{self, FrameKind, Prepared};
+use crate::wire::stranger::{self, Stranger};
 use crate::wire::{List, Packet, Part, encode};
 
 impl Bottom {
@@ -62,6 +63,18 @@ impl Bottom {
         if let Some(place) = self.links.place_of(peer) {
             self.put(cx, place, &frame, None, out);
         }
+    }
+
+    /// Says something to a process that has no link, or is believed to have none.
+    pub(crate) fn call(&self, to: PeerId, message: &Stranger) -> Transmit {
+        let content = stranger::encode(message);
+        let head = frame::stranger(self.name.group, self.name.id, &content);
+        Transmit { to, head, body: Arc::clone(&self.nothing) }
+    }
+
+    /// How this process names itself.
+    pub(crate) const fn name(&self) -> PeerId {
+        self.name.id
     }
 
     /// The id of the present view.

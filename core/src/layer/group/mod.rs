@@ -50,6 +50,9 @@ use crate::wire::change::{
     Acks, Certificates, Committed, Decision, Flushed, NeedsMore, Proposed, Recommended,
 };
 
+pub(crate) use evidence::request_hash;
+pub(crate) use intake::is_decided;
+
 use attempt::Clock;
 use evidence::Evidence;
 use justify::Basis;

@@ -64,7 +64,7 @@ fn acks() -> Acks {
     (0..3).map(ack).collect()
 }
 
-fn request() -> JoinRequest {
+pub(super) fn request() -> JoinRequest {
     JoinRequest {
         key: PublicKey([9; 32]),
         incarnation: 2,
@@ -174,6 +174,7 @@ pub(super) fn parts() -> Vec<(&'static str, Part)> {
         ("ask_new_view", Part::AskNewView(Attempt::new(300))),
         ("installed", Part::Installed(signed(1, Installed { prev: some_hash(8) }))),
         ("ask_installed", Part::AskInstalled(Rank::new(3))),
+        ("join", Part::Join(Box::new(request()))),
     ];
     parts.extend(two_faced());
     parts

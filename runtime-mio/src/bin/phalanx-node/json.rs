@@ -55,6 +55,20 @@ fn event(event: &Event) -> Value {
         Event::Alarm { sender, number } => {
             json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
         }
+        Event::Fork { known, other } => {
+            json!({"event": "fork", "known": known.view.id().to_string(),
+                   "other": other.view.id().to_string()})
+        }
+        Event::Joining { view, refusals } => {
+            let refusals: Vec<Value> = refusals
+                .iter()
+                .map(|(rank, why)| json!({"rank": rank.value(), "why": why.to_string()}))
+                .collect();
+            json!({"event": "joining", "view": view, "refusals": refusals})
+        }
+        Event::JoinWanted { key, incarnation, .. } => {
+            json!({"event": "join_wanted", "key": key.to_string(), "incarnation": incarnation})
+        }
         Event::Block => json!({"event": "block"}),
         Event::StateLost => json!({"event": "state_lost"}),
         Event::Unblock => json!({"event": "unblock"}),

@@ -1,0 +1,336 @@
+//! Layer Inter: whom this member is for taking in (protocol.md section 10, "Joining").
+//!
+//! Promises: a request is recommended only if nothing is known against it, its key signed it for
+//! this view, and somebody authorised it: the list of keys, the application, or that its key has
+//! been a member and was not expelled. `weak` recommendations make the next view take it in, so a
+//! process that joins is recommended by a correct member (P8). Needs from below: that strangers'
+//! frames are rationed before they come here, for each may cost one signature check.
+//!
+//! What a faulty process can try: ask with keys of others (unsigned), with requests of the past
+//! (bound to the view), again and again (what was recommended is merely repeated; a key that comes
+//! and goes waits longer each time), crowd out others (tables are bounded, and who is authorised asks
+//! again), pose as another by name or address (refused). A liar among the members may recommend whom
+//! it likes: it is one.
+
+mod records;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::Context;
+use crate::config::{Config, Joiners, Timeouts};
+use crate::crypto::{Hash32, JoinRequest, PublicKey, peer_id};
+use crate::layer::group::request_hash;
+use crate::member::{Member, PeerId, Rank, Status};
+use crate::time::Time;
+use crate::timer::Backoff;
+use crate::view::View;
+use crate::wire::change::{JOINS_MAX, Recommended};
+use crate::wire::stranger::JoinRefusal;
+use records::Records;
+
+/// Requests that wait for the application's answer.
+const WAITING_MAX: usize = 64;
+
+/// After so long without an answer the application is asked again.
+const ASK_AGAIN_US: u64 = 10_000_000;
+
+/// How often a Silenced member that asks waits longer: up to so many times the first pause.
+const PATIENCE: u64 = 8;
+
+/// How a request came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From the process itself, without a link.
+    Stranger(PeerId),
+    /// From the process itself, which is a Silenced member.
+    Member,
+    /// From a member that recommends it. What is said already is not repeated then, or members
+    /// would answer each other for ever.
+    Seconded,
+}
+
+/// What happens to the layer.
+#[derive(Debug)]
+pub(crate) enum In {
+    /// A process asks.
+    Asked {
+        /// By which way.
+        origin: Origin,
+        /// What it signed.
+        request: Box<JoinRequest>,
+        /// If its key is in the view: whether that member is seen to be alive, and this one would
+        /// have it back.
+        is_welcome: bool,
+    },
+    /// The application admits a key, or does not.
+    Admit(PublicKey, bool),
+    /// A proof is held against this key.
+    Proven(PublicKey),
+    /// Time passed; whether this member holds the whole view so far.
+    Tick {
+        /// No holes.
+        is_whole: bool,
+    },
+}
+
+/// What the layer wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Out {
+    /// This member is for it; [`Inter::said`] is told what it signed.
+    Recommend(Box<JoinRequest>),
+    /// It is asked for once more what it said already.
+    Repeat(Box<Recommended>),
+    /// A stranger is to be told that it is not.
+    Refuse(PeerId, Hash32, JoinRefusal),
+    /// The application is to be asked about this request.
+    Wanted(Box<JoinRequest>),
+    /// This member, Silenced, asks to be Active again.
+    AskAgain,
+}
+
+/// What was recommended for a key in this view.
+#[derive(Debug)]
+struct Recommendation {
+    request: Hash32,
+    incarnation: u64,
+    addr: Vec<u8>,
+    at: Time,
+    /// As it was said, for those who missed it.
+    said: Option<Box<Recommended>>,
+}
+
+/// The machine, for one view; what it remembers of keys goes on to the next.
+#[derive(Debug)]
+pub(crate) struct Inter {
+    view: View,
+    joiners: Joiners,
+    timeouts: Timeouts,
+    max_members: usize,
+    records: Records,
+    recommended: BTreeMap<PublicKey, Recommendation>,
+    /// Asked about, with the request and when.
+    waiting: BTreeMap<PublicKey, (Box<JoinRequest>, Time)>,
+    /// Runs while this member is Silenced.
+    rejoin: Backoff,
+}
+
+impl Inter {
+    /// The layer for `view`, seen from rank `me`.
+    pub(crate) fn new(config: &Config, view: &View, me: Rank, now: Time) -> Self {
+        let timeouts = config.timeouts;
+        let mut records = Records::new(&timeouts);
+        records.remember(view);
+        let rejoin_max_us = timeouts.rejoin_us.saturating_mul(PATIENCE);
+        let mut rejoin = Backoff::new(timeouts.rejoin_us, rejoin_max_us);
+        if view.member(me).is_some_and(|member| member.status == Status::Silenced) {
+            rejoin.start(now);
+        }
+        Self {
+            view: view.clone(),
+            joiners: config.joiners.clone(),
+            timeouts,
+            max_members: usize::from(config.genesis.limits.max_members),
+            records,
+            recommended: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            rejoin,
+        }
+    }
+
+    /// Takes over what was remembered in the view before.
+    pub(crate) fn inherit(&mut self, before: Self, now: Time) {
+        self.records = before.records;
+        self.records.pass(&before.view, &self.view, now);
+    }
+
+    /// The members of a view that this process never was in may come back, too.
+    pub(crate) fn remember(&mut self, view: &View) {
+        self.records.remember(view);
+    }
+
+    /// This is what was signed of [`Out::Recommend`].
+    pub(crate) fn said(&mut self, message: &Recommended) {
+        if let Some(known) = self.recommended.get_mut(&message.request.key) {
+            known.said = Some(Box::new(message.clone()));
+        }
+    }
+
+    /// When a Tick is owed.
+    pub(crate) const fn deadline(&self) -> Option<Time> {
+        self.rejoin.due()
+    }
+
+    /// Bytes held, roughly.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let entries = self.recommended.len().saturating_add(self.waiting.len());
+        entries
+            .saturating_mul(size_of::<JoinRequest>().saturating_add(512))
+            .saturating_add(self.records.held_bytes())
+    }
+
+    /// The most of them.
+    pub(crate) const BOUND_BYTES: usize =
+        (JOINS_MAX + WAITING_MAX) * (size_of::<JoinRequest>() + 512) + Records::BOUND_BYTES;
+
+    /// One step.
+    pub(crate) fn step(&mut self, cx: &mut Context<'_>, input: In) -> Vec<Out> {
+        let mut out = Vec::new();
+        match input {
+            In::Asked { origin, request, is_welcome } => {
+                let hash = request_hash(&request);
+                if let Err(why) = self.on_asked(cx, (hash, request), is_welcome, &mut out)
+                    && let Origin::Stranger(peer) = origin
+                {
+                    out.push(Out::Refuse(peer, hash, why));
+                }
+                if origin == Origin::Seconded {
+                    out.retain(|out| !matches!(out, Out::Repeat(_)));
+                }
+            }
+            In::Admit(key, is_admitted) => self.on_admit(cx.now, key, is_admitted, &mut out),
+            In::Proven(key) => self.records.prove(key),
+            In::Tick { is_whole } => {
+                if self.rejoin.fires(cx.now) && is_whole {
+                    out.push(Out::AskAgain);
+                }
+            }
+        }
+        out
+    }
+
+    fn on_asked(
+        &mut self,
+        cx: &mut Context<'_>,
+        (hash, request): (Hash32, Box<JoinRequest>),
+        is_welcome: bool,
+        out: &mut Vec<Out>,
+    ) -> Result<(), JoinRefusal> {
+        self.judge(cx.now, &request, is_welcome)?;
+        let known = self.recommended.get(&request.key);
+        if let Some(known) = known.filter(|known| known.request != hash) {
+            // One at a time: it was signed for this view, and the process that signed it is gone
+            // only if this one is of a later life.
+            let is_over = known.at.plus(self.timeouts.resend_max_us) <= cx.now;
+            if known.incarnation >= request.incarnation || !is_over {
+                return Err(JoinRefusal::CoolDown);
+            }
+        } else if known.is_none() && self.recommended.len() >= JOINS_MAX {
+            return Err(JoinRefusal::CoolDown);
+        }
+        if !cx.door.verifies_join(cx.roster, &request) {
+            return Err(JoinRefusal::OtherView);
+        }
+        self.authorise(cx.now, &request, out)?;
+        self.recommend(cx.now, hash, request, out);
+        Ok(())
+    }
+
+    /// What is known against a request without looking at its signature.
+    fn judge(&self, now: Time, request: &JoinRequest, is_welcome: bool) -> Result<(), JoinRefusal> {
+        let key = &request.key;
+        if self.view.expelled.binary_search(key).is_ok() {
+            return Err(JoinRefusal::Expelled);
+        }
+        let old = self.view.rank_of(key).and_then(|rank| self.view.member(rank));
+        if let Some(old) = old
+            && old.incarnation >= request.incarnation
+        {
+            let is_same = old.incarnation == request.incarnation && *old.addr == request.addr.0;
+            if !is_same || old.status == Status::Active || !is_welcome {
+                return Err(JoinRefusal::Incarnation);
+            }
+        }
+        self.find_clash(request)?;
+        if old.is_none() && self.view.members.len() >= self.max_members {
+            return Err(JoinRefusal::Full);
+        }
+        if self.records.is_cooling(key, now) {
+            return Err(JoinRefusal::CoolDown);
+        }
+        if self.records.is_proven(key) { Err(JoinRefusal::Proven) } else { Ok(()) }
+    }
+
+    /// What a genesis record would be refused for: frames and connections must tell members apart,
+    /// those of this view and those that this member would take in with it.
+    fn find_clash(&self, request: &JoinRequest) -> Result<(), JoinRefusal> {
+        let name = peer_id(&request.key);
+        let (key, addr) = (&request.key, &request.addr.0);
+        let members = self.view.members.iter().map(|Member { key, addr, .. }| (key, addr));
+        let joiners = self.recommended.iter().map(|(key, other)| (key, &other.addr));
+        for (other, taken) in members.chain(joiners).filter(|(other, _)| *other != key) {
+            if peer_id(other) == name {
+                return Err(JoinRefusal::PeerIdClash);
+            }
+            if taken == addr && !addr.is_empty() {
+                return Err(JoinRefusal::AddressTaken);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody said that it may; if nobody did, the application may be asked.
+    fn authorise(
+        &mut self,
+        now: Time,
+        request: &JoinRequest,
+        out: &mut Vec<Out>,
+    ) -> Result<(), JoinRefusal> {
+        let key = &request.key;
+        if self.records.was_member(key) || self.records.answered(key) == Some(true) {
+            return Ok(());
+        }
+        match &self.joiners {
+            Joiners::Listed(keys) if keys.contains(key) => Ok(()),
+            Joiners::Nobody | Joiners::Listed(_) => Err(JoinRefusal::NotAuthorised),
+            Joiners::Application if self.records.answered(key) == Some(false) => {
+                Err(JoinRefusal::NotAuthorised)
+            }
+            Joiners::Application => {
+                self.waiting.retain(|_, (_, at)| now < at.plus(ASK_AGAIN_US));
+                let known = self.waiting.get(key);
+                let is_known =
+                    known.is_some_and(|(known, _)| known.incarnation >= request.incarnation);
+                if !is_known && (known.is_some() || self.waiting.len() < WAITING_MAX) {
+                    let request = Box::new(request.clone());
+                    self.waiting.insert(*key, (request.clone(), now));
+                    out.push(Out::Wanted(request));
+                }
+                Err(JoinRefusal::Undecided)
+            }
+        }
+    }
+
+    fn on_admit(&mut self, now: Time, key: PublicKey, is_admitted: bool, out: &mut Vec<Out>) {
+        self.records.answer(key, is_admitted);
+        let Some((request, _)) = self.waiting.remove(&key).filter(|_| is_admitted) else { return };
+        // Its signature was found good; the rest may have changed while the application thought.
+        let has_room = self.recommended.len() < JOINS_MAX && !self.recommended.contains_key(&key);
+        if has_room && self.judge(now, &request, false).is_ok() {
+            let hash = request_hash(&request);
+            self.recommend(now, hash, request, out);
+        }
+    }
+
+    fn recommend(
+        &mut self,
+        now: Time,
+        hash: Hash32,
+        request: Box<JoinRequest>,
+        out: &mut Vec<Out>,
+    ) {
+        let known = self.recommended.get(&request.key).filter(|known| known.request == hash);
+        if let Some(said) = known.and_then(|known| known.said.clone()) {
+            out.push(Out::Repeat(said));
+            return;
+        }
+        let (incarnation, addr) = (request.incarnation, request.addr.0.clone());
+        let entry = Recommendation { request: hash, incarnation, addr, at: now, said: None };
+        self.recommended.insert(request.key, entry);
+        out.push(Out::Recommend(request));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Processes without a link: this one before it is a member, and others that want to be (protocol.md
+//! section 10, "Joining").
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::peers::Peers;
+use super::strangers::Tokens;
+use super::{Counters, Node, Phase};
+use crate::config::{Boot, Config, ConfigError};
+use crate::crypto::{Door, Hash32, Identity, peer_id};
+use crate::layer::bottom::Bottom;
+use crate::layer::heal::chain::Chain;
+use crate::layer::heal::{self, Heal};
+use crate::layer::inter::Origin;
+use crate::member::{PeerId, Rank};
+use crate::output::{Event, Output};
+use crate::stack::{Refused, Stack};
+use crate::time::Time;
+use crate::view::{Membership, View};
+use crate::wire::change::Decision;
+use crate::wire::frame::HEADER;
+use crate::wire::stranger::{self, CHAIN_MAX, JoinRefusal, Stranger};
+
+/// Frames that answer one question for the chain; each costs a token.
+const ANSWERS_MAX: usize = 8;
+
+impl Node {
+    /// A process that wants to be a member of the group set up in `config`. It asks `contacts`,
+    /// processes that may be members, with their addresses, how the group went on from the genesis
+    /// view, or from `config.anchor`, and asks the members to take it in. [`Event::Joining`] tells
+    /// how it goes, and [`Event::View`], followed by [`Event::Unblock`], that it is a member.
+    ///
+    /// A member that was excluded by opinion, or lost its state, comes back this way: with the same
+    /// key and a higher incarnation, made durable before the first step ([`Boot`]).
+    ///
+    /// Until it is a member [`Node::view`] is the view that it started from, [`Node::rank`] says
+    /// nothing, requests are refused, and [`Node::peers`] are the contacts and the members of the
+    /// newest view that it knows. All frames are strangers' ([`crate::Transmit::is_stranger`]).
+    ///
+    /// # Errors
+    /// If the configuration is wrong, the membership is fixed, there are no contacts, or the view
+    /// that it starts from lists this life of the process or a later one.
+    pub fn join(
+        config: Config,
+        identity: Identity,
+        boot: Boot,
+        contacts: Vec<(PeerId, Vec<u8>)>,
+        now: Time,
+    ) -> Result<Self, ConfigError> {
+        let suite = identity.suite();
+        config.validate(suite)?;
+        if config.genesis.membership == Membership::Fixed {
+            return Err(ConfigError::FixedMembership);
+        }
+        let anchor = config.anchor.clone().unwrap_or_else(|| config.genesis.view());
+        let listed = anchor.rank_of(identity.public_key()).and_then(|rank| anchor.member(rank));
+        if let Some(listed) = listed.map(|member| member.incarnation)
+            && listed >= boot.incarnation
+        {
+            return Err(ConfigError::OldIncarnation { boot: boot.incarnation, listed });
+        }
+        let roster = Arc::new(anchor.roster(suite)?);
+        let door = Door::new(identity);
+        let start = (anchor.clone(), Arc::clone(&roster));
+        let heal = Heal::new(&config, (&door, boot.incarnation), start, contacts, now)?;
+        Ok(Self {
+            peers: Peers::new(&config.timeouts),
+            tokens: Tokens::new(config.join_tokens, now),
+            bottom: Bottom::idle(&config, &roster, boot.incarnation, &door),
+            // At rest: nothing goes in or out.
+            stack: Stack::new(&config, anchor, roster, Rank::new(0), now),
+            config,
+            door,
+            now,
+            phase: Phase::Joining(Box::new(heal)),
+            old: None,
+            chain: Chain::default(),
+            departed: Vec::new(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// A frame of whoever it is. A token pays for looking at it.
+    pub(super) fn on_stranger(&mut self, from: PeerId, content: &[u8]) {
+        let is_fixed = self.config.genesis.membership == Membership::Fixed;
+        if is_fixed || from == self.bottom.name() {
+            return self.count_unauthenticated();
+        }
+        if !self.tokens.take(self.now) {
+            let counter = &mut self.counters.strangers_limited;
+            *counter = counter.saturating_add(1);
+            return;
+        }
+        let Ok(message) = stranger::decode(content) else { return self.count_unauthenticated() };
+        match message {
+            Stranger::AskChain { from: number } => self.tell_chain(from, number),
+            Stranger::Chain { decisions } => {
+                self.run_heal(heal::In::Chain(decisions.into_iter().collect()));
+            }
+            Stranger::Join(request) if from == peer_id(&request.key) => {
+                if matches!(self.phase, Phase::Member) {
+                    let request = Box::new(request);
+                    self.run(|stack, _, step| stack.on_join(step, Origin::Stranger(from), request));
+                }
+            }
+            Stranger::Join(_) => self.count_unauthenticated(),
+            Stranger::Refused { request, why } => {
+                self.run_heal(heal::In::Refused(from, request, why));
+            }
+        }
+    }
+
+    fn count_unauthenticated(&mut self) {
+        let counter = &mut self.counters.dropped_unauthenticated;
+        *counter = counter.saturating_add(1);
+    }
+
+    /// Says something without a link.
+    pub(super) fn call(&mut self, to: PeerId, message: &Stranger) {
+        let frame = self.bottom.call(to, message);
+        self.transmit(alloc::vec![frame]);
+    }
+
+    /// The decisions after the view with this number, as few frames as may be. What the first does
+    /// not hold is asked for when it has arrived; the further ones only spare that.
+    fn tell_chain(&mut self, to: PeerId, number: u64) {
+        if matches!(self.phase, Phase::Joining(_)) {
+            return;
+        }
+        let room = self.config.frame_max.saturating_sub(HEADER.saturating_add(16));
+        let Some(later) = self.chain.since(number) else {
+            let (request, why) = (Hash32::ZERO, JoinRefusal::Forgotten);
+            return self.call(to, &Stranger::Refused { request, why });
+        };
+        let mut frames: Vec<Vec<Decision>> = alloc::vec![Vec::new()];
+        let mut bytes = 0_usize;
+        for (decision, len) in later {
+            bytes = bytes.saturating_add(len);
+            let is_full = |frame: &Vec<Decision>| {
+                !frame.is_empty() && (bytes > room || frame.len() >= CHAIN_MAX)
+            };
+            if frames.last().is_some_and(is_full) {
+                if frames.len() >= ANSWERS_MAX || !self.tokens.take(self.now) {
+                    break;
+                }
+                frames.push(Vec::new());
+                bytes = len;
+            }
+            if let Some(frame) = frames.last_mut() {
+                frame.push(decision.clone());
+            }
+        }
+        for decisions in frames {
+            self.call(to, &Stranger::Chain { decisions: decisions.into() });
+        }
+    }
+
+    /// One step of layer Heal, while this process is no member yet.
+    pub(super) fn run_heal(&mut self, input: heal::In) {
+        let Phase::Joining(heal) = &mut self.phase else { return };
+        for out in heal.step((self.now, &mut self.door), &mut self.chain, input) {
+            match out {
+                heal::Out::Call(to, message) => self.call(to, &message),
+                heal::Out::Progress(view, refusals) => {
+                    self.outputs.push_back(Output::Event(Event::Joining { view, refusals }));
+                }
+                heal::Out::Learned => self.tokens.refund(),
+                heal::Out::Joined(decision) => self.enter(&decision),
+                heal::Out::Fork(known, other) => {
+                    self.outputs.push_back(Output::Event(Event::Fork { known, other }));
+                }
+            }
+        }
+    }
+
+    /// This process is a member for the first time. It delivers from this view on.
+    fn enter(&mut self, decision: &Decision) {
+        let view = decision.view.clone();
+        let identity = self.door.identity();
+        let (rank, roster) =
+            (view.rank_of(identity.public_key()), view.roster(identity.suite()).ok());
+        let (Some(me), Some(roster)) = (rank, roster.map(Arc::new)) else { return };
+        self.bottom.install(&view, &roster, &self.door, self.now);
+        self.bottom.forget_old();
+        self.stack = Stack::new(&self.config, view.clone(), roster, me, self.now);
+        let before = core::iter::once(self.config.genesis.view());
+        let before = before.chain(self.config.anchor.clone());
+        before.for_each(|view| self.stack.remember(&view));
+        self.chain.views().for_each(|view| self.stack.remember(view));
+        self.phase = Phase::Member;
+        self.outputs.push_back(Output::Event(Event::View(Box::new(view))));
+        self.outputs.push_back(Output::Event(Event::Unblock));
+        self.run(|stack, _, step| stack.begin(step));
+    }
+
+    /// Tells those that a view takes in that it does; who misses it asks.
+    pub(super) fn welcome(&mut self, before: &View, decision: &Decision) {
+        let is_new = |key, incarnation| {
+            let old = before.rank_of(key).and_then(|rank| before.member(rank));
+            old.is_none_or(|old| old.incarnation != incarnation)
+        };
+        let joiners = decision.view.members.iter().filter(|m| is_new(&m.key, m.incarnation));
+        let joiners: Vec<PeerId> = joiners.map(|member| peer_id(&member.key)).collect();
+        let me = self.bottom.name();
+        for joiner in joiners.into_iter().filter(|joiner| *joiner != me) {
+            let decisions = core::iter::once(decision.clone()).collect();
+            self.call(joiner, &Stranger::Chain { decisions });
+        }
+    }
+
+    /// Tells strangers that they are not recommended.
+    pub(super) fn refuse(&mut self, refused: Vec<Refused>) {
+        for (peer, request, why) in refused {
+            let counter = &mut self.counters.joins_refused;
+            *counter = counter.saturating_add(1);
+            self.call(peer, &Stranger::Refused { request, why });
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Those that want to be members, or to be Active again: layer Inter among the others.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Stack, Step};
+use crate::crypto::{JoinRequest, PublicKey, Recommend};
+use crate::fault::LinkFault;
+use crate::layer::inter::Origin;
+use crate::layer::{Post, To, group, inter};
+use crate::member::{PeerId, Rank, Status};
+use crate::output::Event;
+use crate::view::View;
+use crate::wire::Part;
+use crate::wire::change::Recommended;
+
+/// Told to a stranger at the end of the step.
+pub(crate) type Refused = (PeerId, crate::Hash32, crate::JoinRefusal);
+
+impl Stack {
+    /// A process asks to be a member: a stranger itself, or by what another member said.
+    pub(crate) fn on_join(
+        &mut self,
+        step: &mut Step<'_>,
+        origin: Origin,
+        request: Box<JoinRequest>,
+    ) {
+        let rank = self.view.rank_of(&request.key).filter(|rank| *rank != self.me);
+        let is_welcome = rank.is_some_and(|rank| self.suspect.welcomes(rank));
+        self.run_inter(step, inter::In::Asked { origin, request, is_welcome });
+    }
+
+    /// A Silenced member asks to be Active again.
+    pub(super) fn on_rejoin(
+        &mut self,
+        step: &mut Step<'_>,
+        from: Rank,
+        request: Box<JoinRequest>,
+    ) -> Result<(), LinkFault> {
+        let Some(member) = self.view.member(from) else { return Ok(()) };
+        let is_own = (request.key, request.incarnation) == (member.key, member.incarnation);
+        if !is_own || !step.cx.door.verifies_join(step.cx.roster, &request) {
+            return Err(LinkFault::JoinRequest);
+        }
+        if member.status == Status::Silenced {
+            self.on_join(step, Origin::Member, request);
+        }
+        Ok(())
+    }
+
+    /// The application said whether a key may join.
+    pub(super) fn admit(&mut self, step: &mut Step<'_>, key: PublicKey, is_admitted: bool) {
+        self.run_inter(step, inter::In::Admit(key, is_admitted));
+    }
+
+    /// A view of this group that this process was never in.
+    pub(crate) fn remember(&mut self, view: &View) {
+        self.inter.remember(view);
+    }
+
+    pub(super) fn tick_inter(&mut self, step: &mut Step<'_>) {
+        if self.inter.deadline().is_some_and(|due| due <= step.cx.now) {
+            let mut logs = Rank::all(self.view.members.len());
+            let is_whole = logs.all(|log| self.reliable.have(log) >= self.stable.threshold(log));
+            self.run_inter(step, inter::In::Tick { is_whole });
+        }
+    }
+
+    pub(super) fn run_inter(&mut self, step: &mut Step<'_>, input: inter::In) {
+        if self.group.is_none() {
+            return;
+        }
+        for out in self.inter.step(&mut step.cx, input) {
+            match out {
+                inter::Out::Recommend(request) => self.recommend(step, *request),
+                inter::Out::Repeat(message) => {
+                    step.posts.push(Post::part(To::All, Part::Recommend(message)));
+                }
+                inter::Out::Refuse(peer, request, why) => step.refused.push((peer, request, why)),
+                inter::Out::Wanted(request) => step.event(Event::JoinWanted {
+                    key: request.key,
+                    incarnation: request.incarnation,
+                    addr: request.addr.0,
+                }),
+                inter::Out::AskAgain => self.ask_again(step),
+            }
+        }
+    }
+
+    fn recommend(&mut self, step: &mut Step<'_>, request: JoinRequest) {
+        let statement = Recommend { request: group::request_hash(&request) };
+        let said = step.cx.door.sign(step.cx.roster, self.me, statement);
+        let message = Recommended { signed: said.signed().as_ref().clone(), request };
+        self.inter.said(&message);
+        let message = Box::new(message);
+        step.posts.push(Post::part(To::All, Part::Recommend(message.clone())));
+        // Its own word is a good one.
+        let _: Result<(), LinkFault> = self.run_group(step, group::In::Recommend(message));
+    }
+
+    fn ask_again(&mut self, step: &mut Step<'_>) {
+        let Some(me) = self.view.member(self.me) else { return };
+        let (incarnation, addr) = (me.incarnation, me.addr.clone());
+        let request = step.cx.door.ask_to_join(step.cx.roster, incarnation, addr);
+        step.posts.push(Post::part(To::All, Part::Join(Box::new(request))));
+    }
+}
+
+impl Step<'_> {
+    /// Takes what is to be told to strangers.
+    pub(crate) fn take_refused(&mut self) -> Vec<Refused> {
+        core::mem::take(&mut self.refused)
+    }
+}
