@@ -187,6 +187,10 @@ fn locate(source: &Source, file: &GroupFile, why: &ConfigError) -> FileError {
         | ConfigError::TooManyMembers { .. }
         | ConfigError::NotAMember
         | ConfigError::Incarnation { .. }
+        | ConfigError::FixedMembership
+        | ConfigError::OldIncarnation { .. }
+        | ConfigError::Contacts
+        | ConfigError::Anchor
         | ConfigError::PaperQuorum => None,
     };
     source.error(span, why.to_string())
