@@ -65,7 +65,7 @@ fn broken(oracles: &Oracles) -> Vec<&'static str> {
 /// Member 1 crashed, and all others suspect it; then they go on without it.
 fn removal() -> (Oracles, View, View) {
     let (mut oracles, first) = rig();
-    oracles.crashed(1);
+    oracles.crashed(0, 1);
     for by in [0, 2, 3, 4] {
         suspects(&mut oracles, by, u16::try_from(by).unwrap(), 1);
     }
@@ -133,7 +133,7 @@ fn who_is_out_is_owed_nothing_and_does_nothing() {
     oracles.crashed[1] = false;
     let decision = Decision { view: second.clone(), readys: List::new() };
     let why = Exclusion::Departed(Departure::Opinion);
-    oracles.event(9, 1, &Event::Excluded { why, decision: Box::new(decision) });
+    oracles.event(9, 1, &Event::Excluded { why, decision: Box::new(decision), lost: Vec::new() });
     assert_eq!((broken(&oracles).len(), oracles.present()), (0, vec![0, 2, 3, 4]));
     casts(&mut oracles, 4, 0);
     delivers(&mut oracles, 1, 0, 4, (4, 0));
