@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn seeds_cover_sizes_strategies_and_fault_classes() {
-        let all: Vec<Scenario> = (0..2_000).map(draw).collect();
+        let all: Vec<Scenario> = (0..2_000).map(draw_fixed).collect();
         let sizes: BTreeSet<u16> = all.iter().map(|scenario| scenario.members).collect();
         assert_eq!(sizes.len(), 13);
         let strategies: BTreeSet<_> = all.iter().filter_map(Scenario::strategy).collect();
