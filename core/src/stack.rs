@@ -457,6 +457,12 @@ impl Stack {
         }
     }
 
+    /// Whether a log is stable beyond what is held of it here: then it is this member, silenced,
+    /// that lacks something, and not its sender.
+    fn is_behind(&self, sender: Rank) -> bool {
+        self.reliable.have(sender) < self.stable.threshold(sender)
+    }
+
     /// The casts of one order in a body are due.
     fn hand_up(&self, step: &mut Step<'_>, body: &Body, order: Order, slot: Option<Slot>) {
         if self.has_state {
@@ -482,7 +488,9 @@ impl Stack {
                     let part = Part::AskSlot { sender, round, from };
                     step.posts.push(Post::part(To::All, part));
                 }
-                total::Out::Impedes(sender) if self.reliable.is_at_overflow(sender) => {
+                total::Out::Impedes(sender)
+                    if self.reliable.is_at_overflow(sender) || self.is_behind(sender) =>
+                {
                     self.total.excuse(step.cx.now, sender);
                 }
                 total::Out::Impedes(sender) => {

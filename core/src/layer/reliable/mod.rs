@@ -50,7 +50,7 @@ use crate::quorum::Quorum;
 use crate::seq::{LogEnd, Number, Round, SlotMark};
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
-use crate::view::Pattern;
+use crate::view::{Membership, Pattern};
 use crate::wire::BodyHead;
 use crate::wire::casts::Count;
 
@@ -340,11 +340,16 @@ impl Reliable {
     }
 
     /// The most bytes of casts that it may hold: each log, and the queue with what one sender has
-    /// in flight, which a view leaves to the next.
+    /// in flight, which a view leaves to the next. Where views do not change neither is more than
+    /// it is in the middle of one.
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
         let limits = &config.genesis.limits;
-        let queue = config.cast_queue_bytes.saturating_add(limits.casts_in_flight());
-        log_bytes_max(limits).saturating_mul(n).saturating_add(queue)
+        let flight = limits.casts_in_flight();
+        let (log, queue) = match config.genesis.membership {
+            Membership::Fixed => (limits.window_bytes_max().saturating_add(flight), 0),
+            Membership::Managed => (log_bytes_max(limits), flight),
+        };
+        log.saturating_mul(n).saturating_add(config.cast_queue_bytes).saturating_add(queue)
     }
 
     /// Draws every conclusion from what changed in one log.
