@@ -21,27 +21,7 @@ fn event(event: &Event) -> Value {
         }
         Event::Writable => json!({"event": "writable"}),
         Event::View(view) => self::view(view),
-        Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
-            let mut line = json!({"event": "cast", "view": view, "sender": sender.value(),
-                                  "number": number.value(), "order": order_name(*order)});
-            if let Value::Object(line) = &mut line {
-                if let Some(slot) = slot {
-                    line.insert("slot".to_owned(), json!(slot));
-                }
-                if let Some(ticket) = own_ticket {
-                    line.insert("ticket".to_owned(), json!(ticket.0));
-                }
-                insert_bytes(line, payload);
-            }
-            line
-        }
-        Event::Send { sender, payload } => {
-            let mut line = json!({"event": "send", "sender": sender.value()});
-            if let Value::Object(line) = &mut line {
-                insert_bytes(line, payload);
-            }
-            line
-        }
+        Event::Cast { .. } | Event::Send { .. } => message(event),
         Event::SendFailed { to, ticket } => {
             json!({"event": "send_failed", "to": to.value(), "ticket": ticket.0})
         }
@@ -87,6 +67,30 @@ fn event(event: &Event) -> Value {
             json!({"event": "no_quorum", "missing": missing})
         }
     }
+}
+
+/// A cast, or a message from one member.
+fn message(event: &Event) -> Value {
+    let (mut line, payload) = match event {
+        Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
+            let mut line = json!({"event": "cast", "view": view, "sender": sender.value(),
+                                  "number": number.value(), "order": order_name(*order)});
+            if let Value::Object(line) = &mut line {
+                let slot = slot.map(|slot| ("slot".to_owned(), json!(slot)));
+                let ticket = own_ticket.map(|ticket| ("ticket".to_owned(), json!(ticket.0)));
+                line.extend(slot.into_iter().chain(ticket));
+            }
+            (line, &**payload)
+        }
+        Event::Send { sender, payload } => {
+            (json!({"event": "send", "sender": sender.value()}), payload.as_slice())
+        }
+        _ => return Value::Null,
+    };
+    if let Value::Object(line) = &mut line {
+        insert_bytes(line, payload);
+    }
+    line
 }
 
 fn view(view: &View) -> Value {
