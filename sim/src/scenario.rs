@@ -294,7 +294,7 @@ pub struct Expect {
     /// Members that the last view does not list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<u16>,
-    /// Members that it lists as Silenced.
+    /// Members that some view lists as Silenced: they may have come back since.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silenced: Vec<u16>,
     /// Members that it lists as Active.

@@ -133,19 +133,19 @@ impl Oracles {
         }
     }
 
-    /// Which of `removed`, `silenced` and `kept` is not what the newest view says of it.
+    /// Which of `removed`, `silenced` and `kept` is not what the newest view says of it; for
+    /// `silenced`, any view.
     #[must_use]
     pub fn misplaced(&self, removed: &[u16], silenced: &[u16], kept: &[u16]) -> Option<String> {
         let newest = self.views.newest().1;
         let number = newest.view.number;
         let at = |process: &u16| usize::from(*process);
-        let is_silent = |process: usize| newest.lists(process) && !newest.is_active(process);
         let stays = removed.iter().map(at).find(|process| newest.lists(*process));
-        let talks = silenced.iter().map(at).find(|process| !is_silent(*process));
+        let talks = silenced.iter().map(at).find(|process| !self.views.was_silenced(*process));
         let gone = kept.iter().map(at).find(|process| !newest.is_active(*process));
         stays
             .map(|process| format!("member {process} is not removed in view {number}"))
-            .or_else(|| talks.map(|p| format!("member {p} is not silenced in view {number}")))
+            .or_else(|| talks.map(|p| format!("member {p} is silenced in no view")))
             .or_else(|| gone.map(|p| format!("member {p} is not Active in view {number}")))
     }
 }

@@ -118,6 +118,12 @@ impl Views {
         newest
     }
 
+    /// Whether some view lists a process as Silenced.
+    #[must_use]
+    pub fn was_silenced(&self, process: usize) -> bool {
+        self.records.iter().any(|record| record.lists(process) && !record.is_active(process))
+    }
+
     /// How many views there are, the genesis view included.
     #[must_use]
     pub fn count(&self) -> usize {
