@@ -7,10 +7,14 @@
 //! Reliable   certified logs            Stable         stability matrix
 //! Pt2pt      messages to one member
 //! ```
+//!
+//! Here is what comes in; what the layers tell each other stands in `route`, what ends the view in
+//! `change`.
 
 mod change;
 mod join;
 mod leave;
+mod route;
 
 pub(crate) use join::Refused;
 pub(crate) use leave::Old;
@@ -23,22 +27,22 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::crypto::{Reason, Roster};
 use crate::fault::{LinkFault, Proof};
-use crate::input::{Order, Request, Ticket};
+use crate::input::{Request, Ticket};
 use crate::layer::bottom::Inbound;
-use crate::layer::group::{self, Group};
-use crate::layer::inter::{self, Inter};
-use crate::layer::lag::{self, Lag};
+use crate::layer::group::Group;
+use crate::layer::inter::Inter;
+use crate::layer::lag::Lag;
 use crate::layer::pt2pt::{self, Pt2pt};
-use crate::layer::reliable::{self, Body, Reliable};
+use crate::layer::reliable::{self, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
 use crate::layer::vsync::Vsync;
-use crate::layer::{Context, Post, To, top_appl};
-use crate::member::{PerRank, Rank};
+use crate::layer::{Context, Post, To};
+use crate::member::Rank;
 use crate::node::Counters;
-use crate::output::{Event, Exclusion, Fault, Output, Refusal};
-use crate::seq::{Number, Slot};
+use crate::output::{Event, Exclusion, Output, Refusal};
+use crate::seq::Number;
 use crate::time::{Time, earliest};
 use crate::view::View;
 use crate::wire::Part;
@@ -372,177 +376,5 @@ impl Stack {
         self.on_ending_tick(step);
         self.tick_inter(step);
         self.run_reliable(step, reliable::In::Tick);
-    }
-
-    fn run_pt2pt(&mut self, step: &mut Step<'_>, input: pt2pt::In<'_>) -> Result<(), LinkFault> {
-        let mut verdict = Ok(());
-        for out in self.pt2pt.step(step.cx.now, input) {
-            match out {
-                pt2pt::Out::Part { to, part } => {
-                    step.posts.push(Post::part(To::One(to), Part::Pt2pt(part)));
-                }
-                pt2pt::Out::Deliver { from, payload } => {
-                    step.event(Event::Send { sender: from, payload });
-                }
-                pt2pt::Out::Accepted(ticket) => step.event(Event::Accepted(ticket)),
-                pt2pt::Out::Refused(ticket, why) => step.event(Event::Refused(ticket, why)),
-                pt2pt::Out::Failed { to, ticket } => step.event(Event::SendFailed { to, ticket }),
-                pt2pt::Out::Writable => step.event(Event::Writable),
-                pt2pt::Out::Misbehaved { .. } => verdict = Err(LinkFault::Window),
-            }
-        }
-        verdict
-    }
-
-    /// Who holds which full log back.
-    fn watch_lag(&mut self, step: &mut Step<'_>) {
-        let mut held_back = PerRank::from_fn(self.view.members.len(), |_| None);
-        for sender in held_back.ranks() {
-            if !self.reliable.is_full(sender) {
-                continue;
-            }
-            let threshold = self.stable.threshold(sender);
-            let own = self.stable.row(self.me, sender);
-            for (member, entry) in held_back.iter_mut() {
-                let row = self.stable.row(member, sender);
-                if member != self.me && row <= threshold && own > row && entry.is_none() {
-                    *entry = Some((sender, row));
-                }
-            }
-        }
-        for out in self.lag.step(step.cx.now, &held_back) {
-            match out {
-                lag::Out::AskRow(member) => self.ask_row(step, member, To::All),
-                lag::Out::Lagging(member) => {
-                    self.run_suspect(step, suspect::In::Opinion(member, Reason::Lagging));
-                }
-            }
-        }
-    }
-
-    fn ask_row(&self, step: &mut Step<'_>, member: Rank, to: To) {
-        let above = self.stable.counter(member);
-        step.posts.push(Post::part(to, Part::AskRow { member, above }));
-    }
-
-    fn run_reliable(&mut self, step: &mut Step<'_>, input: reliable::In<'_>) {
-        let outs = self.reliable.step(&mut step.cx, input);
-        self.route_reliable(step, outs);
-    }
-
-    fn route_reliable(&mut self, step: &mut Step<'_>, outs: Vec<reliable::Out>) {
-        let mut queue: VecDeque<reliable::Out> = outs.into();
-        while let Some(out) = queue.pop_front() {
-            match out {
-                reliable::Out::Post(post) => step.posts.push(post),
-                reliable::Out::TellHaves => step.tells_haves = true,
-                reliable::Out::Writable => step.event(Event::Writable),
-                reliable::Out::Sighted(sender, slot) => {
-                    let outs = self.total.step(step.cx.now, total::In::Sighted(sender, slot));
-                    queue.extend(self.route_total(step, outs));
-                }
-                reliable::Out::Deliver(body) => {
-                    self.hand_up(step, &body, Order::Fifo, None);
-                    let outs = self.total.step(step.cx.now, total::In::Deliverable(body));
-                    queue.extend(self.route_total(step, outs));
-                }
-                reliable::Out::Proof(proof) => self.run_suspect(step, suspect::In::Proof(proof)),
-                reliable::Out::Illegal(sender) => {
-                    self.run_suspect(step, suspect::In::Opinion(sender, Reason::BadBytes));
-                }
-                reliable::Out::Alarm(sender, number) => {
-                    step.event(Event::Alarm { sender, number });
-                }
-            }
-        }
-    }
-
-    /// Whether a log is stable beyond what is held of it here: then it is this member, silenced,
-    /// that lacks something, and not its sender.
-    fn is_behind(&self, sender: Rank) -> bool {
-        self.reliable.have(sender) < self.stable.threshold(sender)
-    }
-
-    /// The casts of one order in a body are due.
-    fn hand_up(&self, step: &mut Step<'_>, body: &Body, order: Order, slot: Option<Slot>) {
-        if self.has_state {
-            top_appl::deliver(self.view.number, body, order, slot, step.outputs);
-        }
-    }
-
-    /// Returns what the layer below makes of it.
-    fn route_total(&mut self, step: &mut Step<'_>, outs: Vec<total::Out>) -> Vec<reliable::Out> {
-        let mut below = Vec::new();
-        for out in outs {
-            match out {
-                total::Out::Deliver(body, slot) => {
-                    self.hand_up(step, &body, Order::Total, Some(slot));
-                    let merged = reliable::In::Merged(body.sender, body.number);
-                    below.extend(self.reliable.step(&mut step.cx, merged));
-                }
-                total::Out::Owe(round) => {
-                    below.extend(self.reliable.step(&mut step.cx, reliable::In::Owe(round)));
-                }
-                total::Out::AskSlot(sender, round) => {
-                    let from = self.reliable.have(sender).next();
-                    let part = Part::AskSlot { sender, round, from };
-                    step.posts.push(Post::part(To::All, part));
-                }
-                total::Out::Impedes(sender)
-                    if self.reliable.is_at_overflow(sender) || self.is_behind(sender) =>
-                {
-                    self.total.excuse(step.cx.now, sender);
-                }
-                total::Out::Impedes(sender) => {
-                    self.run_suspect(step, suspect::In::Opinion(sender, Reason::ImpedingOrder));
-                }
-            }
-        }
-        below
-    }
-
-    fn run_stable(&mut self, step: &mut Step<'_>, input: stable::In) {
-        for out in self.stable.step(&mut step.cx, input) {
-            match out {
-                stable::Out::Post(post) => step.posts.push(post),
-                stable::Out::Fresh(member, have) => {
-                    self.run_suspect(step, suspect::In::Fresh(member));
-                    self.run_reliable(step, reliable::In::Haves(member, &have));
-                }
-                stable::Out::Threshold(sender, number) => {
-                    self.run_reliable(step, reliable::In::Threshold(sender, number));
-                }
-                stable::Out::Proof(proof) => self.run_suspect(step, suspect::In::Proof(proof)),
-            }
-        }
-    }
-
-    fn run_suspect(&mut self, step: &mut Step<'_>, input: suspect::In) {
-        for out in self.suspect.step(&mut step.cx, input) {
-            match out {
-                suspect::Out::Post(post) => step.posts.push(post),
-                suspect::Out::AskRow(member, to) => self.ask_row(step, member, to),
-                suspect::Out::Suspected(said) => {
-                    let (subject, by, reason) = (said.subject, said.signer(), said.reason);
-                    step.event(Event::Suspected { subject, by, reason });
-                    // It was checked: nobody is to blame for it.
-                    let input = group::In::Suspect(said);
-                    let _: Result<(), LinkFault> = self.run_group(step, input);
-                }
-                suspect::Out::NoQuorum(missing) => step.event(Event::NoQuorum { missing }),
-                suspect::Out::Carried(member) => {
-                    self.run_stable(step, stable::In::Proven(member));
-                }
-                suspect::Out::Fault(proof) => {
-                    let culprit = proof.culprit();
-                    self.run_stable(step, stable::In::Proven(culprit));
-                    if let Some(member) = self.view.member(culprit) {
-                        let key = member.key;
-                        self.run_inter(step, inter::In::Proven(key));
-                        step.outputs.push_back(Output::Fault(Fault { culprit, key, proof }));
-                    }
-                }
-            }
-        }
     }
 }
