@@ -37,7 +37,7 @@ use crate::layer::reliable::{self, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
-use crate::layer::vsync::Vsync;
+use crate::layer::vsync::{self, Vsync};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::node::Counters;
@@ -296,10 +296,10 @@ impl Stack {
             | Part::Commit(_)
             | Part::Ready(_)
             | Part::Decision(_)
-            | Part::AskNewView(_)
-            | Part::Installed(_)
-            | Part::AskInstalled(_)
-            | Part::Join(_)) => return self.on_change_part(step, from, part),
+            | Part::AskNewView(_)) => return self.on_change_part(step, from, part),
+            Part::Join(request) => return self.on_rejoin(step, from, request),
+            Part::Installed(said) => return self.on_installed(step, said),
+            Part::AskInstalled(member) => self.run_vsync(step, vsync::In::Ask(from, member)),
         }
         Ok(())
     }

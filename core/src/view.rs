@@ -144,15 +144,16 @@ impl View {
             .map(|(r, _)| r)
     }
 
-    /// Whether it could be a view at all: its lengths, no key twice, somebody Active (protocol.md
-    /// section 8). Says nothing about whether it was decided.
+    /// Whether it could be a view at all: its lengths, no key twice nor two that frames cannot tell
+    /// apart, somebody Active (protocol.md section 8). Says nothing about whether it was decided.
     #[must_use]
     pub fn is_legal(&self) -> bool {
-        let mut keys: Vec<&PublicKey> = self.members.iter().map(|member| &member.key).collect();
-        keys.sort_unstable();
-        !self.members.is_empty()
-            && self.members.len() <= MEMBERS_MAX
-            && keys.iter().zip(keys.iter().skip(1)).all(|(a, b)| a != b)
+        if self.members.is_empty() || self.members.len() > MEMBERS_MAX {
+            return false;
+        }
+        let mut names: Vec<PeerId> = self.peers().values().copied().collect();
+        names.sort_unstable();
+        names.iter().zip(names.iter().skip(1)).all(|(a, b)| a != b)
             && self.members.iter().all(|member| member.addr.len() <= ADDR_MAX)
             && self.members.iter().any(|member| member.status == Status::Active)
             && self.expelled.iter().zip(self.expelled.iter().skip(1)).all(|(a, b)| a < b)

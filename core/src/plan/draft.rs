@@ -4,8 +4,8 @@
 use alloc::vec::Vec;
 
 use super::{Joining, Plan};
-use crate::crypto::PublicKey;
-use crate::member::{Member, PerRank, Rank, Status};
+use crate::crypto::{PublicKey, peer_id};
+use crate::member::{Member, PeerId, PerRank, Rank, Status};
 use crate::quorum::Quorum;
 use crate::view::{Departure, EXPELLED_MAX, Genesis, View};
 
@@ -63,9 +63,21 @@ impl<'a> Draft<'a> {
 
     /// Step 2: joiners, by key. One that needs its old entry removed waits if too many were
     /// touched, one for which the group is too large if it is, so that a spare that waits for ever
-    /// keeps nobody from coming back; the first that does not fit otherwise ends it.
+    /// keeps nobody from coming back; the first that does not fit otherwise ends it. Nobody joins
+    /// whom frames could not tell from another.
     pub(super) fn admit(&mut self, requests: &[&Joining], proven: &[Rank]) {
+        let mut names: Vec<(PeerId, PublicKey)> = self
+            .view
+            .peers()
+            .values()
+            .copied()
+            .zip(self.view.members.iter().map(|member| member.key))
+            .collect();
         for request in requests {
+            let name = peer_id(&request.key);
+            if names.iter().any(|(known, key)| *known == name && *key != request.key) {
+                continue;
+            }
             let old = self.view.rank_of(&request.key);
             let is_stale = |rank: Rank| {
                 let member = self.view.member(rank);
@@ -85,6 +97,7 @@ impl<'a> Draft<'a> {
             if let Some(old) = old {
                 self.remove(old, Departure::Replaced);
             }
+            names.push((name, request.key));
             self.joined.push(Member {
                 key: request.key,
                 incarnation: request.incarnation,

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::{Decided, Stack, Step};
-use crate::crypto::{Hash32, Leave, Reason};
+use crate::crypto::{Hash32, Installed, Leave, Reason, Signed};
 use crate::fault::LinkFault;
 use crate::input::Order;
 use crate::layer::group::{self, Group};
@@ -64,46 +64,30 @@ impl Stack {
         from: Rank,
         part: Part,
     ) -> Result<(), LinkFault> {
-        let input = match part {
-            Part::Leave(said) => group::In::Leave(said),
-            Part::Recommend(message) => {
-                let request = Box::new(message.request.clone());
-                self.run_group(step, group::In::Recommend(message))?;
-                self.on_join(step, Origin::Seconded, request);
-                return Ok(());
-            }
-            Part::Join(request) => return self.on_rejoin(step, from, request),
-            Part::Flush(message) => group::In::Flush(message),
-            Part::NeedMoreChange(message) => group::In::NeedMoreChange(message),
-            Part::NewView(message) => group::In::NewView(message),
-            Part::Ack(ack) => group::In::Ack(ack),
-            Part::Commit(message) => group::In::Commit(message),
-            Part::Ready(ready) => group::In::Ready(ready),
-            Part::Decision(decision) => group::In::Decision(decision),
-            Part::AskNewView(attempt) => group::In::AskNewView(from, attempt),
-            Part::Installed(said) => {
-                if self.vsync.wants(&said) {
-                    let said = step.cx.door.verify(step.cx.roster, said)?;
-                    self.run_vsync(step, vsync::In::Said(said));
-                }
-                return Ok(());
-            }
-            Part::AskInstalled(member) => {
-                self.run_vsync(step, vsync::In::Ask(from, member));
-                return Ok(());
-            }
-            Part::Heads(_)
-            | Part::Certificate(_)
-            | Part::Body(_)
-            | Part::Stable(_)
-            | Part::Suspect(_)
-            | Part::Proof(_)
-            | Part::Fetch { .. }
-            | Part::AskRow { .. }
-            | Part::AskSlot { .. }
-            | Part::Pt2pt(_) => return Ok(()),
-        };
-        self.run_group(step, input)
+        let mut seconded = None;
+        if let Part::Recommend(message) = &part {
+            seconded = Some(Box::new(message.request.clone()));
+        }
+        if let Some(input) = group::In::of(from, part) {
+            self.run_group(step, input)?;
+        }
+        if let Some(request) = seconded {
+            self.on_join(step, Origin::Seconded, request);
+        }
+        Ok(())
+    }
+
+    /// Takes what a member says about who has installed the view.
+    pub(super) fn on_installed(
+        &mut self,
+        step: &mut Step<'_>,
+        said: Signed<Installed>,
+    ) -> Result<(), LinkFault> {
+        if self.vsync.wants(&said) {
+            let said = step.cx.door.verify(step.cx.roster, said)?;
+            self.run_vsync(step, vsync::In::Said(said));
+        }
+        Ok(())
     }
 
     pub(super) fn run_vsync(&mut self, step: &mut Step<'_>, input: vsync::In) {

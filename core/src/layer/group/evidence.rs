@@ -55,8 +55,12 @@ impl Evidence {
     /// Returns whether it is news.
     pub(super) fn suspect(&mut self, said: &Verified<Suspect>) -> bool {
         let key = (said.subject, said.signer(), said.reason.is_proof());
-        // Who suspects itself says nothing.
-        said.subject != said.signer() && self.suspects.insert(key, said.clone()).is_none()
+        // Who suspects itself says nothing, and what was said first stands.
+        let is_news = said.subject != said.signer() && !self.suspects.contains_key(&key);
+        if is_news {
+            self.suspects.insert(key, said.clone());
+        }
+        is_news
     }
 
     /// Returns whether it is news.

@@ -92,6 +92,37 @@ pub(crate) enum In {
     Tick,
 }
 
+impl In {
+    /// What a part of a packet from `from` is to this layer, if anything.
+    pub(crate) fn of(from: Rank, part: Part) -> Option<Self> {
+        Some(match part {
+            Part::Leave(said) => Self::Leave(said),
+            Part::Recommend(message) => Self::Recommend(message),
+            Part::Flush(message) => Self::Flush(message),
+            Part::NeedMoreChange(message) => Self::NeedMoreChange(message),
+            Part::NewView(message) => Self::NewView(message),
+            Part::Ack(ack) => Self::Ack(ack),
+            Part::Commit(message) => Self::Commit(message),
+            Part::Ready(ready) => Self::Ready(ready),
+            Part::Decision(decision) => Self::Decision(decision),
+            Part::AskNewView(attempt) => Self::AskNewView(from, attempt),
+            Part::Heads(_)
+            | Part::Certificate(_)
+            | Part::Body(_)
+            | Part::Stable(_)
+            | Part::Suspect(_)
+            | Part::Proof(_)
+            | Part::Fetch { .. }
+            | Part::AskRow { .. }
+            | Part::AskSlot { .. }
+            | Part::Pt2pt(_)
+            | Part::Join(_)
+            | Part::Installed(_)
+            | Part::AskInstalled(_) => return None,
+        })
+    }
+}
+
 /// What the layer wants done.
 #[derive(Debug)]
 pub(crate) enum Out {

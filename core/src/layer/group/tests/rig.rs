@@ -64,20 +64,7 @@ pub(super) struct Net {
 
 /// The input that a part is.
 pub(super) fn input(from: usize, part: Part) -> Option<In> {
-    let from = Rank::new(u16::try_from(from).unwrap());
-    Some(match part {
-        Part::Leave(said) => In::Leave(said),
-        Part::Recommend(message) => In::Recommend(message),
-        Part::Flush(message) => In::Flush(message),
-        Part::NeedMoreChange(message) => In::NeedMoreChange(message),
-        Part::NewView(message) => In::NewView(message),
-        Part::Ack(ack) => In::Ack(ack),
-        Part::Commit(message) => In::Commit(message),
-        Part::Ready(ready) => In::Ready(ready),
-        Part::Decision(decision) => In::Decision(decision),
-        Part::AskNewView(attempt) => In::AskNewView(from, attempt),
-        _ => return None,
-    })
+    In::of(Rank::new(u16::try_from(from).unwrap()), part)
 }
 
 /// No two statements of a correct member make a Proof (P9).
