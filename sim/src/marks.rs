@@ -146,6 +146,12 @@ impl Mark {
         Self::SuspectedCommitOverdue,
     ];
 
+    /// The mark of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.name() == name)
+    }
+
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -279,6 +285,7 @@ mod tests {
         for (index, mark) in Mark::ALL.into_iter().enumerate() {
             assert!(!marks.has(mark), "{}", mark.name());
             marks.hit(mark);
+            assert_eq!(Mark::parse(mark.name()), Some(mark));
             assert_eq!(marks.iter().count(), index + 1);
         }
         assert_eq!(marks.missed().count(), 0);

@@ -16,6 +16,8 @@ pub(super) enum What {
     Pause(u16, u64),
     /// The application of the first suspects the second.
     Suspect(u16, u16),
+    /// Frames that were held may go on.
+    Release,
     /// A member's turn.
     Run(u16),
     /// The end of the run is looked for.
@@ -26,7 +28,7 @@ impl What {
     const fn class(&self) -> u8 {
         match self {
             Self::Frame(_) => 0,
-            Self::Crash(_) | Self::Pause(..) | Self::Suspect(..) => 1,
+            Self::Crash(_) | Self::Pause(..) | Self::Suspect(..) | Self::Release => 1,
             Self::Run(_) => 2,
             Self::Check => 3,
         }

@@ -127,7 +127,7 @@ fn an_idle_group_is_not_polled() {
 fn a_crashed_member_takes_no_step_and_a_frozen_one_none_while_it_is() {
     let mut scenario = small(4, 1);
     scenario.least_us = 1_000_000;
-    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), at_casts: None });
+    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), ..Crash::default() });
     let (outcome, text) = traced(&scenario);
     assert_eq!(outcome.verdict, Verdict::Held);
     let last = steps(&text, 1).last().map(|step| step.at).unwrap();
