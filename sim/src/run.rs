@@ -412,6 +412,12 @@ impl<'a> Run<'a> {
         if most.is_some_and(|most| views > most) {
             return Verdict::Liveness(format!("there were {views} views"));
         }
+        let history = self.world.oracles.history();
+        let hurt = [history.excluded(), history.silenced()].concat();
+        let is_hurt = |rank: &&u16| hurt.contains(&usize::from(**rank));
+        if let Some(rank) = self.scenario.expect.untouched.iter().find(is_hurt) {
+            return Verdict::Liveness(format!("member {rank} was excluded or silenced"));
+        }
         let (least, held) =
             (self.scenario.expect.memory_permille, self.world.oracles.memory_permille());
         if held < least {

@@ -314,6 +314,9 @@ pub struct Expect {
     /// Members that it lists as Active.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<u16>,
+    /// Members that no view excludes or silences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untouched: Vec<u16>,
     /// How many views there are at least, the first included.
     #[serde(skip_serializing_if = "is_zero")]
     pub views: usize,

@@ -134,6 +134,8 @@ pub enum Strategy {
     Replayer,
     /// Two Flushes, one of which says that all logs are empty.
     TwoFlushes,
+    /// A Flush with bodies that nobody ever saw.
+    OverstatedFlush,
     /// Does what a correct member does: what the rules of the scenario make of it.
     Scripted,
 }
@@ -162,7 +164,8 @@ impl Strategy {
     ];
 
     /// Those that need a script to be what they are for: their schedule is in scenario files.
-    pub const SCRIPTED: [Self; 8] = [
+    pub const SCRIPTED: [Self; 9] = [
+        Self::OverstatedFlush,
         Self::AcksEverything,
         Self::FalseLock,
         Self::FarAttempts,
@@ -264,6 +267,7 @@ impl Strategy {
             Self::MixedDecision => "mixed_decision",
             Self::Replayer => "replayer",
             Self::TwoFlushes => "two_flushes",
+            Self::OverstatedFlush => "overstated_flush",
             Self::Scripted => "scripted",
         }
     }
@@ -332,7 +336,8 @@ impl Strategy {
             | Self::LockHider
             | Self::MixedDecision
             | Self::Replayer
-            | Self::TwoFlushes => Verdict::MayBeProven,
+            | Self::TwoFlushes
+            | Self::OverstatedFlush => Verdict::MayBeProven,
         }
     }
 
@@ -409,6 +414,7 @@ impl Strategy {
             Self::MixedDecision => Box::<mixed_decision::MixedDecision>::default(),
             Self::Replayer => Box::new(replayer::Replayer::new()),
             Self::TwoFlushes => Box::new(two_flushes::TwoFlushes),
+            Self::OverstatedFlush => Box::new(two_flushes::OverstatedFlush),
             Self::Scripted => Box::new(Honest),
             other => unreachable!("{} needs no script", other.name()),
         }

@@ -1,10 +1,12 @@
-//! Two Flushes: everybody gets its Flush, its victims one more that says its logs are empty.
+//! Two Flushes: everybody gets its Flush, its victims before it one more that says its logs are
+//! empty. And the overstated Flush: it tells everybody of bodies that nobody ever saw.
 //!
-//! It tries to have messages that were delivered left out of the cut, or cuts that differ (D8). It
-//! must fail: any quorum of Flushes has a correct member's that covers what was delivered, the cut
-//! is part of the agreed value, and the two statements are a Proof.
+//! They try to have messages that were delivered left out of the cut, cuts that differ (D8), or a cut
+//! that nobody can complete (D21). They must fail: any quorum of Flushes has a correct member's that
+//! covers what was delivered, the cut is part of the agreed value, a head counts with its
+//! certificate only, and two Flushes are a Proof.
 //!
-//! Verdict: may be proven, where both arrive before the decision.
+//! Verdict: may be proven, where both arrive before the decision; an overstated Flush is bad bytes.
 
 use phalanx_core::crypto::Flush;
 use phalanx_core::wire::Part;
@@ -46,5 +48,30 @@ impl Act for TwoFlushes {
         stage.post(&letter);
         let second = stage.puppet.letter(letter.peer, others, &[]);
         stage.post(&second);
+    }
+}
+
+/// The strategy.
+#[derive(Debug)]
+pub(super) struct OverstatedFlush;
+
+impl Act for OverstatedFlush {
+    fn outgoing(&mut self, stage: &mut Stage<'_>, _double: usize, mut letter: Letter) {
+        let me = stage.puppet.me;
+        let hash = phalanx_core::crypto::sha256(b"a body that nobody ever saw");
+        for part in letter.parts_mut() {
+            let Part::Flush(flushed) = part else { continue };
+            let mut statement = flushed.signed.statement.clone();
+            for end in statement.ends.as_mut_vec() {
+                *end = LogEnd { number: end.number.next(), hash };
+            }
+            if flushed.signed.signer == me
+                && let Some(signed) = stage.puppet.sign(me, statement)
+            {
+                flushed.signed = signed;
+                stage.fire();
+            }
+        }
+        stage.post(&letter);
     }
 }

@@ -118,6 +118,7 @@ impl Scenario {
         ranks("removed", &self.expect.removed)?;
         ranks("silenced", &self.expect.silenced)?;
         ranks("kept", &self.expect.kept)?;
+        ranks("untouched", &self.expect.untouched)?;
         ranks("ranks", self.liar_ranks())?;
         if let Some(Liars { victims: Some(victims), .. }) = &self.liars {
             ranks("victims", victims)?;
