@@ -203,10 +203,17 @@ impl Script {
         }
         let Some(seen) = self.open(&frame.bytes) else { return PASSES };
         let (from, to) = (frame.from, frame.to);
+        let fate = self.fate(now_us, frame, &seen);
+        // What a frame signals is so for those after it.
         self.happened(&Happened { is_sent: true, from, to, seen: &seen });
+        fate.unwrap_or(PASSES)
+    }
+
+    /// What the first rule that means a frame makes of it.
+    fn fate(&mut self, now_us: u64, frame: &Frame, seen: &Seen) -> Option<(Fate, u64)> {
         let heal_us = self.heal_us;
         for live in &mut self.rules {
-            if !live.is_on(now_us, heal_us) || !live.means(from, to, &seen) {
+            if !live.is_on(now_us, heal_us) || !live.means(frame.from, frame.to, seen) {
                 continue;
             }
             if live.rule.permille.is_some_and(|permille| !self.stream.permille(permille)) {
@@ -216,9 +223,9 @@ impl Script {
             if live.rule.fate == Fate::Hold {
                 live.held.push(frame.clone());
             }
-            return (live.rule.fate, live.rule.delay_us);
+            return Some((live.rule.fate, live.rule.delay_us));
         }
-        PASSES
+        None
     }
 
     /// A frame arrives.

@@ -17,7 +17,7 @@ mod proposal;
 mod puppet;
 mod strategy;
 
-mod acks_everything;
+mod acks_both;
 mod bad_certificates;
 mod bad_commit;
 mod bad_new_view;

@@ -7,14 +7,14 @@ use super::phase_stopper::Phase;
 use super::puppet::Puppet;
 use super::ready_to_switch_timeout::ReadyToSwitchTimeout;
 use super::{
-    acks_everything, bad_commit, bad_new_view, bogus_signatures, byte_mutator,
-    certificate_to_subset, colluding_replier, false_lock, far_attempts, far_future_numbers,
-    fetch_storm, fragment_flood, gap_sender, impede_stabilization, impede_total_ordering,
-    lock_hider, max_size_flood, mixed_decision, mutant_message, new_view_timeout, over_exclusion,
-    payload_mismatch, phase_stopper, reflection, replayer, reply_to_all_but_one,
-    silent_towards_some, skip_to_end, slander, slow_nulls, small_scope_mutator, split_digest,
-    stability, stale_numbers, suspect_flood, twins, two_flushes, two_new_views, two_rows,
-    under_exclusion, window_never_finished,
+    acks_both, bad_commit, bad_new_view, bogus_signatures, byte_mutator, certificate_to_subset,
+    colluding_replier, false_lock, far_attempts, far_future_numbers, fetch_storm, fragment_flood,
+    gap_sender, impede_stabilization, impede_total_ordering, lock_hider, max_size_flood,
+    mixed_decision, mutant_message, new_view_timeout, over_exclusion, payload_mismatch,
+    phase_stopper, reflection, replayer, reply_to_all_but_one, silent_towards_some, skip_to_end,
+    slander, slow_nulls, small_scope_mutator, split_digest, stability, stale_numbers,
+    suspect_flood, twins, two_flushes, two_new_views, two_rows, under_exclusion,
+    window_never_finished,
 };
 
 /// What a run with a strategy ends in, at every correct member, once the network is well and if the
@@ -120,8 +120,8 @@ pub enum Strategy {
     SuspectFlood,
     /// Correct until it would enter this phase of a view change, then silent.
     PhaseStopper(Phase),
-    /// Acknowledges, and is ready for, every proposal; proposes two as leader.
-    AcksEverything,
+    /// Proposes two next views as leader; all liars acknowledge both, and are ready for both.
+    AcksBoth,
     /// Reports locks that nobody can prove.
     FalseLock,
     /// Goes on to attempts far above all others, and early towards one member.
@@ -166,7 +166,7 @@ impl Strategy {
     /// Those that need a script to be what they are for: their schedule is in scenario files.
     pub const SCRIPTED: [Self; 9] = [
         Self::OverstatedFlush,
-        Self::AcksEverything,
+        Self::AcksBoth,
         Self::FalseLock,
         Self::FarAttempts,
         Self::LockHider,
@@ -260,7 +260,7 @@ impl Strategy {
             Self::PhaseStopper(Phase::Commit) => "phase_stopper_commit",
             Self::PhaseStopper(Phase::Ready) => "phase_stopper_ready",
             Self::PhaseStopper(Phase::Decision) => "phase_stopper_decision",
-            Self::AcksEverything => "acks_everything",
+            Self::AcksBoth => "acks_both",
             Self::FalseLock => "false_lock",
             Self::FarAttempts => "far_attempts",
             Self::LockHider => "lock_hider",
@@ -330,7 +330,7 @@ impl Strategy {
             | Self::TwoNewViews
             | Self::CommitTimeout
             | Self::CommitToSubset
-            | Self::AcksEverything
+            | Self::AcksBoth
             | Self::FalseLock
             | Self::FarAttempts
             | Self::LockHider
@@ -407,7 +407,7 @@ impl Strategy {
     /// The same for those that need a script.
     fn scripted_act(self) -> Box<dyn Act> {
         match self {
-            Self::AcksEverything => Box::<acks_everything::AcksEverything>::default(),
+            Self::AcksBoth => Box::<acks_both::AcksBoth>::default(),
             Self::FalseLock => Box::new(false_lock::FalseLock),
             Self::FarAttempts => Box::new(far_attempts::FarAttempts::new()),
             Self::LockHider => Box::<lock_hider::LockHider>::default(),
