@@ -236,9 +236,9 @@ pub enum Event {
         /// Own casts that were accepted and that nobody delivered or will.
         lost: Vec<Ticket>,
     },
-    /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter,
-    /// and delivers nothing more: what the application has is the past. Started anew with a higher
-    /// incarnation it can get the state.
+    /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter
+    /// at once, and delivers nothing more: what the application has is the past. Started anew with a
+    /// higher incarnation it can get the state (protocol.md sections 8 and 10).
     StateLost,
     /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
