@@ -9,6 +9,7 @@ use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, Suite, peer_id};
 use crate::member::{ADDR_MAX, Rank};
 use crate::quorum::QuorumRule;
 use crate::view::Genesis;
+use crate::wire::transfer::STATE_MAX;
 use crate::wire::{SEND_COST, SEND_MAX, casts};
 
 /// Sizes, limits and windows that are part of the genesis record: they must be the same
@@ -163,6 +164,12 @@ pub struct Config {
     pub send_tries: u32,
     /// Partial frames kept per peer while their fragments arrive.
     pub partial_frames: usize,
+    /// Whether joiners are handed the state of the application, see [`crate::Event::SnapshotWanted`];
+    /// the same everywhere. Without it they deliver at once.
+    pub state_transfer: bool,
+    /// The longest state, in bytes, at most 64 GiB. Hashes of it are kept in memory while joiners
+    /// load it: 33 bytes for each 64 KiB.
+    pub state_max: u64,
 }
 
 impl Config {
@@ -183,6 +190,8 @@ impl Config {
             send_queue_bytes: 1024 * 1024,
             send_tries: 10,
             partial_frames: 4,
+            state_transfer: true,
+            state_max: 4 << 30,
         }
     }
 
@@ -207,6 +216,9 @@ impl Config {
         }
         if self.send_queue_bytes < SEND_MAX + SEND_COST {
             return Err(ConfigError::OutOfRange("send_queue_bytes", "at least 262208 bytes"));
+        }
+        if self.state_max > STATE_MAX {
+            return Err(ConfigError::OutOfRange("state_max", "at most 68719476736 bytes"));
         }
         self.timeouts.validate()
     }

@@ -259,6 +259,8 @@ impl Stack {
                 let range = (first, self.reliable.overflow(sender));
                 self.on_fetch(step, (from, sender), range, true);
             }
+            // Nobody here has asked for a state, or offers one.
+            Part::Transfer(_) => {}
             Part::Pt2pt(part) => {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
@@ -308,6 +310,7 @@ impl Stack {
             }
             Request::Suspect { member } => self.may_suspect(member),
             Request::Leave => self.leave_group(step),
+            Request::SnapshotReady { .. } | Request::Chunk { .. } => Err(Refusal::NotWanted),
         };
         step.event(match answer {
             Ok(()) => Event::Accepted(ticket),

@@ -200,7 +200,10 @@ impl Recorder {
             Input::Request(ticket, Request::Leave) => {
                 self.begin(rank, local, 7, "leave", Some(ticket.0), &[], is_correct);
             }
-            Input::Request(ticket, Request::Send { .. }) => {
+            Input::Request(
+                ticket,
+                Request::Send { .. } | Request::SnapshotReady { .. } | Request::Chunk { .. },
+            ) => {
                 self.begin(rank, local, 5, "other", Some(ticket.0), &[], is_correct);
             }
         }

@@ -78,6 +78,7 @@ impl Stack {
             | Part::Fetch { .. }
             | Part::AskRow { .. }
             | Part::AskSlot { .. }
+            | Part::Transfer(_)
             | Part::Pt2pt(_) => return Ok(()),
         };
         self.run_group(step, input)

@@ -10,6 +10,7 @@ pub mod casts;
 pub mod change;
 pub mod frame;
 mod list;
+pub mod transfer;
 
 pub use list::{Blob, List};
 
@@ -18,6 +19,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use change::{Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
+use transfer::TransferPart;
 
 use crate::crypto::{
     AckNewView, Certificate, Hash32, Heads, Installed, LINKS_MAX, Leave, Link, MEMBERS_MAX,
@@ -122,6 +124,8 @@ pub enum Part {
     Installed(Signed<Installed>),
     /// Asks for the Installed of a member.
     AskInstalled(Rank),
+    /// The state of the application on its way to a joiner.
+    Transfer(TransferPart),
 }
 
 /// A body without its casts.
@@ -259,6 +263,7 @@ impl Part {
             Self::Decision(decision) => decision.is_legal(n),
             Self::AskNewView(_) => true,
             Self::Installed(installed) => is_member(installed.signer),
+            Self::Transfer(part) => part.is_legal(),
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
                 *number > 0

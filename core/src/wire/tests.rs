@@ -5,6 +5,7 @@
 
 mod change;
 mod random;
+mod transfer;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -122,6 +123,7 @@ fn examples() -> Vec<(&'static str, Packet)> {
     let mut all: Vec<_> = parts
         .into_iter()
         .chain(change::parts())
+        .chain(transfer::parts())
         .map(|(name, part)| (name, packet(alloc::vec![part])))
         .collect();
     all.push(("empty", packet(Vec::new())));

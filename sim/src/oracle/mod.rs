@@ -319,7 +319,15 @@ impl Oracles {
             | Event::SendFailed { .. }
             | Event::TransitionalView { .. }
             | Event::Resilience { .. }
-            | Event::NoQuorum { .. } => {}
+            | Event::NoQuorum { .. }
+            | Event::SnapshotWanted { .. }
+            | Event::ChunkWanted { .. }
+            | Event::SnapshotReleased { .. }
+            | Event::State { .. }
+            | Event::StateLoaded { .. }
+            | Event::SnapshotDiverged { .. }
+            | Event::StateTooLarge { .. }
+            | Event::StateStalled { .. } => {}
         }
     }
 

@@ -133,7 +133,7 @@ fn who_is_out_is_owed_nothing_and_does_nothing() {
     oracles.crashed[1] = false;
     let decision = Decision { view: second.clone(), readys: List::new() };
     let why = Exclusion::Departed(Departure::Opinion);
-    oracles.event(9, 1, &Event::Excluded { why, decision: Box::new(decision) });
+    oracles.event(9, 1, &Event::Excluded { why, decision: Box::new(decision), lost: Vec::new() });
     assert_eq!((broken(&oracles).len(), oracles.present()), (0, vec![0, 2, 3, 4]));
     casts(&mut oracles, 4, 0);
     delivers(&mut oracles, 1, 0, 4, (4, 0));
