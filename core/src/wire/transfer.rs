@@ -17,6 +17,10 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Hashes of chunks in each page but the last.
 pub const PAGE_HASHES: usize = 1024;
 
+/// The same where chunks are counted.
+const PER_PAGE: u32 = 1024;
+const _: () = assert!(PER_PAGE as usize == PAGE_HASHES, "one number in two types");
+
 /// The most pages.
 pub const PAGES_MAX: usize = 1024;
 
@@ -176,7 +180,7 @@ impl Shape {
 
     /// How many pages.
     pub(crate) fn pages(self) -> u16 {
-        u16::try_from(self.chunks().div_ceil(PAGE_HASHES as u32)).unwrap_or(u16::MAX)
+        u16::try_from(self.chunks().div_ceil(PER_PAGE)).unwrap_or(u16::MAX)
     }
 
     /// Where a chunk begins.
@@ -198,8 +202,8 @@ impl Shape {
 
     /// Which page has the hash of a chunk, and where.
     pub(crate) fn place(index: u32) -> (u16, usize) {
-        let page = u16::try_from(index / PAGE_HASHES as u32).unwrap_or(u16::MAX);
-        (page, (index % PAGE_HASHES as u32) as usize)
+        let page = u16::try_from(index / PER_PAGE).unwrap_or(u16::MAX);
+        (page, (index % PER_PAGE) as usize)
     }
 
     /// The root of a state of this shape.
