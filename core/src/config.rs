@@ -10,6 +10,7 @@ use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, PublicKey, Suite, 
 use crate::member::{ADDR_MAX, Rank};
 use crate::quorum::QuorumRule;
 use crate::view::{Genesis, View};
+use crate::wire::transfer::STATE_MAX;
 use crate::wire::{SEND_COST, SEND_MAX, casts};
 
 /// Sizes, limits and windows that are part of the genesis record: they must be the same
@@ -185,6 +186,10 @@ pub struct Config {
     pub anchor: Option<View>,
     /// Where this process is to be found, as it tells when it joins; at most [`ADDR_MAX`] bytes.
     pub addr: Vec<u8>,
+    /// The longest state of the application, in bytes, at most 64 GiB, see
+    /// [`crate::Event::SnapshotWanted`]. Hashes of it are kept in memory while joiners load it: 33
+    /// bytes for each 64 KiB.
+    pub state_max: u64,
 }
 
 /// Who may become a member. Those that have been members, and were not expelled, may come back
@@ -202,8 +207,9 @@ pub enum Joiners {
 }
 
 impl Config {
-    /// The longest frame there can be: header, packet and the casts of the largest body.
-    pub const FRAME_MAX: usize = 8 * 1024 * 1024;
+    /// The longest frame there can be: header, packet and the casts of the largest body, or the
+    /// longest message of a view change ([`crate::wire::change::bytes_max`]).
+    pub const FRAME_MAX: usize = 16 * 1024 * 1024;
 
     /// The shortest frame limit that still fits a fragment with something in it.
     pub const FRAME_MIN: usize = 256;
@@ -223,6 +229,7 @@ impl Config {
             join_tokens: 8,
             anchor: None,
             addr: Vec::new(),
+            state_max: 4 << 30,
         }
     }
 
@@ -234,7 +241,7 @@ impl Config {
         self.genesis.validate(suite)?;
         let limits = &self.genesis.limits;
         if !(Self::FRAME_MIN..=Self::FRAME_MAX).contains(&self.frame_max) {
-            return Err(ConfigError::OutOfRange("frame_max", "256 to 8388608 bytes"));
+            return Err(ConfigError::OutOfRange("frame_max", "256 to 16777216 bytes"));
         }
         if self.cast_queue_bytes < limits.casts_max() {
             return Err(ConfigError::OutOfRange("cast_queue_bytes", "at least one largest body"));
@@ -257,6 +264,9 @@ impl Config {
         let group = self.genesis.group();
         if self.anchor.as_ref().is_some_and(|view| view.group != group || !view.is_legal()) {
             return Err(ConfigError::Anchor);
+        }
+        if self.state_max > STATE_MAX {
+            return Err(ConfigError::OutOfRange("state_max", "at most 68719476736 bytes"));
         }
         self.timeouts.validate()
     }
