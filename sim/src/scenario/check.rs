@@ -1,13 +1,14 @@
 //! What a scenario must be like beyond its syntax: values in range, ranks that exist, names that
 //! are known.
 
-use phalanx_core::Config;
-
 use super::{Fate, Liars, Membership, Rule, Scenario};
 use crate::adversary::Strategy;
 use crate::marks::Mark;
 use crate::oracle::quorums::MEMBERS_MAX;
 use crate::verdict::Promise;
+
+/// From this `frame_max` on no frame of a run is cut to pieces.
+const WHOLE_FRAMES: usize = 1024 * 1024;
 
 impl Scenario {
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
@@ -53,8 +54,8 @@ impl Scenario {
         let signals = rules.clone().flat_map(|rule| rule.after.iter().chain(&rule.until));
         let signals: Vec<_> = signals.chain(self.signals()).collect();
         let is_needed = !self.rules.is_empty() || !signals.is_empty();
-        if is_needed && self.frame_max < Config::FRAME_MAX {
-            let text = format!("must be {} where there are rules", Config::FRAME_MAX);
+        if is_needed && self.frame_max < WHOLE_FRAMES {
+            let text = format!("must be at least {WHOLE_FRAMES} where there are rules");
             return Err(("frame_max", text));
         }
         for (from, to) in rules

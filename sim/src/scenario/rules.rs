@@ -47,6 +47,7 @@ pub enum Kind {
     Installed,
     AskInstalled,
     Join,
+    Transfer,
     /// No part: how far the sender holds the logs.
     Haves,
 }
@@ -79,6 +80,7 @@ impl Kind {
             Part::Installed(_) => Self::Installed,
             Part::AskInstalled(_) => Self::AskInstalled,
             Part::Join(_) => Self::Join,
+            Part::Transfer(_) => Self::Transfer,
         }
     }
 
