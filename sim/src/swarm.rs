@@ -1,6 +1,8 @@
 //! Draws a run from a seed. Every seed switches whole classes of faults on or off, so that each is
 //! met alone and together with every other; at most `f` members crash or lie.
 
+mod rules;
+
 use phalanx_core::Config;
 
 use crate::adversary::Strategy;
@@ -25,6 +27,7 @@ pub const LEAST_US: u64 = 1_000_000;
 pub fn draw(seed: u64) -> Scenario {
     let mut scenario = draw_fixed(seed);
     draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+    rules::draw(&mut scenario);
     scenario
 }
 
@@ -248,7 +251,7 @@ mod tests {
     fn managed_groups_are_drawn_beside_all_else() {
         let mut crashes = 0;
         let mut strategies = BTreeSet::new();
-        let mut classes = [0; 5];
+        let mut classes = [0; 6];
         for seed in 0..2_000 {
             let (fixed, scenario) = (draw_fixed(seed), draw(seed));
             let text = scenario.to_toml();
@@ -266,6 +269,7 @@ mod tests {
             classes[2] += usize::from(!scenario.suspects.is_empty());
             classes[3] += usize::from(scenario.liars.is_none());
             classes[4] += usize::from(scenario.pledge == Some(1));
+            classes[5] += usize::from(!scenario.rules.is_empty());
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
         assert_eq!(strategies.len(), Strategy::GROUP.len());
