@@ -119,10 +119,18 @@ const FILES: &[(&str, &str)] = files! {
     "managed/everybody_suspects_everybody_n8"
     "managed/everybody_suspects_everybody_n8_pledge_0"
     "managed/false_suspicion_then_silent_liar"
+    "managed/join"
+    "managed/join_during_removal"
+    "managed/joins_and_leaves_50"
+    "managed/leave"
     "managed/partition_heals_majority_n4"
     "managed/partition_heals_majority_n7"
     "managed/partition_heals_minority_n4"
     "managed/partition_heals_minority_n7"
+    "managed/rejoin_after_opinion"
+    "managed/restart"
+    "managed/restart_replaces_at_once"
+    "managed/singleton_growth_1_to_7"
 };
 
 /// All scenarios that read; a test says that it is every one of them.

@@ -23,6 +23,10 @@ pub(super) struct World {
     pub(super) oracles: Oracles,
     pub(super) recorder: Recorder,
     pub(super) cost: Cost,
+    /// Whether processes that are out come back.
+    pub(super) rejoins: bool,
+    /// Comings and goings that are still to happen.
+    pub(super) pending: usize,
     peers: Vec<PeerId>,
     arrivals: Vec<Arrival>,
     pool: Vec<Vec<u8>>,
@@ -39,7 +43,7 @@ impl World {
             scenario.network,
             scenario.partitions.clone(),
             scenario.heal_at_us,
-            scenario.members,
+            scenario.hosts(),
             Seed(scenario.seed).stream("network", 0),
         );
         Self {
@@ -50,21 +54,29 @@ impl World {
             oracles,
             recorder,
             cost: Cost::of(scenario.cost),
+            rejoins: scenario.rejoin,
+            pending: 0,
             peers,
             arrivals: Vec::new(),
             pool: Vec::new(),
         }
     }
 
-    fn process(&self, peer: PeerId) -> Option<u16> {
-        let process = self.peers.iter().position(|known| *known == peer)?;
-        u16::try_from(process).ok()
+    /// The host of this name.
+    pub(super) fn host(&self, peer: PeerId) -> Option<u16> {
+        let host = self.peers.iter().position(|known| *known == peer)?;
+        u16::try_from(host).ok()
     }
 
-    /// Correct member `from` sends `transmit` at `at_us`.
-    pub(super) fn transmit(&mut self, at_us: u64, from: u16, transmit: &Transmit) {
-        let Some(to) = self.process(transmit.to) else { return };
-        self.oracles.frame(self.now_us, usize::from(from), usize::from(to), transmit);
+    /// Correct process `life` on a host sends `transmit` to another at `at_us`.
+    pub(super) fn transmit(
+        &mut self,
+        at_us: u64,
+        (life, from): (u16, u16),
+        to: u16,
+        transmit: &Transmit,
+    ) {
+        self.oracles.frame(self.now_us, usize::from(life), usize::from(to), transmit);
         let mut frame = self.pool.pop().unwrap_or_default();
         transmit.append_to(&mut frame);
         self.dispatch(at_us, from, to, frame);
@@ -72,7 +84,7 @@ impl World {
 
     /// A liar sends `frame`; what is for nobody is lost.
     pub(super) fn lie(&mut self, from: u16, to: PeerId, frame: Vec<u8>) {
-        if let Some(to) = self.process(to) {
+        if let Some(to) = self.host(to) {
             self.dispatch(self.now_us, from, to, frame);
         }
     }
