@@ -305,7 +305,8 @@ impl<'a> Run<'a> {
         let is_fixed = self.scenario.membership.is_fixed();
         let is_whole = !is_fixed || present.len() == self.processes.len();
         let has_entered = |process: &&usize| self.processes[**process].has_entered();
-        let busy = present.iter().filter(has_entered).find(|process| {
+        let is_owed = is_fixed || oracles.is_owed();
+        let busy = present.iter().filter(has_entered).filter(|_| is_owed).find(|process| {
             let source = self.processes[**process].source();
             let is_excused = source.is_blocked() && (!is_whole || !oracles.is_active(**process));
             !(source.is_done() || is_excused)

@@ -179,7 +179,7 @@ fn draw_comings(scenario: &mut Scenario, stream: &mut Stream) {
     for _ in 0..stream.below(3) {
         let (rank, at_us) = (stream.index(well.len().max(1)), stream.between(1, end_us));
         let down_us = stream.pick(&[0, 50_000, 1_000_000, 4_000_000]);
-        if let Some(rank) = well.get(rank).copied() {
+        if let Some(rank) = well.get(rank).copied().filter(|_| scenario.hosts() > 1) {
             scenario.restarts.push(Restart { rank, at_us, down_us });
         }
     }

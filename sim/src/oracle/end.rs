@@ -23,6 +23,13 @@ impl Oracles {
         (0..self.views.lives().len()).filter(is_there).collect()
     }
 
+    /// Whether the correct members that are there can make the group go on; otherwise nothing is
+    /// owed.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        Progress::is_owed(&self.views, &self.present(), self.is_paper)
+    }
+
     /// What is owed and still missing, if anything; see [`owed`].
     #[must_use]
     pub fn missing(&self) -> Option<String> {
@@ -62,7 +69,7 @@ impl Oracles {
     /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
     #[must_use]
     pub fn undetected(&self, culprit: usize, verdict: adversary::Verdict) -> Option<String> {
-        if self.is_managed && self.is_settled(culprit, verdict) {
+        if self.is_managed && (!self.is_owed() || self.is_settled(culprit, verdict)) {
             return None;
         }
         match verdict {

@@ -8,14 +8,16 @@ use super::queue::What;
 use super::world::World;
 use crate::verdict::Verdict;
 
+/// Whom a process asks at the most.
+const CONTACTS_MAX: usize = 64;
+
 impl Run<'_> {
     /// Puts everything that the scenario says about comings and goings on the agenda.
     pub(super) fn plan_comings(&mut self) {
         let World { queue, pending, .. } = &mut self.world;
         for newcomer in self.scenario.newcomers() {
             queue.push(newcomer.at_us, What::Start(newcomer.host));
-            let is_liar = self.scenario.liar_ranks().contains(&newcomer.host);
-            *pending += 1 + usize::from(newcomer.join.stay_us.is_some() && !is_liar);
+            *pending += 1;
         }
         for leave in &self.scenario.leaves {
             queue.push(leave.at_us, What::Leave(leave.rank));
@@ -75,8 +77,9 @@ impl Run<'_> {
         let newcomer = self.scenario.newcomers().into_iter().find(|new| new.host == host);
         let join = newcomer.map(|newcomer| newcomer.join);
         let named = join.as_ref().map(|join| join.contacts.clone()).unwrap_or_default();
+        let known = if incarnation == 0 { self.scenario.members } else { self.scenario.hosts() };
         let contacts: Vec<u16> = match named.is_empty() {
-            true => (0..self.scenario.members).collect(),
+            true => (0..known).filter(|other| *other != host).take(CONTACTS_MAX).collect(),
             false => named,
         };
         // A life after the first stays: the wish to leave was that of another.

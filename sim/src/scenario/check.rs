@@ -77,6 +77,9 @@ impl Scenario {
         for restart in &self.restarts {
             self.ranks("rank", &[restart.rank])?;
             let is_liar = self.liar_ranks().contains(&restart.rank);
+            if self.hosts() == 1 {
+                return Err(("restart", "nobody is left that it could ask".to_owned()));
+            }
             if is_liar || self.crashes.iter().any(|crash| crash.rank == restart.rank) {
                 return Err(("restart", "its host lies, or crashes for ever".to_owned()));
             }
