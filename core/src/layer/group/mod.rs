@@ -242,8 +242,8 @@ pub(crate) struct Group {
     own: Own,
     clock: Clock,
     resend: Backoff,
-    /// When each peer was last handed a proposal.
-    served: PerRank<Option<Time>>,
+    /// When each peer may be handed a proposal again.
+    served: PerRank<Backoff>,
     #[cfg(test)]
     pub(crate) omitted: Omitted,
 }
@@ -283,7 +283,9 @@ impl Group {
             own: Own::default(),
             clock: Clock::new(timeouts),
             resend: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
-            served: PerRank::from_fn(n, |_| None),
+            served: PerRank::from_fn(n, |_| {
+                Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
+            }),
             #[cfg(test)]
             omitted: Omitted::Nothing,
         }
