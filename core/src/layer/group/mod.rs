@@ -215,7 +215,6 @@ pub(crate) struct Group {
     me: Rank,
     view: Arc<View>,
     genesis: Arc<Genesis>,
-    timeouts: Timeouts,
     phase: Phase,
     evidence: Evidence,
     /// Drawn from the evidence; none if that has grown since.
@@ -261,7 +260,6 @@ impl Group {
             me,
             view,
             genesis,
-            timeouts: *timeouts,
             phase: Phase::Normal,
             evidence: Evidence::new(quorum),
             plan: None,
