@@ -30,6 +30,8 @@ pub(crate) struct Legacy {
     pub(crate) casts: Requeue,
     /// Whether everything up to here was delivered.
     pub(super) has_state: bool,
+    /// Whether this process wants to leave the group.
+    is_leaving: bool,
 }
 
 /// What goes over for one member.
@@ -66,8 +68,8 @@ impl Stack {
         let place = |rank| rank_of(next?, self.view.member(rank)?);
         let proven = self.suspect.proven();
         let proven = proven.filter_map(|(rank, hash)| Some((place(rank)?, hash))).collect();
-        let (has_state, inter) = (self.has_state, self.inter);
-        let mut legacy = Legacy { heirs: Vec::new(), proven, inter, casts, has_state };
+        let (has_state, inter, is_leaving) = (self.has_state, self.inter, self.is_leaving);
+        let mut legacy = Legacy { heirs: Vec::new(), proven, inter, casts, has_state, is_leaving };
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
@@ -101,6 +103,7 @@ impl Stack {
     /// Takes over what the stack of the view before left behind; once, before anything else.
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
         self.reliable.requeue(legacy.casts);
+        self.is_leaving = legacy.is_leaving;
         self.has_state = legacy.has_state;
         if !self.has_state {
             self.reliable.go_blind();

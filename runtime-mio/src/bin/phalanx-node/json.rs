@@ -50,6 +50,7 @@ fn event(event: &Event) -> Value {
             json!({"event": "join_wanted", "key": key.to_string(), "incarnation": incarnation})
         }
         Event::Block => json!({"event": "block"}),
+        Event::MustStay => json!({"event": "must_stay"}),
         Event::StateLost => json!({"event": "state_lost"}),
         Event::Unblock => json!({"event": "unblock"}),
         Event::TransitionalView { attempt } => {
