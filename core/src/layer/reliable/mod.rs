@@ -155,6 +155,19 @@ pub(crate) struct Reliable {
     repair: Repair,
     /// Set by an alarm: nothing is delivered any more.
     is_halted: bool,
+    /// How much more may be delivered to who only keeps it.
+    allowance: Allowance,
+}
+
+/// How much the layers above take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowance {
+    /// Everything.
+    Endless,
+    /// So many bytes, as [`Body::cost`] counts them.
+    Bytes(usize),
+    /// Nothing more, and something is due.
+    Spent,
 }
 
 impl Reliable {
@@ -188,7 +201,36 @@ impl Reliable {
             }),
             repair: Repair::new(n, &limits, &timeouts),
             is_halted: false,
+            allowance: Allowance::Endless,
         }
+    }
+
+    /// Bodies are delivered as long as they cost no more than this many bytes together. What is due
+    /// beyond that stays in the logs: the own rows stand still then, and nothing is lost.
+    pub(crate) fn hold_back(&mut self, room: usize) {
+        self.allowance = Allowance::Bytes(room);
+    }
+
+    /// The most that closing the view may deliver at once, as [`Body::cost`] counts it.
+    pub(crate) fn remainder_max(&self) -> usize {
+        let bodies = (self.limits.window_bodies as usize).saturating_mul(2);
+        let log = log_bytes_max(&self.limits).saturating_add(bodies.saturating_mul(Body::COST));
+        log.saturating_mul(self.logs.len())
+    }
+
+    /// Whether something is due, and held back.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.allowance == Allowance::Spent
+    }
+
+    /// From now on everything is delivered that is due.
+    pub(crate) fn let_go(&mut self, now: Time) -> Vec<Out> {
+        let mut out = Vec::new();
+        self.allowance = Allowance::Endless;
+        for sender in self.logs.ranks() {
+            self.deliver(now, sender, &mut out);
+        }
+        out
     }
 
     /// Takes a cast of the application, or refuses it whole.
@@ -413,6 +455,9 @@ impl Reliable {
         }
         while log.deliverable < held {
             let Some(body) = log.body(log.deliverable.next()).cloned() else { break };
+            if !self.allowance.takes(&body) {
+                break;
+            }
             log.deliverable = body.number;
             if let SlotMark::Value(_) = body.link.slot {
                 log.unmerged.push_back(body.number);
@@ -421,6 +466,18 @@ impl Reliable {
         }
         log.discard();
         self.repeats.at_mut(sender).restart(now);
+    }
+}
+
+impl Allowance {
+    fn takes(&mut self, body: &Body) -> bool {
+        let left = match self {
+            Self::Endless => return true,
+            Self::Bytes(left) => left.checked_sub(body.cost()),
+            Self::Spent => None,
+        };
+        *self = left.map_or(Self::Spent, Self::Bytes);
+        left.is_some()
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Entered, Out, Settings, rank_of};
+use super::{Entered, Out, Settings, Stand, rank_of};
 use crate::crypto::{Hash32, PublicKey, Roster, Signed, Snapshot};
 use crate::layer::Context;
 use crate::member::Rank;
@@ -239,15 +239,18 @@ impl Offers {
     pub(super) fn on_view(
         &mut self,
         entered: &Entered<'_>,
-        is_donor: bool,
         members: &[PublicKey],
         out: &mut Vec<Out>,
     ) {
         for offer in &mut self.0 {
             offer.drop_guests(|key| members.contains(key));
         }
-        self.clear(|offer| offer.guests.is_empty(), out);
+        // What was lost before the application came to a view cannot be handed over.
+        let is_void =
+            |offer: &Offer| entered.stand == Stand::Lost && matches!(offer.phase, Phase::Owed);
+        self.clear(|offer| offer.guests.is_empty() || is_void(offer), out);
         let joiners = entered.joiners();
+        let is_donor = entered.stand == Stand::Whole && entered.me.index() < entered.survivors();
         if !is_donor || joiners.is_empty() {
             return;
         }
