@@ -219,6 +219,13 @@ impl Transfer {
         self.load.as_ref().is_none_or(Load::is_done)
     }
 
+    /// The application has lost its state: nothing is loaded any more, and nothing handed over that it
+    /// was not asked for yet.
+    pub(crate) fn lose(&mut self) {
+        self.load = None;
+        self.offers.lose();
+    }
+
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let load = self.load.as_ref().and_then(Load::deadline);
@@ -292,13 +299,12 @@ impl Transfer {
         self.members = members.iter().map(|member| member.key).collect();
         self.offers.on_view(entered, &self.members, out);
         match entered.stand {
-            Stand::Lost => self.load = None,
             Stand::Loads => self.load = Some(Load::new(settings, entered, now)),
             Stand::Whole if entered.is_back_whole() && self.is_loaded() => {
                 self.load = Some(Load::needless(settings, entered, now));
             }
             // Who is overtaken while it loads goes on with its own.
-            Stand::Whole => {}
+            Stand::Whole | Stand::Lost => {}
         }
         if let Some(load) = &mut self.load {
             load.on_view(now, &self.members, out);

@@ -78,13 +78,13 @@ impl Gate {
     pub(crate) fn lose(&mut self) -> bool {
         self.bytes = 0;
         self.spare = 0;
+        self.transfer.lose();
         !matches!(core::mem::replace(&mut self.phase, Phase::Lost), Phase::Lost)
     }
 
-    /// Whether this process, if it is Silenced, can be of use as an Active member: because nothing
-    /// is missing, or because it can be had.
-    pub(super) fn may_return(&self, is_whole: bool) -> bool {
-        self.hands_over || (is_whole && !matches!(self.phase, Phase::Lost))
+    /// Whether the application has all that was delivered, or can be handed it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.hands_over || !matches!(self.phase, Phase::Lost)
     }
 
     /// Whether the next view cannot be waited for here any more.
@@ -178,7 +178,7 @@ impl Stack {
                 gate.spare = gate.spare.max(spare);
                 self.reliable.hold_back(gate.join_buffer.saturating_sub(gate.bytes));
             }
-            Phase::Lost => {}
+            Phase::Lost => self.reliable.go_blind(),
         }
     }
 

@@ -126,6 +126,7 @@ impl Old {
             | reliable::Out::Deliver(_)
             | reliable::Out::Proof(_)
             | reliable::Out::Illegal(_)
+            | reliable::Out::Overtaken
             | reliable::Out::Alarm(..)
             | reliable::Out::Writable => None,
         };

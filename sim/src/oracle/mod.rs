@@ -318,7 +318,7 @@ impl Oracles {
                 }
             }
             Event::Writable => self.marks.hit(Mark::Writable),
-            Event::StateLost => self.marks.hit(Mark::VoterWithoutState),
+            Event::StateLost => self.state_lost(now_us, by),
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
             Event::Unblock => self.changes.progress.blocked(by, false),

@@ -12,6 +12,7 @@
 //! not have (a quorum of claims contains enough correct ones, RM5), ask for everything again and
 //! again (budget per peer), vouch for both branches (a Proof).
 
+mod allowance;
 mod body;
 mod cut;
 mod fork;
@@ -31,6 +32,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use allowance::Allowance;
 use cut::Phase;
 use log::{Advanced, Anchored, Log, Pinned};
 use repair::Repair;
@@ -116,6 +118,8 @@ pub(crate) enum Out {
     Proof(Box<Proof>),
     /// A sender signed a body that no correct one writes.
     Illegal(Rank),
+    /// Bodies that this member, Silenced, has not got are stable and gone: it goes on as a voter.
+    Overtaken,
     /// Two certified branches of one log: more than `f` members lie.
     Alarm(Rank, Number),
     /// After a refusal: there is room again.
@@ -153,21 +157,12 @@ pub(crate) struct Reliable {
     /// When what was said about a log is said again.
     repeats: PerRank<Backoff>,
     repair: Repair,
+    /// This member lacks what was delivered before: it votes and delivers nothing.
+    is_blind: bool,
     /// Set by an alarm: nothing is delivered any more.
     is_halted: bool,
     /// How much more may be delivered to who only keeps it.
     allowance: Allowance,
-}
-
-/// How much the layers above take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Allowance {
-    /// Everything.
-    Endless,
-    /// So many bytes, as [`Body::cost`] counts them.
-    Bytes(usize),
-    /// Nothing more, and something is due.
-    Spent,
 }
 
 impl Reliable {
@@ -200,37 +195,10 @@ impl Reliable {
                 Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
             }),
             repair: Repair::new(n, &limits, &timeouts),
+            is_blind: false,
             is_halted: false,
             allowance: Allowance::Endless,
         }
-    }
-
-    /// Bodies are delivered as long as they cost no more than this many bytes together. What is due
-    /// beyond that stays in the logs: the own rows stand still then, and nothing is lost.
-    pub(crate) fn hold_back(&mut self, room: usize) {
-        self.allowance = Allowance::Bytes(room);
-    }
-
-    /// The most that closing the view may deliver at once, as [`Body::cost`] counts it.
-    pub(crate) fn remainder_max(&self) -> usize {
-        let bodies = (self.limits.window_bodies as usize).saturating_mul(2);
-        let log = log_bytes_max(&self.limits).saturating_add(bodies.saturating_mul(Body::COST));
-        log.saturating_mul(self.logs.len())
-    }
-
-    /// Whether something is due, and held back.
-    pub(crate) fn is_held_back(&self) -> bool {
-        self.allowance == Allowance::Spent
-    }
-
-    /// From now on everything is delivered that is due.
-    pub(crate) fn let_go(&mut self, now: Time) -> Vec<Out> {
-        let mut out = Vec::new();
-        self.allowance = Allowance::Endless;
-        for sender in self.logs.ranks() {
-            self.deliver(now, sender, &mut out);
-        }
-        out
     }
 
     /// Takes a cast of the application, or refuses it whole.
@@ -314,6 +282,16 @@ impl Reliable {
         let log = self.logs.at(head.sender);
         let is_other = log.hash_at(head.number).is_some_and(|known| known != head.hash);
         self.is_active(head.sender) && (head.number > log.have() || is_other)
+    }
+
+    /// Nothing is delivered from here on, because something before it never will be.
+    pub(crate) fn go_blind(&mut self) {
+        self.is_blind = true;
+        self.allowance = Allowance::Endless;
+        for log in self.logs.values_mut() {
+            log.unmerged.clear();
+            log.discard();
+        }
     }
 
     /// Whether the member opens bodies.
@@ -424,7 +402,8 @@ impl Reliable {
             self.is_due = true;
         }
         // A have that is not told is not counted here either: the Flush does not cover it.
-        if log.settle() && is_open {
+        log.settle();
+        if is_open && log.have() > *log.haves.at(self.me) {
             *log.haves.at_mut(self.me) = log.have();
             self.haves_changed = true;
             self.is_due = true;
@@ -459,6 +438,9 @@ impl Reliable {
                 break;
             }
             log.deliverable = body.number;
+            if self.is_blind {
+                continue;
+            }
             if let SlotMark::Value(_) = body.link.slot {
                 log.unmerged.push_back(body.number);
             }
@@ -466,18 +448,6 @@ impl Reliable {
         }
         log.discard();
         self.repeats.at_mut(sender).restart(now);
-    }
-}
-
-impl Allowance {
-    fn takes(&mut self, body: &Body) -> bool {
-        let left = match self {
-            Self::Endless => return true,
-            Self::Bytes(left) => left.checked_sub(body.cost()),
-            Self::Spent => None,
-        };
-        *self = left.map_or(Self::Spent, Self::Bytes);
-        left.is_some()
     }
 }
 

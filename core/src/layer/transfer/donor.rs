@@ -245,10 +245,7 @@ impl Offers {
         for offer in &mut self.0 {
             offer.drop_guests(|key| members.contains(key));
         }
-        // What was lost before the application came to a view cannot be handed over.
-        let is_void =
-            |offer: &Offer| entered.stand == Stand::Lost && matches!(offer.phase, Phase::Owed);
-        self.clear(|offer| offer.guests.is_empty() || is_void(offer), out);
+        self.clear(|offer| offer.guests.is_empty(), out);
         let joiners = entered.joiners();
         let is_donor = entered.stand == Stand::Whole && entered.me.index() < entered.survivors();
         if !is_donor || joiners.is_empty() {
@@ -267,6 +264,11 @@ impl Offers {
             guests: joiners.into_iter().map(|key| (key, Guest::default())).collect(),
             open: BTreeMap::new(),
         });
+    }
+
+    /// The application will not come to where the views begin that it has not come to.
+    pub(super) fn lose(&mut self) {
+        self.0.retain(|offer| !matches!(offer.phase, Phase::Owed));
     }
 
     /// The application is at the beginning of this view.
