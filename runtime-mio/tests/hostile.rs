@@ -16,7 +16,7 @@ use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
 use phalanx_core::{Event, Order, PeerId};
 use phalanx_mio::config::Home;
 use phalanx_mio::net::NetworkStats;
-use phalanx_mio::{Handle, Notice, Runtime};
+use phalanx_mio::{Handle, Notice, StartOptions};
 use support::{PATIENCE, Testnet};
 
 /// Four members in threads of this process; the first is the one under attack.
@@ -38,9 +38,7 @@ struct Member {
 impl Member {
     fn start(home: &Path) -> (Self, PeerId, SocketAddr) {
         let home = Home::read(home).unwrap();
-        let boot = home.claim().unwrap();
-        let mut runtime =
-            Runtime::start(home.config.clone(), &home.secret, boot, &home.network).unwrap();
+        let mut runtime = home.start(StartOptions::default()).unwrap();
         let (handle, addr) = (runtime.handle(), runtime.local_addr().unwrap());
         let (sender, delivered) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -60,6 +58,7 @@ impl Member {
                         }
                         Notice::Fault(fault) => panic!("nobody lied: {fault:?}"),
                         Notice::Event(_) => {}
+                        other => panic!("nobody was put out: {other:?}"),
                     }
                 }
             }
