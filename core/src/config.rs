@@ -10,6 +10,7 @@ use crate::crypto::{Hash32, KeyError, LINKS_MAX, MEMBERS_MAX, PublicKey, Suite, 
 use crate::member::{ADDR_MAX, Rank};
 use crate::quorum::QuorumRule;
 use crate::view::{Genesis, View};
+use crate::wire::transfer::STATE_MAX;
 use crate::wire::{SEND_COST, SEND_MAX, casts};
 
 /// Sizes, limits and windows that are part of the genesis record: they must be the same
@@ -185,6 +186,10 @@ pub struct Config {
     pub anchor: Option<View>,
     /// Where this process is to be found, as it tells when it joins; at most [`ADDR_MAX`] bytes.
     pub addr: Vec<u8>,
+    /// The longest state of the application, in bytes, at most 64 GiB, see
+    /// [`crate::Event::SnapshotWanted`]. Hashes of it are kept in memory while joiners load it: 33
+    /// bytes for each 64 KiB.
+    pub state_max: u64,
 }
 
 /// Who may become a member. Those that have been members, and were not expelled, may come back
@@ -223,6 +228,7 @@ impl Config {
             join_tokens: 8,
             anchor: None,
             addr: Vec::new(),
+            state_max: 4 << 30,
         }
     }
 
@@ -257,6 +263,9 @@ impl Config {
         let group = self.genesis.group();
         if self.anchor.as_ref().is_some_and(|view| view.group != group || !view.is_legal()) {
             return Err(ConfigError::Anchor);
+        }
+        if self.state_max > STATE_MAX {
+            return Err(ConfigError::OutOfRange("state_max", "at most 68719476736 bytes"));
         }
         self.timeouts.validate()
     }

@@ -1,6 +1,6 @@
 //! What goes into a [`crate::Node`].
 
-use crate::crypto::PublicKey;
+use crate::crypto::{Hash32, PublicKey};
 use crate::member::Rank;
 pub use crate::wire::casts::Order;
 
@@ -55,5 +55,24 @@ pub enum Request<'a> {
     Suspect {
         /// Whom.
         member: Rank,
+    },
+    /// The snapshot that [`crate::Event::SnapshotWanted`] asked for is there. The application keeps
+    /// it until [`crate::Event::SnapshotReleased`].
+    SnapshotReady {
+        /// Of the state with which this view began.
+        view: u64,
+        /// Its bytes, at most `state_max`.
+        length: u64,
+        /// SHA-256 of each of its chunks in order, see [`crate::wire::transfer::chunk_hashes`].
+        chunks: &'a [Hash32],
+    },
+    /// A chunk that [`crate::Event::ChunkWanted`] asked for.
+    Chunk {
+        /// Of the snapshot of this view.
+        view: u64,
+        /// Which one, counted from 0.
+        index: u32,
+        /// [`crate::wire::transfer::CHUNK_BYTES`] of it, fewer if it is the last.
+        bytes: &'a [u8],
     },
 }

@@ -30,7 +30,7 @@
 //! # let member = Member { key, incarnation: 1, addr: vec![], status: Status::Active };
 //! # let genesis = Genesis { name: "doc".into(), nonce: Hash32([0; 32]), members: vec![member],
 //! #     pledge: None, pattern: Pattern::Swift, quorum: QuorumRule::Sound,
-//! #     membership: phalanx_core::Membership::Fixed,
+//! #     membership: phalanx_core::Membership::Fixed, state_transfer: false,
 //! #     limits: Limits::default() };
 //! # let mut node =
 //! #     Node::new(Config::new(genesis), identity, Boot { incarnation: 1 }, Time::ZERO).unwrap();

@@ -128,6 +128,12 @@ pub enum Refusal {
     /// The last member of a group, or one whose membership is fixed, cannot leave it: it just stops.
     #[error("the membership is fixed, or this is the last member")]
     LastMember,
+    /// Nobody wants this snapshot or chunk, or not any more.
+    #[error("nobody wants this snapshot or chunk, or not any more")]
+    NotWanted,
+    /// The chunk, or the list of their hashes, is not that of the snapshot.
+    #[error("the bytes are not those of the snapshot")]
+    NotTheSnapshot,
 }
 
 /// Something the application should know.
@@ -236,9 +242,9 @@ pub enum Event {
         /// Own casts that were accepted and that nobody delivered or will.
         lost: Vec<Ticket>,
     },
-    /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter,
-    /// and delivers nothing more: what the application has is the past. Started anew with a higher
-    /// incarnation it can get the state.
+    /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter
+    /// at once, and delivers nothing more: what the application has is the past. Started anew with a
+    /// higher incarnation it can get the state (protocol.md sections 8 and 10).
     StateLost,
     /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
@@ -258,6 +264,60 @@ pub enum Event {
         known: Box<Decision>,
         /// The other.
         other: Box<Decision>,
+    },
+    /// Others joined with this view, and the application is asked for a snapshot of its state as it
+    /// is at this moment: after everything delivered so far, before anything that comes later.
+    /// Answered by [`crate::Request::SnapshotReady`], at leisure.
+    SnapshotWanted {
+        /// Number of the view that begins now.
+        view: u64,
+    },
+    /// A joiner wants a chunk of a snapshot. Answered by [`crate::Request::Chunk`]; if not, it is
+    /// asked of another member.
+    ChunkWanted {
+        /// Of the snapshot of this view.
+        view: u64,
+        /// Which one, counted from 0.
+        index: u32,
+    },
+    /// Nobody wants this snapshot any more.
+    SnapshotReleased {
+        /// The snapshot of this view.
+        view: u64,
+    },
+    /// A piece of the state that this process joins with. Pieces come in order, without gaps, each
+    /// once, and nothing else is delivered before [`Event::StateLoaded`].
+    State {
+        /// Where it begins, in bytes.
+        offset: u64,
+        /// At most 64 KiB.
+        bytes: Vec<u8>,
+        /// Bytes of the whole state.
+        total: u64,
+    },
+    /// The state is complete: deliveries begin.
+    StateLoaded {
+        /// It is the state with which this view began.
+        view: u64,
+        /// Its length in bytes; may be 0, and then no piece came.
+        total: u64,
+    },
+    /// The members do not agree on the state that this process is to join with: the application is
+    /// not deterministic, or more members lie than may. It goes on waiting for enough that agree.
+    SnapshotDiverged {
+        /// The state with which this view began.
+        view: u64,
+    },
+    /// The state that this process is to join with is longer than its `state_max`.
+    StateTooLarge {
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// For `retain_us` nothing came of the state that this process is to join with. It goes on
+    /// asking; an operator may want to look, or to start it anew with a higher incarnation.
+    StateStalled {
+        /// The state with which this view began.
+        view: u64,
     },
     /// Certificates conflict, or the own log holds what this process did not write: more than `f`
     /// members lie, or the own key is used twice. Deliveries have stopped.

@@ -44,6 +44,7 @@ pub(crate) fn genesis_of(identities: impl Iterator<Item = Identity>) -> Genesis 
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
         membership: crate::Membership::Fixed,
+        state_transfer: false,
         limits: Limits::default(),
     }
 }

@@ -284,6 +284,8 @@ impl Stack {
                 let range = (first, self.reliable.overflow(sender));
                 self.on_fetch(step, (from, sender), range, true);
             }
+            // Nobody here has asked for a state, or offers one.
+            Part::Transfer(_) => {}
             Part::Pt2pt(part) => {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
@@ -338,6 +340,7 @@ impl Stack {
                 self.admit(step, key, is_admitted);
                 Ok(())
             }
+            Request::SnapshotReady { .. } | Request::Chunk { .. } => Err(Refusal::NotWanted),
         };
         step.event(match answer {
             Ok(()) => Event::Accepted(ticket),

@@ -48,6 +48,9 @@ pub struct Genesis {
     pub quorum: QuorumRule,
     /// Whether the membership changes.
     pub membership: Membership,
+    /// Whether joiners are handed the state of the application before anything is delivered to
+    /// them, see [`crate::Event::SnapshotWanted`]. Without it they deliver at once.
+    pub state_transfer: bool,
     /// Sizes, limits and windows that must agree.
     pub limits: Limits,
 }
@@ -216,11 +219,11 @@ mod tests {
         let genesis = genesis(4);
         assert_eq!(
             genesis.group().to_string(),
-            "bca7f1da0314bb6959e3685f384d10ffceff7a70e81ebe9fd9c6e60f03d2e7c4"
+            "d30dd3ddde627547f675d5945e55bb535c2c3d28d8161611bd313cdf5ba46aa8"
         );
         assert_eq!(
             genesis.view().id().to_string(),
-            "02dc33628077693912e99f28fd109bc8362fb88786a76d7548c073027043e6a7"
+            "e5e166bf81287939fe12d8c0a52a169fb8a828e02ede2609c4f745df7246c36f"
         );
         assert_eq!(peer_id(&genesis.members[0].key).to_string(), "8ea8a33eca8b2a8b");
     }

@@ -20,6 +20,7 @@ fn start(quorum: QuorumRule) -> Result<Runtime, RuntimeError> {
         pattern: Pattern::Swift,
         quorum,
         membership: phalanx_core::Membership::Fixed,
+        state_transfer: false,
         limits: Limits::default(),
     };
     let bind = SocketAddr::from(([127, 0, 0, 1], 0));

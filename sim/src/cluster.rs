@@ -50,6 +50,7 @@ impl Group {
                 Membership::Fixed => phalanx_core::Membership::Fixed,
                 Membership::Managed => phalanx_core::Membership::Managed,
             },
+            state_transfer: false,
             pattern: match scenario.pattern {
                 Pattern::Swift => phalanx_core::Pattern::Swift,
                 Pattern::Paper => phalanx_core::Pattern::Paper,

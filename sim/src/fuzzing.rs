@@ -122,6 +122,7 @@ impl Stage {
             pattern: Pattern::Swift,
             quorum: QuorumRule::Sound,
             membership: phalanx_core::Membership::Fixed,
+            state_transfer: false,
             limits,
         });
         config.frame_max = 512;

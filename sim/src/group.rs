@@ -46,6 +46,7 @@ pub fn genesis(crypto: Crypto, n: usize) -> Genesis {
         pattern: phalanx_core::Pattern::Swift,
         quorum: QuorumRule::Sound,
         membership: phalanx_core::Membership::Fixed,
+        state_transfer: false,
         limits: Limits::default(),
     }
 }

@@ -200,7 +200,13 @@ impl Recorder {
             Input::Request(ticket, Request::Leave) => {
                 self.begin(rank, local, 7, "leave", Some(ticket.0), &[], is_correct);
             }
-            Input::Request(ticket, Request::Send { .. } | Request::Admit { .. }) => {
+            Input::Request(
+                ticket,
+                Request::Send { .. }
+                | Request::Admit { .. }
+                | Request::SnapshotReady { .. }
+                | Request::Chunk { .. },
+            ) => {
                 self.begin(rank, local, 5, "other", Some(ticket.0), &[], is_correct);
             }
         }

@@ -65,6 +65,7 @@ pub extern "C" fn phalanx_no_std_check() -> u32 {
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
         membership: phalanx_core::Membership::Fixed,
+        state_transfer: false,
         limits: Limits::default(),
     });
     let Ok(mut node) = Node::new(config, identity, Boot { incarnation: 0 }, Time::ZERO) else {

@@ -162,6 +162,7 @@ fn everything_that_must_agree_enters_the_group_id() {
         changed(|g| g.members[0].status = crate::Status::Silenced),
         changed(|g| g.members[0].key = *identity(9).public_key()),
         changed(|g| g.pledge = Some(1)),
+        changed(|g| g.state_transfer = true),
         changed(|g| g.pattern = crate::Pattern::Paper),
         changed(|g| g.quorum = QuorumRule::Paper),
         changed(|g| g.limits.max_members = 63),

@@ -137,6 +137,12 @@ impl Total {
         self.lanes.iter_mut().for_each(|lane| lane.wait = Wait::Idle);
     }
 
+    /// Nothing is delivered any more, so nothing is waited for.
+    pub(crate) fn forget(&mut self) {
+        self.freeze();
+        self.lanes.iter_mut().for_each(|lane| lane.values.clear());
+    }
+
     /// The view ends (protocol.md section 10): delivers all that the cut holds in slot order,
     /// settled or not. `remainder` are the bodies of the cut that were not deliverable before, each
     /// sender's in order; slots for which there is no body are null.

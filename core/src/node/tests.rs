@@ -409,3 +409,24 @@ fn a_silenced_member_that_cannot_get_the_cut_goes_on_as_a_voter() {
     let lost = |event: &&Event| **event == Event::StateLost;
     assert_eq!(group.events[LAGGARD].iter().filter(lost).count(), 1, "said once");
 }
+
+/// The same within a view, before it could stand still: another member stops, and the votes of the
+/// silenced one are needed for what comes next.
+#[test]
+fn a_silenced_member_that_missed_what_is_gone_still_votes_in_its_view() {
+    let mut group = Group::new(4);
+    let silenced = group.next(|view| view.members[LAGGARD].status = crate::Status::Silenced);
+    group.install_at(&[0, 1, 2, LAGGARD], &silenced);
+    for _ in 0..5 {
+        group.cast(0, b"missed");
+        group.run(200_000, |from, to| from != LAGGARD && to != LAGGARD);
+    }
+    group.flights.clear();
+    group.run(1_800_000, |from, to| from != 2 && to != 2);
+    assert!(group.events[LAGGARD].contains(&Event::StateLost), "all others dropped it");
+    group.cast(1, b"after");
+    group.run(100_000, |from, to| from != 2 && to != 2);
+    assert_eq!(*group.nodes[0].view(), silenced.view);
+    assert_eq!(casts(&group.events[0]).last(), Some(&(1, 1, &b"after"[..])));
+    assert_eq!(casts(&group.events[LAGGARD]), []);
+}

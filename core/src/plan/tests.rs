@@ -26,6 +26,7 @@ pub(super) fn genesis(n: u16, pledge: Option<u16>) -> Genesis {
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
         membership: Membership::Managed,
+        state_transfer: false,
         limits: Limits::default(),
     }
 }

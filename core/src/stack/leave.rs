@@ -102,6 +102,9 @@ impl Stack {
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
         self.reliable.requeue(legacy.casts);
         self.has_state = legacy.has_state;
+        if !self.has_state {
+            self.reliable.go_blind();
+        }
         self.inter.inherit(legacy.inter, now);
         for (member, proof) in legacy.proven {
             self.suspect.carry(member, proof);
@@ -136,6 +139,7 @@ impl Old {
             | reliable::Out::Deliver(_)
             | reliable::Out::Proof(_)
             | reliable::Out::Illegal(_)
+            | reliable::Out::Overtaken
             | reliable::Out::Alarm(..)
             | reliable::Out::Writable => None,
         };

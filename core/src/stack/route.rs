@@ -96,6 +96,12 @@ impl Stack {
                 reliable::Out::Illegal(sender) => {
                     self.run_suspect(step, suspect::In::Opinion(sender, Reason::BadBytes));
                 }
+                reliable::Out::Overtaken => {
+                    self.total.forget();
+                    if self.lose_state() {
+                        step.event(Event::StateLost);
+                    }
+                }
                 reliable::Out::Alarm(sender, number) => {
                     step.event(Event::Alarm { sender, number });
                 }

@@ -11,6 +11,7 @@ pub mod change;
 pub mod frame;
 mod list;
 pub mod stranger;
+pub mod transfer;
 
 pub use list::{Blob, List};
 
@@ -19,6 +20,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use change::{Committed, Decision, Flushed, NeedsMore, Proposed, Recommended};
+use transfer::TransferPart;
 
 use crate::crypto::{
     AckNewView, Certificate, Hash32, Heads, Installed, JoinRequest, LINKS_MAX, Leave, Link,
@@ -125,6 +127,8 @@ pub enum Part {
     AskInstalled(Rank),
     /// A Silenced member asks to be Active again.
     Join(Box<JoinRequest>),
+    /// The state of the application on its way to a joiner.
+    Transfer(TransferPart),
 }
 
 /// A body without its casts.
@@ -262,6 +266,7 @@ impl Part {
             Self::Decision(decision) => decision.is_legal(n),
             Self::AskNewView(_) | Self::Join(_) => true,
             Self::Installed(installed) => is_member(installed.signer),
+            Self::Transfer(part) => part.is_legal(),
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
                 *number > 0

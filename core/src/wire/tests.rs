@@ -6,6 +6,7 @@
 mod change;
 mod random;
 mod stranger;
+mod transfer;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -123,6 +124,7 @@ fn examples() -> Vec<(&'static str, Packet)> {
     let mut all: Vec<_> = parts
         .into_iter()
         .chain(change::parts())
+        .chain(transfer::parts())
         .map(|(name, part)| (name, packet(alloc::vec![part])))
         .collect();
     all.push(("empty", packet(Vec::new())));
@@ -181,11 +183,21 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// A record that is hashed everywhere must be the same bytes everywhere.
+fn records() -> Vec<(&'static str, Vec<u8>)> {
+    let mut record = crate::rig::genesis(2);
+    record.pledge = Some(3);
+    record.state_transfer = true;
+    let bytes = postcard::to_allocvec(&record).expect("a record has bytes");
+    alloc::vec![("genesis", bytes)]
+}
+
 #[test]
 fn golden_bytes() {
     let packets = examples().into_iter().map(|(name, packet)| (name, encode(&packet)));
     let mut written = String::new();
-    for (name, bytes) in packets.chain(frames()).chain(stranger::messages()) {
+    let rest = frames().into_iter().chain(stranger::messages()).chain(records());
+    for (name, bytes) in packets.chain(rest) {
         writeln!(written, "{name} {}", hex(&bytes)).expect("a string takes everything");
     }
     let golden = include_str!("golden.txt");

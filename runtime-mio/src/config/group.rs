@@ -22,6 +22,8 @@ struct GroupFile {
     nonce: Hex32,
     #[serde(default)]
     membership: MembershipName,
+    #[serde(default)]
+    state_transfer: bool,
     pledge: Option<u16>,
     #[serde(default)]
     pattern: PatternName,
@@ -114,6 +116,7 @@ impl Group {
                 MembershipName::Managed => Membership::Managed,
                 MembershipName::Fixed => Membership::Fixed,
             },
+            state_transfer: file.state_transfer,
             limits: file.limits.limits(),
         };
         genesis.validate(Suite::Ed25519).map_err(|why| locate(&source, &file, &why))?;
@@ -307,6 +310,7 @@ pub fn group_text(
          nonce = \"{nonce}\"   # tells groups with the same members apart\n\
          pattern = \"swift\"   # or \"paper\": the paper's message pattern, slower\n\
          membership = \"{membership}\"   # managed: who fails is removed; fixed: nobody ever is\n\
+         # state_transfer = false   # true: who joins is handed the state of the application first\n\
          # pledge = 1         # so many liars are borne whatever happens: a group of 3 * pledge + 1\n\
          #                    # silences whom it suspects and removes only whom it can convict;\n\
          #                    # default: as many as the group can bear\n\

@@ -118,6 +118,7 @@ fn settings_reach_the_core_and_the_sockets() {
     rig.group = rig.group.replacen("\"swift\"", "\"paper\"", 1);
     rig.group = rig.group.replacen("membership = \"managed\"", "membership = \"fixed\"", 1);
     rig.group = rig.group.replacen("# pledge = 1", "pledge = 0", 1);
+    rig.group = rig.group.replacen("# state_transfer = false", "state_transfer = true", 1);
     for (old, new) in [
         ("# grace = \"20 ms\"", "grace = \"30 ms\""),
         ("# attempt = \"1 s\"", "attempt = \"4 s\""),
@@ -136,6 +137,7 @@ fn settings_reach_the_core_and_the_sockets() {
     assert_eq!((times.linger_us, times.retain_us), (6_000_000, 7_000_000));
     let genesis = &home.group.genesis;
     assert_eq!((genesis.membership, genesis.pledge), (Membership::Fixed, Some(0)));
+    assert!(genesis.state_transfer);
     assert_eq!(home.config.timeouts.mute_us, 3_000_000);
     assert_eq!(home.network.stall, Duration::from_secs(7));
     assert_eq!(home.network.queue_bytes, 1 << 20);

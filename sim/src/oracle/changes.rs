@@ -145,6 +145,19 @@ impl Oracles {
         self.judge(now_us, Promise::P5, result);
     }
 
+    /// `by` says that it goes on as a voter. Only who is Silenced may lack what all others delivered.
+    pub(super) fn state_lost(&mut self, now_us: u64, by: usize) {
+        self.marks.hit(Mark::VoterWithoutState);
+        self.changes.stateless[by] = true;
+        let record = self.views.present(by);
+        let member = record.view.members.iter().find(|member| member.key == *self.views.key(by));
+        let result = match member.map(|member| member.status) {
+            Some(Status::Silenced) => Ok(()),
+            _ => Err(format!("process {by}, Active in view {}, lacks bodies", record.view.number)),
+        };
+        self.judge(now_us, Promise::P3, result);
+    }
+
     /// Correct member `by` learns that it is no member of `next`.
     pub(super) fn excluded(&mut self, now_us: u64, by: usize, why: Exclusion, next: &View) {
         self.marks.hit(Mark::Excluded);

@@ -29,7 +29,7 @@ mod changes;
 mod end;
 
 use phalanx_core::crypto::{Roster, Suite};
-use phalanx_core::{Event, Fault, Order, Rank, Slot, Transmit, View};
+use phalanx_core::{Event, Fault, Order, Rank, Reason, Slot, Transmit, View};
 
 use crate::adversary::{self, Strategy};
 use crate::history::History;
@@ -304,17 +304,7 @@ impl Oracles {
                 self.delivery(now_us, &delivery, is_there);
             }
             Event::Suspected { subject, by: suspecter, reason } => {
-                let id = self.views.present(by).id;
-                let suspecter = self.process(by, *suspecter);
-                if let (Some(suspecter), Some(process)) = (suspecter, self.process(by, *subject)) {
-                    self.history.suspected(now_us, self.views.place(by), by, (suspecter, process));
-                    if !self.liars[suspecter] {
-                        self.observer.grounds_mut().suspected(id, *subject);
-                    }
-                    let (observer, reason) = (by, *reason);
-                    let sighting = Sighting { observer, by: suspecter, subject: process, reason };
-                    self.suspected(now_us, sighting);
-                }
+                self.suspicion(now_us, by, (*suspecter, *subject), *reason);
             }
             Event::Alarm { sender, number } if self.is_within_model => {
                 let text = format!("member {by} raised it over body {number} of {sender}");
@@ -328,7 +318,7 @@ impl Oracles {
                 }
             }
             Event::Writable => self.marks.hit(Mark::Writable),
-            Event::StateLost => self.marks.hit(Mark::VoterWithoutState),
+            Event::StateLost => self.state_lost(now_us, by),
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
             Event::Unblock => self.changes.progress.blocked(by, false),
@@ -348,8 +338,35 @@ impl Oracles {
             | Event::Refused(..)
             | Event::Send { .. }
             | Event::SendFailed { .. }
-            | Event::Resilience { .. } => {}
+            | Event::Resilience { .. }
+            | Event::SnapshotWanted { .. }
+            | Event::ChunkWanted { .. }
+            | Event::SnapshotReleased { .. }
+            | Event::State { .. }
+            | Event::StateLoaded { .. }
+            | Event::SnapshotDiverged { .. }
+            | Event::StateTooLarge { .. }
+            | Event::StateStalled { .. } => {}
         }
+    }
+
+    /// Member `by` tells that one suspects another.
+    fn suspicion(
+        &mut self,
+        now_us: u64,
+        by: usize,
+        (suspecter, subject): (Rank, Rank),
+        reason: Reason,
+    ) {
+        let processes = (self.process(by, suspecter), self.process(by, subject));
+        let (Some(suspecter), Some(process)) = processes else { return };
+        self.history.suspected(now_us, self.views.place(by), by, (suspecter, process));
+        if !self.liars[suspecter] {
+            let view = self.views.present(by).id;
+            self.observer.grounds_mut().suspected(view, subject);
+        }
+        let sighting = Sighting { observer: by, by: suspecter, subject: process, reason };
+        self.suspected(now_us, sighting);
     }
 
     fn delivery(&mut self, now_us: u64, delivery: &Delivery<'_>, is_there: bool) {
@@ -385,7 +402,7 @@ impl Oracles {
         let is_liar = self.liars[sighting.subject] && !self.is_harmless;
         let is_gone =
             self.crashed[sighting.subject] || self.changes.inclusion.is_out(sighting.subject);
-        let is_ordered = self.is_told && sighting.reason == phalanx_core::Reason::Application;
+        let is_ordered = self.is_told && sighting.reason == Reason::Application;
         let is_innocent = !is_liar && !is_gone && !is_ordered;
         self.changes.suspected(self.views.place(sighting.observer), &sighting);
         let result = self.suspicion.seen(now_us, sighting, is_innocent, self.is_calm);

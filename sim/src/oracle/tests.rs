@@ -163,6 +163,18 @@ fn who_was_silenced_may_go_on_without_state_but_delivers_nothing() {
 }
 
 #[test]
+fn only_who_is_silenced_may_lose_the_state() {
+    let (mut oracles, first) = rig();
+    let second = next(&first, &[], &[4]);
+    (0..5).for_each(|by| installs(&mut oracles, by, &second));
+    oracles.violations.clear();
+    oracles.event(9, 4, &Event::StateLost);
+    assert_eq!(broken(&oracles), Vec::<&str>::new());
+    oracles.event(9, 3, &Event::StateLost);
+    assert_eq!(broken(&oracles), ["P3"]);
+}
+
+#[test]
 fn beyond_the_pledge_only_what_always_holds_is_judged() {
     let (mut oracles, first, second) = removal();
     oracles.liars = vec![false, false, false, false, true];

@@ -21,6 +21,7 @@ fn weight(part: &Part) -> usize {
             certificate.heads.iter().map(heads).fold(links, usize::saturating_add)
         }
         Part::Pt2pt(Pt2ptPart::Data { payload, .. }) => payload.0.len().saturating_add(32),
+        Part::Transfer(part) => part.weight(),
         Part::Proof(proof) => proof.to_bytes().len(),
         Part::Body(body) => body.links.len().saturating_mul(48).saturating_add(128),
         Part::Stable(row) => row.statement.have.len().saturating_mul(10).saturating_add(128),

@@ -118,7 +118,8 @@ impl In {
             | Part::Pt2pt(_)
             | Part::Join(_)
             | Part::Installed(_)
-            | Part::AskInstalled(_) => return None,
+            | Part::AskInstalled(_)
+            | Part::Transfer(_) => return None,
         })
     }
 }

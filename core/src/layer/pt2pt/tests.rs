@@ -28,6 +28,7 @@ fn config() -> Config {
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
         membership: crate::Membership::Fixed,
+        state_transfer: false,
         limits: Limits::default(),
     });
     config.timeouts.retransmit_us = 10;

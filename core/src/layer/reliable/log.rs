@@ -7,6 +7,7 @@
 //! it is certified.
 
 mod branch;
+mod jump;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -89,13 +90,15 @@ pub(super) struct Log {
     pub(super) sender: Rank,
     /// Bodies at or under it were discarded.
     base: Head,
-    /// The first round that a body above the base may settle.
-    base_round: Round,
+    /// Its hash is known: not after a jump, at first.
+    is_rooted: bool,
+    /// The first round that a body above the base may settle; not known after a jump, at first.
+    base_round: Option<Round>,
     cells: VecDeque<Cell>,
     /// The highest body such that it and all below are held and linked.
     top: Head,
-    /// The first round that a body above `top` may settle.
-    next_round: Round,
+    /// The first round that a body above `top` may settle, if known.
+    next_round: Option<Round>,
     /// The head last replied to (for this member's own log: last signed).
     pub(super) replied: Head,
     /// The highest number for which this member ever signed an entry.
@@ -134,10 +137,11 @@ impl Log {
         Self {
             sender,
             base: start,
-            base_round: Round::ZERO,
+            is_rooted: true,
+            base_round: Some(Round::ZERO),
             cells: VecDeque::new(),
             top: start,
-            next_round: Round::ZERO,
+            next_round: Some(Round::ZERO),
             replied: start,
             last_entry: Number::ZERO,
             certified: start,
@@ -165,8 +169,9 @@ impl Log {
         self.certified
     }
 
-    pub(super) const fn next_round(&self) -> Round {
-        self.next_round
+    /// The first round that the next body may settle.
+    pub(super) fn next_round(&self) -> Round {
+        self.next_round.unwrap_or(Round::ZERO)
     }
 
     pub(super) const fn held_bytes(&self) -> usize {
@@ -268,11 +273,11 @@ impl Log {
 
     /// `H_number` on the branch that is kept.
     pub(super) fn hash_at(&self, number: Number) -> Option<Hash32> {
-        if number == self.base.number {
-            return Some(self.base.hash);
-        }
         if number == self.certified.number {
             return Some(self.certified.hash);
+        }
+        if number == self.base.number {
+            return self.is_rooted.then_some(self.base.hash);
         }
         self.cell(number)?.hash
     }
@@ -407,11 +412,11 @@ impl Log {
     }
 
     /// The first round that a body above `number` may settle; all bodies up to it are held.
-    fn settled_up_to(&self, number: Number) -> Round {
+    fn settled_up_to(&self, number: Number) -> Option<Round> {
         let mut at = number;
         while at > self.base.number {
             if let Some(round) = self.body(at).and_then(|body| body.link.slot.round()) {
-                return round.next();
+                return Some(round.next());
             }
             at = at.prev();
         }
@@ -422,15 +427,16 @@ impl Log {
     pub(super) fn advance(&mut self, slot_window: u64) -> Advanced {
         let number = self.top.number.next();
         let Some(body) = self.body(number).cloned() else { return Advanced::No };
-        if self.is_stuck || body.prev != self.top.hash {
+        if self.is_stuck || !self.is_rooted || body.prev != self.top.hash {
             return Advanced::No;
         }
         if let Some(round) = body.link.slot.round() {
-            if round < self.next_round || round.past(self.next_round) >= slot_window {
+            let is_illegal = |next| round < next || round.past(next) >= slot_window;
+            if self.next_round.is_some_and(is_illegal) {
                 self.is_stuck = true;
                 return Advanced::Illegal;
             }
-            self.next_round = round.next();
+            self.next_round = Some(round.next());
         }
         self.top = Head { sender: self.sender, number, hash: body.hash };
         self.has_new_links = true;
@@ -450,25 +456,26 @@ impl Log {
             && matches!(self.advance(slot_window), Advanced::By(_))
     }
 
-    /// Counts what is certified and held; returns whether that is more than before.
-    pub(super) fn settle(&mut self) -> bool {
+    /// Counts what is certified and held.
+    pub(super) fn settle(&mut self) {
+        if !self.is_rooted {
+            return;
+        }
         let mut last = self.top.number;
         while last > self.sure && !self.cell(last).is_some_and(|cell| cell.is_certain) {
             last = last.prev();
         }
-        let is_more = last > self.sure;
         while self.sure < last {
             self.sure = self.sure.next();
             let len = self.body(self.sure).map_or(0, |body| body.casts.len());
             self.sure_bytes = self.sure_bytes.saturating_add(len as u64);
         }
-        is_more
     }
 
     /// Whether a reply to `top` is due and allowed (RM2). What is certified needs no reply; so a
     /// reply always lies above the highest certified head, and on its chain.
     pub(super) fn may_reply(&mut self) -> bool {
-        if self.top.number <= self.certified.number {
+        if !self.is_rooted || self.top.number <= self.certified.number {
             return false;
         }
         if self.hash_at(self.replied.number).is_some_and(|known| known != self.replied.hash) {
@@ -486,7 +493,7 @@ impl Log {
             let number = self.base.number.next();
             let hash = cell.hash.unwrap_or(self.base.hash);
             if let Some(round) = cell.body.as_ref().and_then(|body| body.link.slot.round()) {
-                self.base_round = round.next();
+                self.base_round = Some(round.next());
             }
             self.base = Head { sender: self.sender, number, hash };
             self.release(cell.body);

@@ -116,6 +116,8 @@ pub(crate) enum Out {
     Proof(Box<Proof>),
     /// A sender signed a body that no correct one writes.
     Illegal(Rank),
+    /// Bodies that this member, Silenced, has not got are stable and gone: it goes on as a voter.
+    Overtaken,
     /// Two certified branches of one log: more than `f` members lie.
     Alarm(Rank, Number),
     /// After a refusal: there is room again.
@@ -153,6 +155,8 @@ pub(crate) struct Reliable {
     /// When what was said about a log is said again.
     repeats: PerRank<Backoff>,
     repair: Repair,
+    /// This member lacks what was delivered before: it votes and delivers nothing.
+    is_blind: bool,
     /// Set by an alarm: nothing is delivered any more.
     is_halted: bool,
 }
@@ -187,6 +191,7 @@ impl Reliable {
                 Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
             }),
             repair: Repair::new(n, &limits, &timeouts),
+            is_blind: false,
             is_halted: false,
         }
     }
@@ -272,6 +277,15 @@ impl Reliable {
         let log = self.logs.at(head.sender);
         let is_other = log.hash_at(head.number).is_some_and(|known| known != head.hash);
         self.is_active(head.sender) && (head.number > log.have() || is_other)
+    }
+
+    /// Nothing is delivered from here on, because something before it never will be.
+    pub(crate) fn go_blind(&mut self) {
+        self.is_blind = true;
+        for log in self.logs.values_mut() {
+            log.unmerged.clear();
+            log.discard();
+        }
     }
 
     /// Whether the member opens bodies.
@@ -382,7 +396,8 @@ impl Reliable {
             self.is_due = true;
         }
         // A have that is not told is not counted here either: the Flush does not cover it.
-        if log.settle() && is_open {
+        log.settle();
+        if is_open && log.have() > *log.haves.at(self.me) {
             *log.haves.at_mut(self.me) = log.have();
             self.haves_changed = true;
             self.is_due = true;
@@ -414,6 +429,9 @@ impl Reliable {
         while log.deliverable < held {
             let Some(body) = log.body(log.deliverable.next()).cloned() else { break };
             log.deliverable = body.number;
+            if self.is_blind {
+                continue;
+            }
             if let SlotMark::Value(_) = body.link.slot {
                 log.unmerged.push_back(body.number);
             }

@@ -18,6 +18,9 @@ use crate::wire::Part;
 /// Bytes handed to one peer in each `fetch_us`, at least; one body is always allowed.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
+/// After so many rounds of all who may hold it nobody has a body that is stable.
+const ROUNDS: u8 = 2;
+
 /// What an answer costs beyond its casts and what covers them.
 const ANSWER_COST: usize = 256;
 
@@ -30,6 +33,8 @@ struct Missing {
     have: Number,
     /// Whom to ask next.
     turn: usize,
+    /// How often all were asked without progress.
+    rounds: u8,
 }
 
 /// What one peer was handed lately.
@@ -58,6 +63,7 @@ impl Repair {
                 top: Number::ZERO,
                 have: Number::ZERO,
                 turn: 0,
+                rounds: 0,
             }),
             served: PerRank::from_fn(n, |_| Served::default()),
             fetch_us: timeouts.fetch_us,
@@ -163,9 +169,10 @@ impl Reliable {
                 continue;
             };
             if missing.top != top || missing.have != have || missing.timer.due().is_none() {
-                (missing.top, missing.have) = (top, have);
+                (missing.top, missing.have, missing.rounds) = (top, have, 0);
                 missing.timer.restart(now);
             } else if missing.timer.fires(now) {
+                self.jump(sender, out);
                 self.ask(now, sender, target, out);
             }
         }
@@ -177,7 +184,7 @@ impl Reliable {
         let log = self.logs.at(sender);
         let (top, have) = (log.top().number, log.have());
         let missing = self.repair.missing.at_mut(sender);
-        (missing.top, missing.have) = (top, have);
+        (missing.top, missing.have, missing.rounds) = (top, have, 0);
         missing.timer.restart(now);
         self.ask(now, sender, target, out);
     }
@@ -191,6 +198,17 @@ impl Reliable {
         (is_missing && !self.phase.is_closed()).then_some(target)
     }
 
+    /// A Silenced member gives up what it asked for in vain, if that is stable.
+    fn jump(&mut self, sender: Rank, out: &mut Vec<Out>) {
+        let is_in_vain = self.repair.missing.at(sender).rounds >= ROUNDS;
+        if is_in_vain && !self.is_active(self.me) && self.logs.at_mut(sender).jump() {
+            self.repair.missing.at_mut(sender).rounds = 0;
+            self.anchor_newest(sender);
+            self.go_blind();
+            out.push(Out::Overtaken);
+        }
+    }
+
     /// Asks the next member that may have it.
     fn ask(&mut self, now: Time, sender: Rank, target: Number, out: &mut Vec<Out>) {
         let log = self.logs.at(sender);
@@ -199,9 +217,12 @@ impl Reliable {
         let turn = missing.turn;
         missing.turn = turn.wrapping_add(1);
         let (peer, is_round_over) = self.holder(sender, turn, top, have);
-        if !is_round_over {
+        let missing = self.repair.missing.at_mut(sender);
+        if is_round_over {
+            missing.rounds = missing.rounds.saturating_add(1);
+        } else {
             // The pause grows with each round of holders, not with each of them.
-            self.repair.missing.at_mut(sender).timer.restart(now);
+            missing.timer.restart(now);
         }
         if let Some(peer) = peer {
             let from = top.next().min(target.next());

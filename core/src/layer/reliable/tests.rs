@@ -2,6 +2,7 @@
 
 mod attack;
 mod cut;
+mod jump;
 mod rig;
 mod rules;
 mod sending;

@@ -281,3 +281,52 @@ fn an_opinion_may_be_followed_by_a_proof_and_not_the_other_way_round() {
     let outs = solo.opinion(3, Reason::Lagging);
     assert_eq!(suspected(&outs), [], "Opinion then Proof at most");
 }
+
+/// Who was missing, each time that a quorum was.
+fn no_quorum(outs: &[Out]) -> Vec<Vec<u16>> {
+    let missing = |out: &Out| match out {
+        Out::NoQuorum(missing) => Some(missing.iter().map(|member| member.value()).collect()),
+        _ => None,
+    };
+    outs.iter().filter_map(missing).collect()
+}
+
+#[test]
+fn a_missing_quorum_is_told_once_and_again_only_after_one_was_back() {
+    let mut solo = Solo::new(4);
+    let outs = solo.run(20_000_000, &[0, 1]);
+    assert_eq!(no_quorum(&outs), [[2, 3]]);
+    assert_eq!(no_quorum(&solo.run(4_000_000, &[0, 1, 2])), Vec::<Vec<u16>>::new());
+    let outs = solo.run(60_000_000, &[0, 1]);
+    assert_eq!(no_quorum(&outs), [[2, 3]], "once more");
+}
+
+#[test]
+fn who_was_silent_is_asked_for_anew_when_a_quorum_is_back() {
+    let mut solo = Solo::new(4);
+    solo.run(10_000_000, &[0, 1]);
+    // The first row completes the quorum; that of the other is on its way.
+    let outs = solo.step(In::Fresh(Rank::new(2)));
+    assert_eq!((asked(&outs), suspected(&outs)), (vec![3], vec![]));
+    assert_eq!(suspected(&solo.step(In::Fresh(Rank::new(3)))), []);
+    assert_eq!(suspected(&solo.run(1_000_000, &[0, 1, 2, 3])), []);
+
+    let mut solo = Solo::new(4);
+    solo.run(10_000_000, &[0, 1]);
+    let outs = solo.run(1_000_000, &[0, 1, 2]);
+    assert_eq!(suspected(&outs), [(3, 0, Reason::Mute)], "nobody had a row of it");
+}
+
+#[test]
+fn a_proof_of_the_view_before_is_signed_again_at_once_and_stable_is_told() {
+    let mut solo = Solo::new(4);
+    let (culprit, hash) = (Rank::new(2), Hash32([7; 32]));
+    solo.machine.carry(culprit, hash);
+    assert_eq!(solo.machine.deadline(), Some(Time::ZERO));
+    let outs = solo.step(In::Tick);
+    assert!(outs.iter().any(|out| matches!(out, Out::Carried(member) if *member == culprit)));
+    assert_eq!(suspected(&outs), [(2, 0, Reason::Proof)]);
+    assert_eq!(statements(&outs)[0].statement.proof, hash);
+    assert_eq!(solo.machine.proven().collect::<Vec<_>>(), [(culprit, hash)], "and once more");
+    assert_eq!(suspected(&solo.step(In::Tick)), [], "once in this view");
+}

@@ -86,6 +86,20 @@ fn event(event: &Event) -> Value {
             let missing: Vec<u16> = missing.iter().map(|rank| rank.value()).collect();
             json!({"event": "no_quorum", "missing": missing})
         }
+        Event::SnapshotWanted { view } => json!({"event": "snapshot_wanted", "view": view}),
+        Event::ChunkWanted { view, index } => {
+            json!({"event": "chunk_wanted", "view": view, "index": index})
+        }
+        Event::SnapshotReleased { view } => json!({"event": "snapshot_released", "view": view}),
+        Event::State { offset, bytes, total } => {
+            json!({"event": "state", "offset": offset, "bytes": bytes.len(), "total": total})
+        }
+        Event::StateLoaded { view, total } => {
+            json!({"event": "state_loaded", "view": view, "total": total})
+        }
+        Event::SnapshotDiverged { view } => json!({"event": "snapshot_diverged", "view": view}),
+        Event::StateTooLarge { length } => json!({"event": "state_too_large", "length": length}),
+        Event::StateStalled { view } => json!({"event": "state_stalled", "view": view}),
     }
 }
 

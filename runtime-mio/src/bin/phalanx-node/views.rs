@@ -96,6 +96,7 @@ mod tests {
             pattern: Pattern::Swift,
             quorum: QuorumRule::Sound,
             membership: Membership::Managed,
+            state_transfer: false,
             limits: Limits::default(),
         };
         genesis.view()

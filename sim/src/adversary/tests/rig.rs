@@ -97,6 +97,7 @@ fn genesis(members: Vec<Member>) -> Genesis {
         pattern: Pattern::Swift,
         quorum: QuorumRule::Sound,
         membership: phalanx_core::Membership::Fixed,
+        state_transfer: false,
         limits: Limits::default(),
     }
 }

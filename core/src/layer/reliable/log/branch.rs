@@ -108,6 +108,9 @@ impl Log {
     /// This head lies on the certified chain, whatever was kept in its place. Returns whether that
     /// is news, or `None` if another one is certain there: two certified branches.
     pub(super) fn make_certain(&mut self, head: &Head) -> Option<bool> {
+        if head.number == self.base.number {
+            self.root(*head);
+        }
         if self.is_certain(head.number) {
             let known = self.hash_at(head.number);
             return (known.is_none_or(|known| known == head.hash)).then_some(false);
@@ -129,6 +132,7 @@ impl Log {
 
     /// Forgets everything above `last` that is not certain.
     pub(super) fn forget_above(&mut self, last: Number) {
+        let last = last.max(self.base.number);
         self.cut_top(last);
         let mut number = last;
         while number < self.base.number.plus(self.cells.len() as u64) {
@@ -160,6 +164,7 @@ impl Log {
         if is_higher {
             self.certified = head;
         }
+        self.root(head);
         Pinned::News
     }
 
