@@ -256,6 +256,7 @@ mod tests {
             quorum: phalanx_core::QuorumRule::Sound,
             membership: phalanx_core::Membership::Managed,
             limits: phalanx_core::Limits::default(),
+            state_transfer: false,
         };
         let view = genesis.view();
         let record = Record::open(dir.path(), &view.group).unwrap();

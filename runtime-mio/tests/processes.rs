@@ -157,19 +157,6 @@ fn three_go_on_when_the_fourth_is_killed() {
     }
 }
 
-#[test]
-fn a_member_that_was_started_before_must_not_run_again() {
-    let testnet = Testnet::new(4, "tcp");
-    let home = testnet.homes[0].to_str().unwrap();
-    let member = Member::start(&testnet.homes[0], &[]);
-    assert!(member.next("view", PATIENCE).is_some());
-    drop(member);
-    let (code, _, stderr) = run(&["run", "--home", home]);
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("incarnation 1 was started before"), "{stderr}");
-    assert_eq!(run(&["check", "--home", home]).0, Some(1));
-}
-
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_a_member_cleanly() {

@@ -215,7 +215,7 @@ fn is_icmp(kind: io::ErrorKind) -> bool {
 mod tests {
     use super::*;
     use crate::net::{Network, TransportKind};
-    use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
+    use phalanx_core::wire::frame::{FrameKind, Header, seal_small, stranger};
     use std::net::Ipv4Addr;
 
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -274,13 +274,9 @@ mod tests {
         config.takes_guests = true;
         let mut network = Network::bind(&config, PeerId(1), &[]).unwrap();
         let guest = std::net::UdpSocket::bind(ANY).unwrap();
-        let key = phalanx_core::crypto::MacKey::derive(&[0; 32], &[]);
-        for from in [1, 7] {
-            let header =
-                Header { kind: FrameKind::FragmentAck, group: 0, from: PeerId(from), counter: 1 };
-            let frame = seal_small(&key, &header, &[b"piece"]);
-            guest.send_to(&frame, network.local_addr().unwrap()).unwrap();
-        }
+        let to = network.local_addr().unwrap();
+        guest.send_to(&stranger(0, PeerId(1), b"hello"), to).unwrap();
+        guest.send_to(&stranger(0, PeerId(7), b"hello"), to).unwrap();
         let mut seen = Vec::new();
         while network.stats().dropped_in < 1 || seen.is_empty() {
             network.poll(Some(Duration::from_secs(5))).unwrap();
@@ -290,12 +286,13 @@ mod tests {
             });
         }
         assert_eq!(seen, [Some(PeerId(7))], "and not its own name");
-        for to in [7, 8] {
-            network.send(Transmit { to: PeerId(to), head: vec![9; 3], body: [].into() });
+        let answer = stranger(0, PeerId(1), b"answer");
+        for (to, head) in [(7, vec![9; 3]), (7, answer.clone()), (8, answer.clone())] {
+            network.send(Transmit { to: PeerId(to), head, body: [].into() });
         }
         network.flush();
         guest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        assert_eq!(guest.recv(&mut [0; 8]).unwrap(), 3);
+        assert_eq!(guest.recv(&mut [0; 80]).unwrap(), answer.len());
         assert_eq!(network.stats().frames_out, 1, "nobody has heard of the other");
     }
 
