@@ -63,7 +63,8 @@ pub(crate) struct Args {
 
 /// Runs the member until its standard input ends.
 pub(crate) fn child(args: &Args) -> Result<(), Failure> {
-    let home = Home::read(&args.home)?;
+    let mut home = Home::read(&args.home)?;
+    home.comes_back = false;
     start_logging("info");
     if !home.is_testnet {
         return Err("this home is not a testnet's: only those take part in demo and load".into());
