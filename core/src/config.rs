@@ -207,8 +207,9 @@ pub enum Joiners {
 }
 
 impl Config {
-    /// The longest frame there can be: header, packet and the casts of the largest body.
-    pub const FRAME_MAX: usize = 8 * 1024 * 1024;
+    /// The longest frame there can be: header, packet and the casts of the largest body, or the
+    /// longest message of a view change ([`crate::wire::change::bytes_max`]).
+    pub const FRAME_MAX: usize = 16 * 1024 * 1024;
 
     /// The shortest frame limit that still fits a fragment with something in it.
     pub const FRAME_MIN: usize = 256;
@@ -240,7 +241,7 @@ impl Config {
         self.genesis.validate(suite)?;
         let limits = &self.genesis.limits;
         if !(Self::FRAME_MIN..=Self::FRAME_MAX).contains(&self.frame_max) {
-            return Err(ConfigError::OutOfRange("frame_max", "256 to 8388608 bytes"));
+            return Err(ConfigError::OutOfRange("frame_max", "256 to 16777216 bytes"));
         }
         if self.cast_queue_bytes < limits.casts_max() {
             return Err(ConfigError::OutOfRange("cast_queue_bytes", "at least one largest body"));

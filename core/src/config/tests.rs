@@ -124,7 +124,7 @@ fn every_error_is_a_sentence() {
     let all = [
         ConfigError::NoMembers,
         ConfigError::TooManyMembers { n: 4, max: 3 },
-        ConfigError::OutOfRange("frame_max", "256 to 8388608 bytes"),
+        ConfigError::OutOfRange("frame_max", "256 to 16777216 bytes"),
         ConfigError::BadKey { rank: Rank::new(3), why: KeyError::Weak },
         ConfigError::DuplicateKey { a: Rank::new(1), b: Rank::new(3) },
         ConfigError::PeerIdClash { a: Rank::new(1), b: Rank::new(3) },
@@ -135,7 +135,7 @@ fn every_error_is_a_sentence() {
         ConfigError::PaperQuorum,
     ];
     let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
-    assert_eq!(texts[2], "frame_max is out of range: it must be 256 to 8388608 bytes");
+    assert_eq!(texts[2], "frame_max is out of range: it must be 256 to 16777216 bytes");
     assert_eq!(texts[9], "incarnation 7 at boot, but the group lists this member with 0");
     for (i, text) in texts.iter().enumerate() {
         assert!(text.len() > 20 && !texts[..i].contains(text), "{text}");
