@@ -28,8 +28,8 @@ use phalanx_core::{
 use crate::boot::Record;
 use crate::keys::SecretKey;
 use crate::net::{Network, NetworkConfig, NetworkError, NetworkStats};
-pub use handle::{Handle, Stopped};
 use handle::Command;
+pub use handle::{Handle, Stopped};
 pub(crate) use life::{Contact, contacts};
 use life::{End, Life, reachable};
 

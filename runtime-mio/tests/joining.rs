@@ -150,7 +150,10 @@ fn the_application_is_asked_and_answers() {
     let newcomer = Member::start(&testnet.homes[4], &["--join"]);
     for member in &members {
         let wanted = member.next("join_wanted", PATIENCE).unwrap();
-        assert_eq!((wanted["key"].as_str(), wanted["incarnation"].as_u64()), (Some(&*key), Some(1)));
+        assert_eq!(
+            (wanted["key"].as_str(), wanted["incarnation"].as_u64()),
+            (Some(&*key), Some(1))
+        );
         assert_eq!(wanted["address"], format!("127.0.0.1:{}", testnet.base_port + 4));
     }
     members[0].cast(&format!("/refuse {key}"));

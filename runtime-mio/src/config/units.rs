@@ -100,9 +100,7 @@ pub(super) struct Hex32(pub(super) [u8; 32]);
 impl<'de> Deserialize<'de> for Hex32 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_str(Text("64 hexadecimal digits"))?;
-        hex32(&text)
-            .map(Self)
-            .ok_or_else(|| D::Error::custom("it must be 64 hexadecimal digits"))
+        hex32(&text).map(Self).ok_or_else(|| D::Error::custom("it must be 64 hexadecimal digits"))
     }
 }
 

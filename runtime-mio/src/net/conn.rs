@@ -252,12 +252,7 @@ impl Conn {
     }
 
     /// What is to become of a frame that names this sender.
-    fn judge(
-        &self,
-        sender: PeerId,
-        is_stranger: bool,
-        claim: &Judge<'_>,
-    ) -> Result<Fate, Closed> {
+    fn judge(&self, sender: PeerId, is_stranger: bool, claim: &Judge<'_>) -> Result<Fate, Closed> {
         if self.owner.sender().is_some_and(|settled| settled != sender) {
             return Err(Closed::WrongSender);
         }

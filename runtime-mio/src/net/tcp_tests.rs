@@ -232,10 +232,8 @@ fn who_is_no_member_dials_all_and_is_dialled_by_all() {
     let listeners = [(); 2].map(|()| std::net::TcpListener::bind(any()).unwrap());
     let mut config = NetworkConfig::new(TransportKind::Tcp, any());
     config.takes_guests = true;
-    let peers = [
-        (BELOW, listeners[0].local_addr().unwrap()),
-        (ABOVE, listeners[1].local_addr().unwrap()),
-    ];
+    let peers =
+        [(BELOW, listeners[0].local_addr().unwrap()), (ABOVE, listeners[1].local_addr().unwrap())];
     let mut network = Network::bind(&config, ME, &peers).unwrap();
     network.set_outside(true);
     until(&mut network, false, |stats| stats.connected == 2);

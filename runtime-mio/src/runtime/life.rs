@@ -83,7 +83,7 @@ fn is_spared(view: &View, me: Rank) -> bool {
     let others = Rank::all(view.members.len()).zip(&view.members);
     let others =
         others.filter(|(rank, member)| *rank != me && member.status == Status::Active).count();
-    others >= usize::from(view.quorum().q())
+    others >= view.quorum().q()
 }
 
 impl Runtime {

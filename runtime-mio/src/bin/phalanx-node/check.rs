@@ -53,9 +53,7 @@ fn joiners(joiners: &Joiners) -> String {
     match joiners {
         Joiners::Nobody => "nobody new".to_owned(),
         Joiners::Application => "whom the application admits".to_owned(),
-        Joiners::Listed(keys) => {
-            keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        }
+        Joiners::Listed(keys) => keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     }
 }
 

@@ -133,7 +133,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            let code = if why.is::<Out>() { Some(OUT) } else { why.is::<Forked>().then_some(FORKED) };
+            let code =
+                if why.is::<Out>() { Some(OUT) } else { why.is::<Forked>().then_some(FORKED) };
             if let Some(code) = code {
                 eprintln!("{why}");
                 return ExitCode::from(code);

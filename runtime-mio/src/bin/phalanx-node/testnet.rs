@@ -121,11 +121,7 @@ impl Plan<'_> {
             fs::create_dir(&home).map_err(|why| at(&home, &why))?;
             let secret = SecretKey::generate()?;
             secret.write(&home.join("key.pem"))?;
-            entries.push(MemberEntry {
-                name,
-                address: *address,
-                public_key: secret.public_key(),
-            });
+            entries.push(MemberEntry { name, address: *address, public_key: secret.public_key() });
             homes.push(home);
         }
         let (members, newcomers) = entries.split_at(self.members.len());
