@@ -13,8 +13,10 @@
 
 mod handle;
 mod life;
+mod sorted;
+mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
@@ -22,7 +24,7 @@ use std::time::{Duration, Instant};
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
     Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Membership, Node, Order,
-    Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, Time, Transmit, View,
+    Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, Time, View,
 };
 
 use crate::boot::Record;
@@ -31,7 +33,10 @@ use crate::net::{Network, NetworkConfig, NetworkError, NetworkStats};
 use handle::Command;
 pub use handle::{Handle, Stopped};
 pub(crate) use life::{Contact, contacts};
-use life::{End, Life, reachable};
+use life::{Life, reachable};
+use sorted::Sorted;
+use state::Offers;
+pub use state::Snapshot;
 
 /// Requests taken from other threads in one turn.
 const COMMANDS_PER_TURN: usize = 1_024;
@@ -129,6 +134,7 @@ pub struct Runtime {
     held: Option<Command>,
     handle: Handle,
     life: Life,
+    offers: Offers,
     /// Which incarnations the members were at the last look.
     lives: BTreeMap<PeerId, u64>,
     /// When to look again whom the node has to reach, though nothing has happened.
@@ -226,6 +232,7 @@ impl Runtime {
             held: None,
             handle,
             life: Life { config, secret, record: None, is_lasting: false, from: None, seen: None },
+            offers: Offers::default(),
             lives: BTreeMap::new(),
             look_at: None,
             turns: 0,
@@ -261,6 +268,7 @@ impl Runtime {
             let outputs = self.node.step(now, Input::Tick);
             self.sorted.take(outputs);
         }
+        self.hand_over();
         self.note_end();
         self.come_back();
         self.follow();
@@ -435,49 +443,6 @@ impl Runtime {
 /// its frame was authentic and fresh.
 const fn unread(counters: &Counters) -> u64 {
     counters.dropped_unauthenticated + counters.dropped_replayed + counters.dropped_closed
-}
-
-/// What came out of the node and was not passed on yet.
-#[derive(Debug, Default)]
-struct Sorted {
-    notices: VecDeque<Notice>,
-    outbox: Vec<Transmit>,
-    /// Whom the node has to reach may have changed since the last look.
-    has_changed: bool,
-    /// This process is no member yet.
-    is_outside: bool,
-    /// It is no member any more.
-    is_out: bool,
-    /// Its life in the group is over, for the present.
-    end: Option<End>,
-}
-
-impl Sorted {
-    fn take(&mut self, outputs: impl IntoIterator<Item = Output>) {
-        for output in outputs {
-            match output {
-                Output::Transmit(frame) => self.outbox.push(frame),
-                Output::Event(event) => {
-                    self.note(&event);
-                    self.notices.push_back(Notice::Event(event));
-                }
-                Output::Fault(fault) => self.notices.push_back(Notice::Fault(Box::new(fault))),
-            }
-        }
-    }
-
-    fn note(&mut self, event: &Event) {
-        match event {
-            Event::View(_) => (self.is_outside, self.has_changed) = (false, true),
-            Event::Joining { .. } => self.has_changed = true,
-            Event::Excluded { why, decision, .. } => {
-                (self.is_out, self.has_changed) = (true, true);
-                self.end = Some(End { why: Some(*why), view: Some(decision.view.clone()) });
-            }
-            Event::StateLost => self.end = Some(End { why: None, view: None }),
-            _ => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use phalanx_core::{
     Time, View,
 };
 
+use super::state::Offers;
 use super::{Notice, Runtime};
 use crate::boot::Record;
 use crate::keys::SecretKey;
@@ -90,6 +91,10 @@ impl Runtime {
     /// Keeps in mind the view to come back from, if this is an end that one comes back from.
     pub(super) fn note_end(&mut self) {
         let Some(end) = self.sorted.end.take() else { return };
+        if end.why.is_none() && self.life.config.genesis.state_transfer {
+            // The others hand it the state as it is.
+            return;
+        }
         let comes_back = end.why.is_none_or(|why| {
             matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)
         });
@@ -110,6 +115,8 @@ impl Runtime {
             Ok((boot, node)) => {
                 self.node = node;
                 self.sorted.outbox.clear();
+                self.sorted.chunks.clear();
+                self.offers = Offers::default();
                 (self.sorted.is_out, self.sorted.is_outside) = (false, true);
                 self.sorted.has_changed = true;
                 self.network.set_outside(true);

@@ -1,7 +1,8 @@
 //! What `run` is told: lines on standard input, and signals.
 
 use std::io::{self, BufRead};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -26,6 +27,8 @@ pub(crate) struct Flags {
     pub(crate) leaving: AtomicBool,
     /// Somebody wants to see the counters.
     pub(crate) stats: AtomicBool,
+    /// Snapshots offered: the view and the file.
+    pub(crate) snapshots: Mutex<Vec<(u64, PathBuf)>>,
 }
 
 /// Lets SIGTERM and SIGINT end the loop.
@@ -48,6 +51,7 @@ enum Line {
     Suspect(Rank),
     Admit(PublicKey, bool),
     Stats,
+    Snapshot(u64, PathBuf),
     /// Not understood.
     Wrong,
 }
@@ -68,6 +72,9 @@ impl Line {
         match text.split_whitespace().collect::<Vec<_>>()[..] {
             ["/leave"] => Self::Leave,
             ["/stats"] => Self::Stats,
+            ["/snapshot", view, file] => {
+                view.parse().map_or(Self::Wrong, |view| Self::Snapshot(view, file.into()))
+            }
             ["/admit", key] => admit(key, true),
             ["/refuse", key] => admit(key, false),
             ["/suspect", rank] => {
@@ -113,6 +120,12 @@ fn obey(line: Line, flags: &Flags, handle: &Handle, order: Order) -> Result<(), 
             flags.stats.store(true, Ordering::Release);
             handle.wake();
         }
+        Line::Snapshot(view, file) => {
+            if let Ok(mut snapshots) = flags.snapshots.lock() {
+                snapshots.push((view, file));
+            }
+            handle.wake();
+        }
         Line::Wrong => {
             tracing::warn!("this is no command; a cast that begins with / begins with //");
         }
@@ -134,6 +147,7 @@ mod tests {
         assert_eq!(line("///"), cast("//"));
         assert_eq!(line("/leave "), Line::Leave);
         assert_eq!(line("/stats"), Line::Stats);
+        assert_eq!(line("/snapshot 7 a/b"), Line::Snapshot(7, "a/b".into()));
         assert_eq!(line("/suspect 3"), Line::Suspect(Rank::new(3)));
         let key = "ab".repeat(32);
         assert_eq!(line(&format!("/admit {key}")), Line::Admit(PublicKey([0xab; 32]), true));

@@ -1,14 +1,16 @@
 //! `run`: one member, until a signal or the end of its input.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use phalanx_core::{Event, Order, Refusal};
 use phalanx_mio::config::Home;
-use phalanx_mio::{Notice, Runtime, StartError, StartOptions};
+use phalanx_mio::{Notice, Runtime, Snapshot, StartError, StartOptions};
 
 use crate::input::{Flags, read_lines, watch_signals};
 use crate::naming::Naming;
@@ -32,9 +34,10 @@ pub(crate) struct Args {
     join: bool,
     /// Cast each line of standard input, and write what happens to standard output as JSON lines.
     /// `/leave` asks to leave the group, `/suspect RANK` tells it that this member suspects another,
-    /// `/admit KEY` and `/refuse KEY` say whether a process may join, `/stats` shows counters; a line
-    /// to cast that begins with a slash begins with two. At the end of the input the member waits for
-    /// its casts and stops, without leaving
+    /// `/admit KEY` and `/refuse KEY` say whether a process may join, `/stats` shows counters,
+    /// `/snapshot VIEW FILE` answers a snapshot_wanted with a file; a line to cast that begins with a
+    /// slash begins with two. At the end of the input the member waits for its casts and stops,
+    /// without leaving
     #[arg(long)]
     pipe: bool,
     /// Cast lines in the order of their sender only, not in one order for the group
@@ -43,6 +46,9 @@ pub(crate) struct Args {
     /// After the end of the input and the last own delivery, how long to stay for the others
     #[arg(long, default_value = "1 s", value_name = "TIME", requires = "pipe")]
     linger: phalanx_mio::config::Micros,
+    /// Where to write the state that this process joins with, if the group has state transfer
+    #[arg(long, requires = "pipe", value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Log level instead of that in node.toml: error, warn, info, debug, trace
     #[arg(long)]
     log: Option<tracing::Level>,
@@ -87,6 +93,9 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         runtime.turn(Some(leave_at.map_or(TURN, |_| Duration::from_millis(20))))?;
         while let Some(notice) = runtime.next_notice() {
             tally.count(&notice);
+            if let (Some(path), Notice::Event(event)) = (&args.state, &notice) {
+                keep_state(path, event).map_err(|why| format!("{}: {why}", path.display()))?;
+            }
             log(home, &naming, &notice)?;
             if let Some(line) = naming.follow(&notice) {
                 tracing::info!("{line}");
@@ -99,6 +108,7 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
                 return Err(Forked.into());
             }
         }
+        offer_snapshots(runtime, flags)?;
         if flags.stats.swap(false, Ordering::AcqRel) && !write(&mut out, &json::stats(runtime))? {
             return Ok(());
         }
@@ -132,6 +142,34 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
     match tally.out {
         Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
         None => Ok(()),
+    }
+}
+
+/// Hands over the files that the input names.
+fn offer_snapshots(runtime: &mut Runtime, flags: &Flags) -> Result<(), Failure> {
+    let offered = flags.snapshots.lock().map(|mut offered| std::mem::take(&mut *offered));
+    for (view, path) in offered.unwrap_or_default() {
+        match File::open(&path) {
+            Ok(file) => runtime.offer(view, Snapshot::File(file))?,
+            Err(why) => tracing::warn!(path = %path.display(), %why, "no snapshot"),
+        }
+    }
+    Ok(())
+}
+
+/// Writes a piece of the state where it belongs.
+fn keep_state(path: &Path, event: &Event) -> io::Result<()> {
+    match event {
+        Event::State { offset, bytes, .. } => {
+            let options = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+            options?.write_all_at(bytes, *offset)
+        }
+        Event::StateLoaded { total, .. } => {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.set_len(*total)?;
+            file.sync_all()
+        }
+        _ => Ok(()),
     }
 }
 
