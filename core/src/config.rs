@@ -190,6 +190,9 @@ pub struct Config {
     /// [`crate::Event::SnapshotWanted`]. Hashes of it are kept in memory while joiners load it: 33
     /// bytes for each 64 KiB.
     pub state_max: u64,
+    /// Bytes delivered that wait for a process that joins to load the state. When it is full this
+    /// process holds the senders back, and after a while is found lagging.
+    pub join_buffer: usize,
 }
 
 /// Who may become a member. Those that have been members, and were not expelled, may come back
@@ -207,8 +210,9 @@ pub enum Joiners {
 }
 
 impl Config {
-    /// The longest frame there can be: header, packet and the casts of the largest body.
-    pub const FRAME_MAX: usize = 8 * 1024 * 1024;
+    /// The longest frame there can be: header, packet and the casts of the largest body, or the
+    /// longest message of a view change ([`crate::wire::change::bytes_max`]).
+    pub const FRAME_MAX: usize = 16 * 1024 * 1024;
 
     /// The shortest frame limit that still fits a fragment with something in it.
     pub const FRAME_MIN: usize = 256;
@@ -229,6 +233,7 @@ impl Config {
             anchor: None,
             addr: Vec::new(),
             state_max: 4 << 30,
+            join_buffer: 8 * 1024 * 1024,
         }
     }
 
@@ -240,7 +245,7 @@ impl Config {
         self.genesis.validate(suite)?;
         let limits = &self.genesis.limits;
         if !(Self::FRAME_MIN..=Self::FRAME_MAX).contains(&self.frame_max) {
-            return Err(ConfigError::OutOfRange("frame_max", "256 to 8388608 bytes"));
+            return Err(ConfigError::OutOfRange("frame_max", "256 to 16777216 bytes"));
         }
         if self.cast_queue_bytes < limits.casts_max() {
             return Err(ConfigError::OutOfRange("cast_queue_bytes", "at least one largest body"));
@@ -266,6 +271,9 @@ impl Config {
         }
         if self.state_max > STATE_MAX {
             return Err(ConfigError::OutOfRange("state_max", "at most 68719476736 bytes"));
+        }
+        if !(64 * 1024..=1 << 30).contains(&self.join_buffer) {
+            return Err(ConfigError::OutOfRange("join_buffer", "65536 bytes to 1 GiB"));
         }
         self.timeouts.validate()
     }

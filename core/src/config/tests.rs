@@ -64,6 +64,9 @@ fn every_value_has_its_range() {
         ("frame_max", out_of_range(|config| config.frame_max = Config::FRAME_MIN - 1)),
         ("frame_max", out_of_range(|config| config.frame_max = Config::FRAME_MAX + 1)),
         ("cast_queue_bytes", out_of_range(|config| config.cast_queue_bytes = 1024 * 1024 + 3)),
+        ("state_max", out_of_range(|config| config.state_max = (64 << 30) + 1)),
+        ("join_buffer", out_of_range(|config| config.join_buffer = 64 * 1024 - 1)),
+        ("join_buffer", out_of_range(|config| config.join_buffer = (1 << 30) + 1)),
         ("partial_frames", out_of_range(|config| config.partial_frames = 0)),
         ("partial_frames", out_of_range(|config| config.partial_frames = 65)),
         ("send_tries", out_of_range(|config| config.send_tries = 0)),
@@ -124,7 +127,7 @@ fn every_error_is_a_sentence() {
     let all = [
         ConfigError::NoMembers,
         ConfigError::TooManyMembers { n: 4, max: 3 },
-        ConfigError::OutOfRange("frame_max", "256 to 8388608 bytes"),
+        ConfigError::OutOfRange("frame_max", "256 to 16777216 bytes"),
         ConfigError::BadKey { rank: Rank::new(3), why: KeyError::Weak },
         ConfigError::DuplicateKey { a: Rank::new(1), b: Rank::new(3) },
         ConfigError::PeerIdClash { a: Rank::new(1), b: Rank::new(3) },
@@ -135,7 +138,7 @@ fn every_error_is_a_sentence() {
         ConfigError::PaperQuorum,
     ];
     let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
-    assert_eq!(texts[2], "frame_max is out of range: it must be 256 to 8388608 bytes");
+    assert_eq!(texts[2], "frame_max is out of range: it must be 256 to 16777216 bytes");
     assert_eq!(texts[9], "incarnation 7 at boot, but the group lists this member with 0");
     for (i, text) in texts.iter().enumerate() {
         assert!(text.len() > 20 && !texts[..i].contains(text), "{text}");

@@ -11,8 +11,9 @@ use crate::crypto::{
     hash,
 };
 use crate::member::Rank;
+use crate::quorum::{Quorum, QuorumRule};
 use crate::seq::{LogEnd, Number};
-use crate::view::View;
+use crate::view::{EXPELLED_MAX, View};
 
 /// The most Suspects in one message: of each kind everybody's against everybody else, as after a
 /// partition.
@@ -23,6 +24,27 @@ pub const JOINS_MAX: usize = MEMBERS_MAX;
 
 /// The most Heads in one table of certificates.
 pub const HEADS_MAX: usize = MEMBERS_MAX * MEMBERS_MAX;
+
+/// The most bytes of a message of a view change in a view of `n` members whose windows are this many
+/// bodies: a proposal in whose table every member of every quorum stands with another statement
+/// about all logs, and of whose suspicions none is missing. With the usual window that is 117 KiB for 4
+/// members, 380 KiB for 13 and 10 MiB for 64.
+#[must_use]
+#[expect(clippy::arithmetic_side_effects, reason = "a few millions, for legal arguments")]
+pub fn bytes_max(n: usize, window: usize) -> usize {
+    const SIGNED: usize = 80;
+    const HASH: usize = 32;
+    const HEAD: usize = 44;
+    let quorum = Quorum::of(u16::try_from(n).unwrap_or(u16::MAX), QuorumRule::Sound).q();
+    let heads = n * quorum * (SIGNED + n * HEAD);
+    let covered = n * (HEAD + 3 * quorum + 2 * window * HEAD);
+    let suspects = 2 * n * n * (SIGNED + HASH);
+    let joins = JOINS_MAX * (256 + n * (SIGNED + HASH));
+    let flushes = n * (SIGNED + n * HEAD + (3 * n + JOINS_MAX) * (HASH + 2));
+    let more = n * (SIGNED + HEAD);
+    let view = n * (256 + HEAD) + EXPELLED_MAX * HASH;
+    heads + covered + suspects + joins + flushes + more + view
+}
 
 /// Evidence for changes (the `E` of protocol.md section 7), judged against the view alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -293,4 +293,4 @@ pub(crate) fn heads_are_legal(heads: &Signed<Heads>, n: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

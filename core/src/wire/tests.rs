@@ -4,6 +4,7 @@
 //! of the wire, and of [`VERSION`].
 
 mod change;
+pub(crate) mod longest;
 mod random;
 mod stranger;
 mod transfer;

@@ -364,6 +364,7 @@ impl Oracles {
             }
             Event::NoQuorum { .. } => self.marks.hit(Mark::NoQuorum),
             Event::Alarm { .. }
+            | Event::MustStay
             | Event::Fork { .. }
             | Event::Joining { .. }
             | Event::JoinWanted { .. }

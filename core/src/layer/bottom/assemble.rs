@@ -79,6 +79,11 @@ impl Assembler {
         Self { partial_max, content_max, partials, recent, owed: BTreeSet::new() }
     }
 
+    /// Messages may be so long from now on: not shorter than before.
+    pub(crate) const fn resize(&mut self, content_max: usize) {
+        self.content_max = content_max;
+    }
+
     /// Takes in the content of a fragment; returns the message if that completes it.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::layer::{Post, To};
 use crate::wire::{Part, Pt2ptPart};
 
 /// Parts without casts share a frame up to this many bytes.
-const SMALL_BYTES: usize = 128 * 1024;
+pub(super) const SMALL_BYTES: usize = 128 * 1024;
 
 /// About how many bytes a part takes, not less than it does.
 fn weight(part: &Part) -> usize {

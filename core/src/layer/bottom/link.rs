@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::assemble::Assembler;
+use super::gather::SMALL_BYTES;
 use super::replay::ReplayWindow;
 use super::split::{SplitLimits, Splitter};
 use crate::config::{Config, Limits};
@@ -11,6 +12,7 @@ use crate::layer::Cargo;
 use crate::member::PeerId;
 use crate::output::Transmit;
 use crate::time::Time;
+use crate::wire::change::bytes_max;
 use crate::wire::frame::{self, FrameKind, Header, Prepared};
 
 /// Fragments on their way to one peer and not acknowledged.
@@ -26,22 +28,23 @@ const PACKET_MAX: usize = 640 * 1024;
 /// Room for answers and small frames behind a full window.
 const QUEUE_SLACK: usize = 1024 * 1024;
 
-/// The longest content of a frame.
-const fn content_max(limits: &Limits) -> usize {
-    limits.casts_max().saturating_add(PACKET_MAX)
+/// The longest content of a frame in a view of `n` members: a body with what shares its frame, or a
+/// message of a view change behind small parts.
+fn content_max(limits: &Limits, n: usize) -> usize {
+    let change = bytes_max(n, limits.window_bodies as usize).saturating_add(SMALL_BYTES);
+    limits.casts_max().saturating_add(PACKET_MAX).max(change)
 }
 
 /// Bytes of frames that wait to be cut into pieces, per peer: all the casts that this member may
 /// have on their way, which leave in one burst when the window opens, and answers behind them.
-const fn queue_bytes(limits: &Limits) -> usize {
-    let (casts, content) = (limits.casts_in_flight(), content_max(limits));
-    let most = if casts > content { casts } else { content };
-    most.saturating_add(QUEUE_SLACK)
+fn queue_bytes(limits: &Limits, n: usize) -> usize {
+    limits.casts_in_flight().max(content_max(limits, n)).saturating_add(QUEUE_SLACK)
 }
 
 /// What every link of this process is made with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkLimits {
+    limits: Limits,
     split: SplitLimits,
     partial_max: usize,
     content_max: usize,
@@ -49,21 +52,29 @@ pub(super) struct LinkLimits {
 }
 
 impl LinkLimits {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, n: usize) -> Self {
         let limits = &config.genesis.limits;
         Self {
+            limits: *limits,
             split: SplitLimits {
                 piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
                 in_flight_max: FRAGMENTS_IN_FLIGHT,
                 begun_max: config.partial_frames,
-                queue_bytes_max: queue_bytes(limits),
+                queue_bytes_max: queue_bytes(limits, n),
                 retransmit_us: config.timeouts.retransmit_us,
                 tries: FRAGMENT_TRIES,
             },
             partial_max: config.partial_frames,
-            content_max: content_max(limits),
+            content_max: content_max(limits, n),
             is_split: config.frame_max < Config::FRAME_MAX,
         }
+    }
+
+    /// A view of `n` members begins. Limits only grow: what is under way stays within them.
+    pub(super) fn fit(&mut self, n: usize) {
+        self.content_max = self.content_max.max(content_max(&self.limits, n));
+        let queue = &mut self.split.queue_bytes_max;
+        *queue = (*queue).max(queue_bytes(&self.limits, n));
     }
 
     /// The most bytes that one link may hold: one largest frame coming in, in the shortest pieces,
@@ -146,7 +157,9 @@ impl Link {
     }
 
     /// A new view begins: a closed link is read again.
-    pub(super) const fn renew(&mut self, until: Option<Time>) {
+    pub(super) const fn renew(&mut self, limits: &LinkLimits, until: Option<Time>) {
+        self.splitter.resize(limits.split.queue_bytes_max);
+        self.assembler.resize(limits.content_max);
         self.is_closed = false;
         self.has_spoken = false;
         self.until = until;

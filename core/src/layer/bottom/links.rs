@@ -84,7 +84,7 @@ impl Links {
             };
             if let Some(known) = before.iter().position(|link| link.life == life) {
                 let mut link = before.remove(known);
-                link.renew(None);
+                link.renew(limits, None);
                 self.all.push(link);
                 continue;
             }
@@ -100,7 +100,7 @@ impl Links {
                 self.give_up(&link);
                 continue;
             }
-            link.renew(Some(until));
+            link.renew(limits, Some(until));
             self.all.push(link);
         }
         self.find_places();

@@ -143,7 +143,7 @@ impl Bottom {
         me: Rank,
         door: &Door,
     ) -> Self {
-        let limits = LinkLimits::new(config);
+        let limits = LinkLimits::new(config, view.members.len());
         let incarnation = view.member(me).map_or(0, |member| member.incarnation);
         let mut links = Links::default();
         links.install(view, roster, (door.identity(), incarnation), &limits, Time::ZERO);
@@ -168,7 +168,7 @@ impl Bottom {
         Self {
             name: Name { group: roster.group().prefix(), id },
             incarnation,
-            limits: LinkLimits::new(config),
+            limits: LinkLimits::new(config, 1),
             linger_us: config.timeouts.linger_us,
             frame_max: config.frame_max,
             present: Known::none(roster),
@@ -184,6 +184,7 @@ impl Bottom {
     pub(crate) fn install(&mut self, view: &View, roster: &Roster, door: &Door, now: Time) {
         let until = now.plus(self.linger_us);
         let me = (door.identity(), self.incarnation);
+        self.limits.fit(view.members.len());
         self.links.install(view, roster, me, &self.limits, until);
         let next = Known::new(view, roster, &self.links);
         let mut old = core::mem::replace(&mut self.present, next);

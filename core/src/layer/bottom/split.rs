@@ -137,6 +137,11 @@ impl Splitter {
         self.last_number = last_number;
     }
 
+    /// So many bytes of messages may be held from now on.
+    pub(crate) const fn resize(&mut self, queue_bytes_max: usize) {
+        self.limits.queue_bytes_max = queue_bytes_max;
+    }
+
     /// The number of the last message queued.
     pub(crate) const fn last_number(&self) -> u64 {
         self.last_number

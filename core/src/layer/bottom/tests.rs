@@ -10,7 +10,7 @@ use crate::member::Rank;
 use crate::rig::{genesis_of, quick_identity};
 use crate::time::Time;
 use crate::view::View;
-use crate::wire::Part;
+use crate::wire::{Malformed, Part};
 
 struct End {
     bottom: Bottom,
@@ -121,4 +121,42 @@ fn links_are_those_of_two_views() {
     }
     a.bottom.give_up();
     assert_eq!((a.bottom.bound_bytes(), a.frame(1)), (0, None));
+}
+
+/// The longest message of a view change is longer than any other, and links that were made for a
+/// smaller view carry it.
+#[test]
+fn links_carry_the_longest_proposal_of_a_view_that_grew() {
+    let (mut a, mut b) = (End::new(0, 2), End::new(1, 2));
+    for end in [&mut a, &mut b] {
+        end.install(|view| {
+            view.members = genesis_of((0..64).map(quick_identity)).view().members;
+        });
+    }
+    let proposal = crate::wire::tests::longest::proposal(64, 64);
+    let post = Post::part(To::One(Rank::new(1)), proposal);
+    let (mut frames, mut is_there, mut most) = (Vec::new(), false, 0);
+    a.act(|bottom, cx| bottom.send(cx, Era::Present, &[], alloc::vec![post], &mut frames));
+    while !is_there {
+        a.act(|bottom, cx| bottom.pump(cx, &mut frames));
+        assert!(!frames.is_empty(), "it goes on");
+        for frame in core::mem::take(&mut frames) {
+            let mut bytes = Vec::new();
+            frame.append_to(&mut bytes);
+            is_there |= b.act(|bottom, cx| match bottom.on_frame(cx, &bytes) {
+                // It came in whole. Nothing about it is true but its length.
+                Taken::Malformed(_, Malformed::Illegal(64)) => true,
+                Taken::Nothing => false,
+                other => panic!("{other:?}"),
+            });
+            most = most.max(b.bottom.held_bytes());
+        }
+        b.act(|bottom, cx| bottom.pump(cx, &mut frames));
+        for frame in core::mem::take(&mut frames) {
+            let mut bytes = Vec::new();
+            frame.append_to(&mut bytes);
+            a.act(|bottom, cx| drop(bottom.on_frame(cx, &bytes)));
+        }
+    }
+    assert!(most > 8 << 20 && most < b.bottom.bound_bytes(), "{most}");
 }

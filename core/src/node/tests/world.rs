@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::app::{App, Reply};
 use crate::config::{Boot, Config, Joiners};
 use crate::crypto::peer_id;
 use crate::input::{Input, Order, Request, Ticket};
@@ -12,7 +13,7 @@ use crate::output::{Event, Output};
 use crate::rig::{genesis_of, quick_identity};
 use crate::time::Time;
 use crate::view::{Genesis, Membership};
-use crate::wire::frame;
+use crate::wire::{Part, frame};
 
 pub(super) struct World {
     pub(super) genesis: Genesis,
@@ -29,6 +30,8 @@ pub(super) struct World {
     pub(super) loss: u64,
     /// Who is cut off from everybody else.
     pub(super) away: Vec<usize>,
+    /// The application of each process, if there are applications.
+    pub(super) apps: Vec<App>,
     /// All strangers' frames ever sent, with their receivers.
     pub(super) strangers: Vec<(usize, Vec<u8>)>,
 }
@@ -62,6 +65,7 @@ impl World {
             random: 7,
             loss: 0,
             away: Vec::new(),
+            apps: Vec::new(),
             strangers: Vec::new(),
         };
         for index in 0..n {
@@ -123,8 +127,38 @@ impl World {
                         self.send(to, bytes, delay_us);
                     }
                 }
-                Output::Event(event) => self.events[index].push(event),
+                Output::Event(event) => {
+                    self.events[index].push(event.clone());
+                    self.tell_app(index, &event);
+                }
                 Output::Fault(fault) => panic!("{fault:?}"),
+            }
+        }
+    }
+
+    /// The application of a process hears of an event and answers, or its process lies.
+    fn tell_app(&mut self, index: usize, event: &Event) {
+        let Some(app) = self.apps.get_mut(index) else { return };
+        match app.on_event(event) {
+            Reply::Nothing => {}
+            Reply::Ready(view, length, chunks) => {
+                let ready = Request::SnapshotReady { view, length, chunks: &chunks };
+                self.step(index, Input::Request(Ticket(1), ready));
+            }
+            Reply::Chunk(view, at, bytes) => {
+                let chunk = Request::Chunk { view, index: at, bytes: &bytes };
+                self.step(index, Input::Request(Ticket(2), chunk));
+            }
+            Reply::Lie(part) => {
+                let node = self.nodes[index].as_mut().unwrap();
+                let peers: Vec<PeerId> = node.view().peers().values().copied().collect();
+                node.say(|bottom, cx, frames| {
+                    let (me, view) = (bottom.name(), bottom.view());
+                    for peer in peers.into_iter().filter(|peer| *peer != me) {
+                        let parts = alloc::vec![Part::Transfer(part.clone())];
+                        bottom.tell(cx, peer, view, parts, frames);
+                    }
+                });
             }
         }
     }

@@ -161,7 +161,9 @@ impl Fleet {
     ) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("phalanx-").tempdir()?;
         let out = dir.path().join("testnet");
-        let homes = testnet::write(&out, kind.0, kind.1, &free_addresses(n)?)?;
+        let addresses = free_addresses(n)?;
+        let plan = testnet::Plan { kind, members: &addresses, newcomers: &[] };
+        let homes = plan.write(&out)?;
         let group = Group::read(&out.join("group.toml"))?;
         let (sender, reports) = channel();
         let records = vec![Record::default(); homes.len()];
