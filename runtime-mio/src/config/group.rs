@@ -300,7 +300,7 @@ pub struct MemberEntry {
 pub fn group_text(
     name: &str,
     nonce: &Hash32,
-    membership: Membership,
+    (membership, state_transfer): (Membership, bool),
     members: &[MemberEntry],
 ) -> String {
     let membership = membership_word(membership);
@@ -310,7 +310,7 @@ pub fn group_text(
          nonce = \"{nonce}\"   # tells groups with the same members apart\n\
          pattern = \"swift\"   # or \"paper\": the paper's message pattern, slower\n\
          membership = \"{membership}\"   # managed: who fails is removed; fixed: nobody ever is\n\
-         # state_transfer = false   # true: who joins is handed the state of the application first\n\
+         state_transfer = {state_transfer}   # true: who joins is handed the state of the application first\n\
          # pledge = 1         # so many liars are borne whatever happens: a group of 3 * pledge + 1\n\
          #                    # silences whom it suspects and removes only whom it can convict;\n\
          #                    # default: as many as the group can bear\n\

@@ -94,6 +94,8 @@ struct LimitsFile {
     send_tries: Option<u32>,
     partial_frames: Option<u16>,
     join_tokens: Option<u32>,
+    join_buffer: Option<Amount>,
+    state_max: Option<Amount>,
 }
 
 /// The home of a member, or of a process that wants to be one: everything needed to start it.
@@ -221,6 +223,8 @@ impl NodeFile {
         config.cast_queue_bytes = size(limits.cast_queue, config.cast_queue_bytes);
         config.send_queue_bytes = size(limits.send_queue, config.send_queue_bytes);
         config.send_tries = limits.send_tries.unwrap_or(config.send_tries);
+        config.join_buffer = size(limits.join_buffer, config.join_buffer);
+        config.state_max = limits.state_max.map_or(config.state_max, |Amount(bytes)| bytes);
         config.join_tokens = limits.join_tokens.unwrap_or(config.join_tokens);
         config.partial_frames = limits.partial_frames.map_or(config.partial_frames, usize::from);
         config
@@ -349,7 +353,9 @@ pub fn node_text(entry: &NodeEntry) -> String {
          [limits]\n\
          # cast_queue = \"4 MiB\" # casts that may wait before one is refused\n\
          # peer_queue = \"8 MiB\" # frames that may wait for one peer\n\
-         # join_tokens = 8      # frames of strangers that are looked at in a second\n"
+         # join_tokens = 8      # frames of strangers that are looked at in a second\n\
+         # join_buffer = \"8 MiB\" # casts that may wait until a joiner has the state\n\
+         # state_max = \"4 GiB\" # a longer state is not loaded\n"
     )
 }
 

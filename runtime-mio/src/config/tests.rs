@@ -32,7 +32,7 @@ impl Rig {
             });
         }
         let group =
-            group_text("test", &phalanx_core::Hash32([1; 32]), Membership::Managed, &members);
+            group_text("test", &phalanx_core::Hash32([1; 32]), (Membership::Managed, false), &members);
         let bind = members[0].address;
         let node = node_text(&NodeEntry {
             transport: TransportKind::Udp,
@@ -118,8 +118,10 @@ fn settings_reach_the_core_and_the_sockets() {
     rig.group = rig.group.replacen("\"swift\"", "\"paper\"", 1);
     rig.group = rig.group.replacen("membership = \"managed\"", "membership = \"fixed\"", 1);
     rig.group = rig.group.replacen("# pledge = 1", "pledge = 0", 1);
-    rig.group = rig.group.replacen("# state_transfer = false", "state_transfer = true", 1);
+    rig.group = rig.group.replacen("state_transfer = false", "state_transfer = true", 1);
     for (old, new) in [
+        ("# join_buffer = \"8 MiB\"", "join_buffer = \"2 MiB\""),
+        ("# state_max = \"4 GiB\"", "state_max = \"3 MiB\""),
         ("# grace = \"20 ms\"", "grace = \"30 ms\""),
         ("# attempt = \"1 s\"", "attempt = \"4 s\""),
         ("# attempt_max = \"1 min\"", "attempt_max = \"8 s\""),
@@ -138,6 +140,7 @@ fn settings_reach_the_core_and_the_sockets() {
     let genesis = &home.group.genesis;
     assert_eq!((genesis.membership, genesis.pledge), (Membership::Fixed, Some(0)));
     assert!(genesis.state_transfer);
+    assert_eq!((home.config.join_buffer, home.config.state_max), (2 << 20, 3 << 20));
     assert_eq!(home.config.timeouts.mute_us, 3_000_000);
     assert_eq!(home.network.stall, Duration::from_secs(7));
     assert_eq!(home.network.queue_bytes, 1 << 20);

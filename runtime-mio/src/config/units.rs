@@ -7,7 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 const DURATIONS: [(&str, u64); 4] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000)];
-const SIZES: [(&str, u64); 3] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20)];
+const SIZES: [(&str, u64); 4] =
+    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// A duration in microseconds, written like "100 ms".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl std::str::FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text, &SIZES)
             .map(Self)
-            .ok_or("a size is a number and one of B, KiB, MiB: \"256 KiB\"")
+            .ok_or("a size is a number and one of B, KiB, MiB, GiB: \"256 KiB\"")
     }
 }
 

@@ -57,12 +57,17 @@ impl Testnet {
 
     /// Homes of members, then of those that may join.
     pub(crate) fn with_newcomers(members: u16, newcomers: u16, transport: &str) -> Self {
+        Self::with(members, newcomers, transport, &[])
+    }
+
+    /// The same, with further options of `testnet`.
+    pub(crate) fn with(members: u16, newcomers: u16, transport: &str, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("net");
         let base_port = free_ports(members + newcomers);
         let (members, port) = (members.to_string(), base_port.to_string());
         let newcomers = newcomers.to_string();
-        let (code, stdout, stderr) = run(&[
+        let mut args = vec![
             "testnet",
             "--members",
             &members,
@@ -74,7 +79,9 @@ impl Testnet {
             transport,
             "--base-port",
             &port,
-        ]);
+        ];
+        args.extend(options);
+        let (code, stdout, stderr) = run(&args);
         assert_eq!(code, Some(0), "{stderr}");
         let homes = stdout.lines().filter_map(|line| line.split("--home ").nth(1));
         Self { homes: homes.map(PathBuf::from).collect(), dir, base_port }

@@ -136,7 +136,7 @@ impl Fleet {
     /// Starts `n` members; `options` gives the further command line of each rank.
     pub(crate) fn start(
         n: u16,
-        kind: (TransportKind, Membership),
+        kind: testnet::Kind,
         options: &dyn Fn(usize) -> Vec<String>,
     ) -> Result<Self, Failure> {
         let interrupt = Arc::new(AtomicBool::new(false));
@@ -155,7 +155,7 @@ impl Fleet {
 
     fn try_start(
         n: u16,
-        kind: (TransportKind, Membership),
+        kind: testnet::Kind,
         options: &dyn Fn(usize) -> Vec<String>,
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {

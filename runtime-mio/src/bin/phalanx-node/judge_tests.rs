@@ -17,7 +17,7 @@ fn group(dir: &std::path::Path) -> Group {
         })
         .collect();
     let path = dir.join("group.toml");
-    std::fs::write(&path, group_text("test", &Hash32([1; 32]), Membership::Managed, &members))
+    std::fs::write(&path, group_text("test", &Hash32([1; 32]), (Membership::Managed, false), &members))
         .unwrap();
     Group::read(&path).unwrap()
 }

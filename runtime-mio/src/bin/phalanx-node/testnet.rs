@@ -72,6 +72,9 @@ pub(crate) struct Args {
     /// Whether the membership changes
     #[arg(long, value_enum, default_value = "managed")]
     membership: MembershipName,
+    /// Hand the state of the application to those that join
+    #[arg(long)]
+    state_transfer: bool,
     /// Port of the first member on 127.0.0.1; the others follow
     #[arg(long, default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1..=65_472))]
     base_port: u16,
@@ -83,7 +86,12 @@ pub(crate) fn testnet(args: &Args) -> Result<(), Failure> {
         .map(|i| SocketAddr::from((Ipv4Addr::LOCALHOST, args.base_port + i)))
         .collect();
     let (members, newcomers) = addresses.split_at(usize::from(args.members));
-    let plan = Plan { kind: (args.transport.into(), args.membership.into()), members, newcomers };
+    let kind = Kind {
+        transport: args.transport.into(),
+        membership: args.membership.into(),
+        state_transfer: args.state_transfer,
+    };
+    let plan = Plan { kind, members, newcomers };
     let homes = plan.write(&args.out)?;
     let group = Group::read(&args.out.join("group.toml"))?;
     println!("{}", group.view_line(&group.genesis.view(), None));
@@ -96,9 +104,17 @@ pub(crate) fn testnet(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What kind of group it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) transport: TransportKind,
+    pub(crate) membership: Membership,
+    pub(crate) state_transfer: bool,
+}
+
 /// What a testnet is made from.
 pub(crate) struct Plan<'a> {
-    pub(crate) kind: (TransportKind, Membership),
+    pub(crate) kind: Kind,
     /// Where the members are.
     pub(crate) members: &'a [SocketAddr],
     /// Where those are that may join.
@@ -127,7 +143,7 @@ impl Plan<'_> {
         let (members, newcomers) = entries.split_at(self.members.len());
         let joiners: Vec<PublicKey> = newcomers.iter().map(|entry| entry.public_key).collect();
         for (entry, home) in entries.iter().zip(&homes) {
-            let (transport, bind) = (self.kind.0, entry.address);
+            let (transport, bind) = (self.kind.transport, entry.address);
             let entry = NodeEntry { transport, bind, is_testnet: true, joiners: joiners.clone() };
             let file = home.join("node.toml");
             fs::write(&file, node_text(&entry)).map_err(|why| at(&file, &why))?;
@@ -136,7 +152,8 @@ impl Plan<'_> {
         getrandom::fill(&mut nonce)
             .map_err(|why| format!("the system gives no random bytes: {why}"))?;
         let file = out.join("group.toml");
-        fs::write(&file, group_text("testnet", &Hash32(nonce), self.kind.1, members))
+        let kind = (self.kind.membership, self.kind.state_transfer);
+        fs::write(&file, group_text("testnet", &Hash32(nonce), kind, members))
             .map_err(|why| at(&file, &why))?;
         Ok(homes)
     }
