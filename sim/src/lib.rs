@@ -18,6 +18,7 @@
 
 pub mod adversary;
 pub mod bench;
+pub mod book;
 pub mod canary;
 pub mod clock;
 pub mod cluster;
@@ -35,6 +36,7 @@ pub mod replay;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+pub mod script;
 pub mod swarm;
 pub mod sweep;
 pub mod trace;

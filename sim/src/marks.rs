@@ -170,6 +170,12 @@ impl Mark {
         Self::Rejoined,
     ];
 
+    /// The mark of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.name() == name)
+    }
+
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -227,12 +233,6 @@ impl Mark {
             Self::ChainTold => "chain_told",
             Self::Rejoined => "rejoined",
         }
-    }
-
-    /// The mark of this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mark| mark.name() == name)
     }
 }
 
@@ -317,6 +317,7 @@ mod tests {
         for (index, mark) in Mark::ALL.into_iter().enumerate() {
             assert!(!marks.has(mark), "{}", mark.name());
             marks.hit(mark);
+            assert_eq!(Mark::parse(mark.name()), Some(mark));
             assert_eq!(marks.iter().count(), index + 1);
         }
         assert_eq!(marks.missed().count(), 0);

@@ -133,6 +133,8 @@ struct Run<'a> {
     trigger_us: u64,
     /// Crashes that wait for casts.
     waiting: Vec<(u64, u16)>,
+    /// What happens when a signal comes, by the place of the signal.
+    signalled: Vec<Vec<What>>,
 }
 
 impl<'a> Run<'a> {
@@ -140,9 +142,9 @@ impl<'a> Run<'a> {
         let group = Group::new(scenario)?;
         let view = group.genesis.view();
         let roster = view.roster(group.suite)?;
-        let oracles = Oracles::new(scenario, view, roster, group.suite);
+        let oracles = Oracles::new(scenario, view.clone(), roster, group.suite);
         let recorder = Recorder::new(scenario, file);
-        let mut world = World::new(scenario, group.peers(), oracles, recorder);
+        let mut world = World::new(scenario, (&view, group.peers()), oracles, recorder);
         let mut stream = Seed(scenario.seed).stream("clocks", 0);
         let hosts = scenario.hosts();
         let clocks: Vec<Clock> =
@@ -157,16 +159,27 @@ impl<'a> Run<'a> {
         }
         let mut here: Vec<_> = (0..processes.len()).map(|life| Some((life, 0))).collect();
         here.resize(usize::from(hosts), None);
-        let (trigger_us, waiting) = (0, Vec::new());
-        Ok(Self { scenario, group, clocks, processes, hosts: here, world, trigger_us, waiting })
+        let (trigger_us, waiting, signalled) = (0, Vec::new(), Vec::new());
+        Ok(Self {
+            scenario,
+            group,
+            clocks,
+            processes,
+            hosts: here,
+            world,
+            trigger_us,
+            waiting,
+            signalled,
+        })
     }
 
     fn play(mut self) -> Result<Outcome, RunError> {
         let heal_us = self.scenario.heal_at_us;
         for crash in &self.scenario.crashes {
-            match (crash.at_us, crash.at_casts) {
+            match (crash.at_us, &crash.after) {
                 (Some(at_us), _) => self.world.queue.push(at_us, What::Crash(crash.rank)),
-                (None, at_casts) => self.waiting.push((at_casts.unwrap_or(0), crash.rank)),
+                (None, Some(_)) => self.signalled.push(vec![What::Crash(crash.rank)]),
+                (None, None) => self.waiting.push((crash.at_casts.unwrap_or(0), crash.rank)),
             }
         }
         for pause in &self.scenario.pauses {
@@ -174,13 +187,18 @@ impl<'a> Run<'a> {
             self.world.queue.push(pause.at_us, What::Pause(pause.rank, until_us));
         }
         for suspect in &self.scenario.suspects {
-            for by in &suspect.by {
-                for of in suspect.of.iter().filter(|of| *of != by) {
-                    self.world.queue.push(suspect.at_us, What::Suspect(*by, *of));
-                }
+            let pairs = suspect.by.iter().flat_map(|by| suspect.of.iter().map(move |of| (by, of)));
+            let pairs = pairs.filter(|(by, of)| by != of);
+            let all = pairs.map(|(by, of)| What::Suspect(*by, *of));
+            match suspect.at_us {
+                Some(at_us) => all.for_each(|what| self.world.queue.push(at_us, what)),
+                None => self.signalled.push(all.collect()),
             }
         }
         self.plan_comings();
+        for at_us in self.world.script.releases_us().collect::<Vec<_>>() {
+            self.world.queue.push(at_us, What::Release);
+        }
         self.world.queue.push(heal_us.max(self.scenario.least_us), What::Check);
         let verdict = loop {
             let Some((at_us, what)) = self.world.queue.pop() else {
@@ -198,12 +216,14 @@ impl<'a> Run<'a> {
     fn take(&mut self, what: What) -> Option<Verdict> {
         match what {
             What::Frame(arrival) => {
+                self.world.read((arrival.from, arrival.to), &arrival.frame);
                 if let Some((life, _)) = self.hosts[usize::from(arrival.to)] {
                     let (process, world) = (&mut self.processes[life], &mut self.world);
                     process.arrive(arrival.from, arrival.frame, world);
                 }
             }
             What::Crash(rank) => self.crash(rank),
+            What::Release => {}
             What::Pause(rank, until_us) => {
                 if let Some((life, _)) = self.hosts[usize::from(rank)] {
                     self.processes[life].pause(until_us, &mut self.world);
@@ -233,6 +253,12 @@ impl<'a> Run<'a> {
                     return Some(verdict);
                 }
                 self.world.queue.push(self.world.now_us + CHECK_US, What::Check);
+            }
+        }
+        self.world.release();
+        for place in self.world.script.came() {
+            for what in self.signalled.get_mut(place).into_iter().flat_map(std::mem::take) {
+                self.world.queue.push(self.world.now_us, what);
             }
         }
         self.broken()
@@ -287,11 +313,22 @@ impl<'a> Run<'a> {
         let start_us = self.scenario.heal_at_us.max(self.trigger_us);
         let is_late = self.world.now_us >= start_us.saturating_add(self.scenario.bound_us);
         match missing {
-            None if self.scenario.expect.violates.is_none() => Some(self.verdict(None)),
+            None if self.scenario.expect.violates.is_none() && self.void().is_none() => {
+                Some(self.verdict(None))
+            }
             None if is_late => Some(self.verdict(None)),
             Some(text) if is_late => Some(self.verdict(Some(text))),
             missing => self.overdue().filter(|_| missing.is_some()).map(Verdict::Liveness),
         }
+    }
+
+    /// What the run was to show and did not yet, apart from what is owed.
+    fn void(&self) -> Option<String> {
+        let (expect, marks) = (&self.scenario.expect, self.world.oracles.marks());
+        let has_hit = |name: &&String| Mark::parse(name).is_some_and(|mark| marks.has(mark));
+        let missed = expect.marks.iter().find(|name| !has_hit(name));
+        let missed = missed.map(|name| format!("it never came by {name}"));
+        self.world.script.void().or(missed)
     }
 
     /// What is owed and not there yet.
@@ -414,19 +451,26 @@ impl<'a> Run<'a> {
         if self.scenario.expect.fires && self.fired() == 0 {
             return Verdict::Vacuous("the liars never lied".to_owned());
         }
+        if let Some(text) = self.void() {
+            return Verdict::Vacuous(text);
+        }
+        let (views, most) = (self.world.oracles.views(), self.scenario.expect.views_max);
+        if most.is_some_and(|most| views > most) {
+            return Verdict::Liveness(format!("there were {views} views"));
+        }
+        let history = self.world.oracles.history();
+        let hurt = [history.excluded(), history.silenced()].concat();
+        let is_hurt = |rank: &&u16| hurt.contains(&usize::from(**rank));
+        if let Some(rank) = self.scenario.expect.untouched.iter().find(is_hurt) {
+            return Verdict::Liveness(format!("member {rank} was excluded or silenced"));
+        }
         let (least, held) =
             (self.scenario.expect.memory_permille, self.world.oracles.memory_permille());
         if held < least {
             let text = format!("memory reached {held} permille of its bound, not {least}");
             return Verdict::Vacuous(text);
         }
-        let marks = self.world.oracles.marks();
-        let mut expected = self.scenario.expect.marks.iter();
-        let missed = expected.find(|name| Mark::parse(name).is_none_or(|mark| !marks.has(mark)));
-        match missed {
-            None => Verdict::Held,
-            Some(name) => Verdict::Vacuous(format!("it never came by {name}")),
-        }
+        Verdict::Held
     }
 
     fn finish(mut self, verdict: Verdict) -> Result<Outcome, RunError> {

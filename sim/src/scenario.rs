@@ -9,6 +9,7 @@ mod check;
 mod comings;
 mod error;
 mod options;
+mod rules;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use check::line_of;
 pub use comings::{Join, Leave, Newcomer, Restart};
 pub use error::ScenarioError;
 pub use options::{CostPreset, Crypto, Membership, Pattern, Quorum};
+pub use rules::{Fate, Kind, Rule, Signal};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +91,9 @@ pub struct Scenario {
     /// Links that are cut for a while, until healing at the latest.
     #[serde(default, rename = "partition")]
     pub partitions: Vec<Partition>,
+    /// What becomes of one kind of message.
+    #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
     /// Members that stop for ever.
     #[serde(default, rename = "crash")]
     pub crashes: Vec<Crash>,
@@ -247,18 +252,22 @@ pub struct Partition {
     pub until_us: u64,
 }
 
-/// A member stops for ever, at a moment or once the group accepted so many casts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A member stops for ever: at a moment, once the group accepted so many casts, or once something
+/// is seen to happen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crash {
     /// Which member.
     pub rank: u16,
-    /// When; exactly one of the two triggers is given.
+    /// When; exactly one of the triggers is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_us: Option<u64>,
     /// After how many accepted casts of the whole group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_casts: Option<u64>,
+    /// After what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Signal>,
 }
 
 /// A member freezes and resumes.
@@ -273,16 +282,21 @@ pub struct Pause {
     pub for_us: u64,
 }
 
-/// At one moment, applications tell their members to suspect others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// At one moment, or once something is seen to happen, applications tell their members to suspect
+/// others; those of liars, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suspect {
     /// Whose applications.
     pub by: Vec<u16>,
     /// Whom they suspect; nobody suspects itself.
     pub of: Vec<u16>,
-    /// When.
-    pub at_us: u64,
+    /// When; exactly one of the two triggers is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_us: Option<u64>,
+    /// After what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Signal>,
 }
 
 /// The Byzantine members: they know each other and act together.
@@ -326,9 +340,15 @@ pub struct Expect {
     /// Rare branches that it must come by, see [`crate::marks::Mark`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
+    /// Members that no view excludes or silences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untouched: Vec<u16>,
     /// How many views there are at least, the first included.
     #[serde(skip_serializing_if = "is_zero")]
     pub views: usize,
+    /// How many views there are at most, the first included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views_max: Option<usize>,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }
@@ -359,6 +379,7 @@ impl Scenario {
             clocks: Clocks::default(),
             workload: Workload::default(),
             partitions: Vec::new(),
+            rules: Vec::new(),
             crashes: Vec::new(),
             pauses: Vec::new(),
             suspects: Vec::new(),
@@ -418,6 +439,12 @@ impl Scenario {
         self.liars.as_ref().and_then(|liars| Strategy::parse(&liars.strategy))
     }
 
+    /// What crashes and suspicions wait for: crashes first.
+    pub fn signals(&self) -> impl Iterator<Item = &Signal> {
+        let crashes = self.crashes.iter().filter_map(|crash| crash.after.as_ref());
+        crashes.chain(self.suspects.iter().filter_map(|suspect| suspect.after.as_ref()))
+    }
+
     /// The promise expected to be broken.
     #[must_use]
     pub fn violates(&self) -> Option<Promise> {
@@ -434,7 +461,8 @@ impl Scenario {
             && network.bytes_per_second == 0
             && network.max_us + network.spike_us <= 50_000;
         let is_quick = matches!(self.cost, CostPreset::Zero | CostPreset::Ed25519);
-        is_timely && is_quick && self.partitions.is_empty() && self.pauses.is_empty()
+        let is_whole = self.partitions.is_empty() && self.rules.is_empty();
+        is_timely && is_quick && is_whole && self.pauses.is_empty()
     }
 }
 
@@ -453,10 +481,16 @@ mod tests {
         let (from, to) = (vec![0], vec![1, 2]);
         let cut = Partition { from, to, both: true, from_us: 5, until_us: 9 };
         scenario.partitions.push(cut);
-        scenario.crashes.push(Crash { rank: 3, at_us: None, at_casts: Some(7) });
+        scenario.crashes.push(Crash { rank: 3, at_casts: Some(7), ..Crash::default() });
         scenario.pauses.push(Pause { rank: 1, at_us: 3, for_us: 10 });
         scenario.expect.suspects = vec![3];
-        scenario.suspects.push(Suspect { by: vec![0, 2], of: vec![1], at_us: 7 });
+        let after = Signal { sent: Some(Kind::Ack), count: Some(3), ..Signal::default() };
+        let (by, of) = (vec![0, 2], vec![1]);
+        scenario.suspects.push(Suspect { by, of, at_us: None, after: Some(after.clone()) });
+        scenario.frame_max = phalanx_core::Config::FRAME_MAX;
+        let (kinds, from) = (vec![Kind::Ready, Kind::Haves], vec![0]);
+        let rule = Rule { kinds, from, after: Some(after), fate: Fate::Hold, ..Rule::default() };
+        scenario.rules.push(rule);
         scenario.expect.removed = vec![1];
         scenario.membership = Membership::Managed;
         scenario.joins.push(Join { count: 2, every_us: 9, stay_us: Some(8), ..Join::at(4) });

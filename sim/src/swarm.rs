@@ -100,6 +100,7 @@ fn draw_culprits(scenario: &mut Scenario, topology: &mut Stream) {
                 rank,
                 at_us: is_timed.then_some(at_us),
                 at_casts: (!is_timed).then_some(casts),
+                after: None,
             });
         }
     }
@@ -127,7 +128,7 @@ fn draw_membership(scenario: &mut Scenario, stream: &mut Stream) {
     let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
     let has_crash = stream.permille(400);
     if has_crash && !is_culprit && culprits < quorums::faulty(scenario.members) {
-        scenario.crashes.push(Crash { rank, at_us: Some(at_us), at_casts: None });
+        scenario.crashes.push(Crash { rank, at_us: Some(at_us), ..Crash::default() });
     }
     let has_suspicion = stream.permille(350);
     if has_suspicion || (needs_change && scenario.crashes.is_empty()) {
@@ -145,7 +146,7 @@ fn draw_suspicions(scenario: &mut Scenario, stream: &mut Stream, end_us: u64) {
         let by = stream.distinct(n, by);
         let of = if stream.permille(700) { 1 } else { stream.index(usize::from(n)) + 1 };
         let of = stream.distinct(n, of);
-        scenario.suspects.push(Suspect { by, of, at_us });
+        scenario.suspects.push(Suspect { by, of, at_us: Some(at_us), after: None });
     }
 }
 

@@ -270,6 +270,12 @@ impl Oracles {
         self.views.present(by).rank(process)
     }
 
+    /// The rank of this process in the newest view.
+    #[must_use]
+    pub fn newest_rank(&self, process: usize) -> Option<Rank> {
+        self.views.newest().1.rank(process)
+    }
+
     /// Correct member `sender` asks for a cast.
     pub fn attempted(&mut self, sender: usize, index: u32, order: Order, len: usize) {
         let at = usize::try_from(index).unwrap_or(usize::MAX);

@@ -198,11 +198,16 @@ impl Process {
     /// Its application suspects a process, if that is a member of the view that it is in.
     pub(super) fn suspect(&mut self, of: usize, world: &mut World) {
         let by = usize::from(self.index);
-        if matches!(self.actor, Actor::Node(_))
-            && self.has_entered
-            && let Some(member) = world.oracles.rank(by, of)
-        {
-            world.oracles.told(world.now_us);
+        let is_correct = matches!(self.actor, Actor::Node(_));
+        let rank = match is_correct {
+            true if !self.has_entered => None,
+            true => world.oracles.rank(by, of),
+            false => world.oracles.newest_rank(of),
+        };
+        if let Some(member) = rank {
+            if is_correct {
+                world.oracles.told(world.now_us);
+            }
             self.step(Input::Request(Ticket(SUSPECT_TICKET), Request::Suspect { member }), world);
             self.schedule(world);
         }
@@ -462,6 +467,9 @@ impl Stepped {
                     | Event::LinkClosed { .. }
                     | Event::Alarm { .. } => {}
                     _ => {}
+                }
+                if let (Event::View(view), Ok(by)) = (&event, u16::try_from(self.process)) {
+                    world.script.installed(by, view);
                 }
                 world.oracles.event(world.now_us, self.process, &event);
             }

@@ -24,6 +24,8 @@ pub(super) enum What {
     Stop(u16, u64),
     /// The process on a host, if it is this one, makes way for its next life.
     Return(u16, usize),
+    /// Frames that were held may go on.
+    Release,
     /// A member's turn.
     Run(u16),
     /// The end of the run is looked for.
@@ -40,7 +42,8 @@ impl What {
             | Self::Start(_)
             | Self::Leave(_)
             | Self::Stop(..)
-            | Self::Return(..) => 1,
+            | Self::Return(..)
+            | Self::Release => 1,
             Self::Run(_) => 2,
             Self::Check => 3,
         }

@@ -94,7 +94,7 @@ fn a_trace_with_processes_that_come_and_go_replays() {
     scenario.restarts.push(Restart { rank: 1, at_us: 40_000, down_us: 50_000 });
     scenario.leaves.push(Leave { rank: 0, at_us: 30_000 });
     let (by, of) = (vec![0, 2, 3, 4], vec![4]);
-    scenario.suspects.push(Suspect { by, of, at_us: 3_000_000 });
+    scenario.suspects.push(Suspect { by, of, at_us: Some(3_000_000), after: None });
     let (outcome, text) = traced(&scenario);
     assert_eq!(outcome.verdict, Verdict::Held);
     assert_eq!(text.matches("\"input\":\"join\"").count(), 3);
@@ -145,7 +145,7 @@ fn an_idle_group_is_not_polled() {
 fn a_crashed_member_takes_no_step_and_a_frozen_one_none_while_it_is() {
     let mut scenario = small(4, 1);
     scenario.least_us = 1_000_000;
-    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), at_casts: None });
+    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), ..Crash::default() });
     let (outcome, text) = traced(&scenario);
     assert_eq!(outcome.verdict, Verdict::Held);
     let last = steps(&text, 1).last().map(|step| step.at).unwrap();

@@ -1,13 +1,14 @@
 //! What all members of a run share: time, the network, the oracles, the record.
 
-use phalanx_core::{PeerId, Transmit};
+use phalanx_core::{PeerId, Transmit, View};
 
 use super::queue::{Queue, What};
 use crate::cost::Cost;
 use crate::network::{Arrival, Network};
 use crate::oracle::Oracles;
 use crate::rng::Seed;
-use crate::scenario::Scenario;
+use crate::scenario::{Fate, Scenario};
+use crate::script::{Frame, Script};
 use crate::trace::Recorder;
 
 /// Buffers kept to be used again.
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) rejoins: bool,
     /// Comings and goings that are still to happen.
     pub(super) pending: usize,
+    pub(super) script: Script,
     peers: Vec<PeerId>,
     arrivals: Vec<Arrival>,
     pool: Vec<Vec<u8>>,
@@ -35,16 +37,17 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(
         scenario: &Scenario,
-        peers: Vec<PeerId>,
+        (genesis, peers): (&View, Vec<PeerId>),
         oracles: Oracles,
         recorder: Recorder,
     ) -> Self {
+        let stream = |name| Seed(scenario.seed).stream(name, 0);
         let network = Network::new(
             scenario.network,
             scenario.partitions.clone(),
             scenario.heal_at_us,
             scenario.hosts(),
-            Seed(scenario.seed).stream("network", 0),
+            stream("network"),
         );
         Self {
             now_us: 0,
@@ -56,6 +59,7 @@ impl World {
             cost: Cost::of(scenario.cost),
             rejoins: scenario.rejoin,
             pending: 0,
+            script: Script::new(scenario, genesis, stream("script")),
             peers,
             arrivals: Vec::new(),
             pool: Vec::new(),
@@ -89,8 +93,28 @@ impl World {
         }
     }
 
-    fn dispatch(&mut self, at_us: u64, from: u16, to: u16, frame: Vec<u8>) {
-        self.network.send(at_us, from, to, frame, &mut self.arrivals);
+    fn dispatch(&mut self, at_us: u64, from: u16, to: u16, bytes: Vec<u8>) {
+        let frame = Frame { from, to, bytes };
+        match self.script.sent(at_us, &frame) {
+            (Fate::Late, delay_us) => self.deliver(at_us + delay_us, frame),
+            (Fate::Drop | Fate::Hold, _) => self.recycle(frame.bytes),
+        }
+    }
+
+    /// A frame arrives.
+    pub(super) fn read(&mut self, (from, to): (u16, u16), bytes: &[u8]) {
+        self.script.read(from, to, bytes);
+    }
+
+    /// Frames that were held and need not wait any longer go on.
+    pub(super) fn release(&mut self) {
+        for frame in self.script.released(self.now_us) {
+            self.deliver(self.now_us, frame);
+        }
+    }
+
+    fn deliver(&mut self, at_us: u64, frame: Frame) {
+        self.network.send(at_us, frame.from, frame.to, frame.bytes, &mut self.arrivals);
         for arrival in self.arrivals.drain(..) {
             self.queue.push(arrival.at_us, What::Frame(arrival));
         }

@@ -13,9 +13,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use phalanx_core::{Membership, View};
+use phalanx_core::View;
 use phalanx_mio::config::Group;
-use phalanx_mio::net::TransportKind;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
