@@ -190,6 +190,9 @@ pub struct Config {
     /// [`crate::Event::SnapshotWanted`]. Hashes of it are kept in memory while joiners load it: 33
     /// bytes for each 64 KiB.
     pub state_max: u64,
+    /// Bytes delivered that wait for a process that joins to load the state. When it is full this
+    /// process holds the senders back, and after a while is found lagging.
+    pub join_buffer: usize,
 }
 
 /// Who may become a member. Those that have been members, and were not expelled, may come back
@@ -230,6 +233,7 @@ impl Config {
             anchor: None,
             addr: Vec::new(),
             state_max: 4 << 30,
+            join_buffer: 8 * 1024 * 1024,
         }
     }
 
@@ -267,6 +271,9 @@ impl Config {
         }
         if self.state_max > STATE_MAX {
             return Err(ConfigError::OutOfRange("state_max", "at most 68719476736 bytes"));
+        }
+        if !(64 * 1024..=1 << 30).contains(&self.join_buffer) {
+            return Err(ConfigError::OutOfRange("join_buffer", "65536 bytes to 1 GiB"));
         }
         self.timeouts.validate()
     }

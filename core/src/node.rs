@@ -22,7 +22,7 @@ use crate::layer::heal::Heal;
 use crate::layer::heal::chain::Chain;
 use crate::member::{PeerId, Rank};
 use crate::output::{Event, Output};
-use crate::stack::{Old, Stack};
+use crate::stack::{Gate, Old, Stack};
 use crate::time::{Time, earliest};
 use crate::view::{Membership, View};
 use crate::wire::change::Decision;
@@ -80,6 +80,8 @@ pub struct Node {
     bottom: Bottom,
     /// The layers of the present view; at rest for who is no member any more.
     stack: Stack,
+    /// What stands between the layers and the application, in all views.
+    gate: Gate,
     /// The view before, or the last one for who is no member any more.
     old: Option<Left>,
     chain: Chain,
@@ -137,6 +139,7 @@ impl Node {
         let bottom = Bottom::new(&config, &view, &roster, me, &door);
         let stack = Stack::new(&config, view, roster, me, now);
         Ok(Self {
+            gate: Gate::new(&config, false),
             peers: Peers::new(&config.timeouts),
             tokens: Tokens::new(config.join_tokens, now),
             config,
@@ -174,7 +177,7 @@ impl Node {
     pub fn deadline(&self) -> Option<Time> {
         let layers = match &self.phase {
             Phase::Joining(heal) => heal.deadline(),
-            Phase::Member => self.stack.deadline(),
+            Phase::Member => earliest(self.stack.deadline(), self.gate.deadline()),
             Phase::Excluded => None,
         };
         let left = self.old.as_ref().map(|left| left.until);
@@ -248,6 +251,7 @@ impl Node {
         let parts = [
             (self.stack.held_bytes(), Stack::bound_bytes(&self.config, self.view().members.len())),
             (self.bottom.held_bytes(), self.bottom.bound_bytes()),
+            (self.gate.held_bytes(), self.gate.bound_bytes(&self.config)),
             self.old
                 .as_ref()
                 .map_or((0, 0), |left| (left.old.held_bytes(), left.old.bound_bytes(&self.config))),

@@ -173,7 +173,7 @@ pub enum Event {
     Cast {
         /// Number of the view in which it is delivered.
         view: u64,
-        /// Who cast it.
+        /// Who cast it: its rank in that view.
         sender: Rank,
         /// The body that carried it.
         number: Number,
@@ -223,6 +223,10 @@ pub enum Event {
     Block,
     /// The next view was installed and casts flow again.
     Unblock,
+    /// This process asked to leave, and cannot be let go as things are: too few would be left. It
+    /// may stop all the same, and counts as crashed then; if it goes on it asks again in every view,
+    /// and is told this again where that does not help either (protocol.md section 8, step 4).
+    MustStay,
     /// An attempt of the view change was given up for a later one: the paper's transitional view.
     TransitionalView {
         /// The attempt gone on to.
@@ -244,7 +248,9 @@ pub enum Event {
     },
     /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter
     /// at once, and delivers nothing more: what the application has is the past. Started anew with a
-    /// higher incarnation it can get the state (protocol.md sections 8 and 10).
+    /// higher incarnation it can get the state (protocol.md sections 8 and 10). Where members hand
+    /// over their state it gets it by itself, once it is Active again: [`Event::State`] begins anew,
+    /// from its first byte.
     StateLost,
     /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
@@ -285,8 +291,8 @@ pub enum Event {
         /// The snapshot of this view.
         view: u64,
     },
-    /// A piece of the state that this process joins with. Pieces come in order, without gaps, each
-    /// once, and nothing else is delivered before [`Event::StateLoaded`].
+    /// A piece of the state that this process joins with, or is Active again with. Pieces come in
+    /// order, without gaps, each once, and nothing is cast to it before [`Event::StateLoaded`].
     State {
         /// Where it begins, in bytes.
         offset: u64,
@@ -295,7 +301,9 @@ pub enum Event {
         /// Bytes of the whole state.
         total: u64,
     },
-    /// The state is complete: deliveries begin.
+    /// The state is complete: deliveries begin, with the first of the view whose state it is. If
+    /// others followed meanwhile, whose [`Event::View`] came in time, what is delivered in them comes
+    /// after that: here, and only here, the view of a cast is not always the last one told.
     StateLoaded {
         /// It is the state with which this view began.
         view: u64,

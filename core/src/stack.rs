@@ -9,13 +9,15 @@
 //! ```
 //!
 //! Here is what comes in; what the layers tell each other stands in `route`, what ends the view in
-//! `change`.
+//! `change`, and what stands between the layers and the application in `gate`.
 
 mod change;
+mod gate;
 mod join;
 mod leave;
 mod route;
 
+pub(crate) use gate::Gate;
 pub(crate) use join::Refused;
 pub(crate) use leave::Old;
 
@@ -37,6 +39,7 @@ use crate::layer::reliable::{self, Reliable};
 use crate::layer::stable::{self, Stable};
 use crate::layer::suspect::{self, Suspect};
 use crate::layer::total::{self, Total};
+use crate::layer::transfer::{self, Answer};
 use crate::layer::vsync::{self, Vsync};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
@@ -55,6 +58,8 @@ pub(crate) struct Step<'a> {
     pub(crate) cx: Context<'a>,
     pub(crate) outputs: &'a mut VecDeque<Output>,
     pub(crate) counters: &'a mut Counters,
+    /// What is delivered goes through it.
+    pub(crate) gate: &'a mut Gate,
     /// What is to be sent at the end of the step.
     posts: Vec<Post>,
     /// Haves are to be told even if nothing else is.
@@ -83,10 +88,11 @@ impl<'a> Step<'a> {
         cx: Context<'a>,
         outputs: &'a mut VecDeque<Output>,
         counters: &'a mut Counters,
+        gate: &'a mut Gate,
     ) -> Self {
         let posts = Vec::new();
         let refused = Vec::new();
-        Self { cx, outputs, counters, posts, tells_haves: false, refused, decided: None }
+        Self { cx, outputs, counters, gate, posts, tells_haves: false, refused, decided: None }
     }
 
     /// What the layers concluded about the view, if anything.
@@ -123,8 +129,6 @@ pub(crate) struct Stack {
     inter: Inter,
     ending: Ending,
     is_leaving: bool,
-    /// Whether this process has delivered all that led to this view: only then it delivers more.
-    has_state: bool,
     /// How long bodies of the cut are waited for once it is decided.
     cut_us: u64,
 }
@@ -153,7 +157,6 @@ impl Stack {
             inter: Inter::new(config, &view, me, now),
             ending: Ending::default(),
             is_leaving: false,
-            has_state: true,
             cut_us: match active.contains(&me) {
                 true => timeouts.retain_us,
                 // Long before the others, who go on without it, miss its rows in the next view.
@@ -285,7 +288,9 @@ impl Stack {
                 self.on_fetch(step, (from, sender), range, true);
             }
             // Nobody here has asked for a state, or offers one.
-            Part::Transfer(_) => {}
+            Part::Transfer(part) => {
+                return self.run_transfer(step, transfer::In::Part(from, part));
+            }
             Part::Pt2pt(part) => {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
@@ -340,7 +345,12 @@ impl Stack {
                 self.admit(step, key, is_admitted);
                 Ok(())
             }
-            Request::SnapshotReady { .. } | Request::Chunk { .. } => Err(Refusal::NotWanted),
+            Request::SnapshotReady { view, length, chunks } => {
+                self.answer(step, Answer::Ready { view, length, chunks })
+            }
+            Request::Chunk { view, index, bytes } => {
+                self.answer(step, Answer::Chunk { view, index, bytes })
+            }
         };
         step.event(match answer {
             Ok(()) => Event::Accepted(ticket),
@@ -377,6 +387,8 @@ impl Stack {
         // Misbehaviour shows when a part comes in, not when time passes.
         let _: Result<(), LinkFault> = self.run_pt2pt(step, pt2pt::In::Tick);
         self.on_ending_tick(step);
+        // Nor is anybody to blame here.
+        let _: Result<(), LinkFault> = self.run_transfer(step, transfer::In::Tick);
         self.tick_inter(step);
         self.run_reliable(step, reliable::In::Tick);
     }

@@ -20,6 +20,7 @@ const DER: [u8; 16] = [
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A member's secret; wiped when it is dropped, and never printed.
+#[derive(Clone)]
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for SecretKey {

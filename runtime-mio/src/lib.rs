@@ -30,8 +30,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let home = Home::read(Path::new("testnet/alice"))?;
-//! let boot = home.claim()?; // durable before the first frame
-//! let mut runtime = Runtime::start(home.config.clone(), &home.secret, boot, &home.network)?;
+//! let mut runtime = home.start(Default::default())?; // as a member, or as one that comes back
 //! runtime.cast(Order::Total, b"hello")?;
 //! loop {
 //!     runtime.turn(None)?;
@@ -52,5 +51,9 @@ pub mod config;
 pub mod keys;
 pub mod net;
 mod runtime;
+mod start;
 
-pub use runtime::{Clock, Handle, Notice, Runtime, RuntimeError, Stats, Stopped, addresses};
+pub use runtime::{
+    Clock, Handle, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses,
+};
+pub use start::{StartError, StartOptions};

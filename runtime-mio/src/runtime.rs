@@ -5,30 +5,39 @@
 //! In this order, because a node signs once for all that it read before a Tick.
 //!
 //! When the view changes it looks again whom the node has to reach: connections to those that stay
-//! are kept, and those who are out are listened to as long as the node answers them.
+//! are kept, and those who are out are listened to as long as the node answers them. A process that
+//! is put out by opinion comes back as a new incarnation.
 //!
 //! It always uses real signatures and sound quorums: a group configured for a study is refused
 //! here, whatever features the core was built with.
 
-use std::collections::VecDeque;
+mod handle;
+mod life;
+mod sorted;
+mod state;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use mio::Waker;
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
     Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Membership, Node, Order,
-    Output, PeerId, QuorumRule, Rank, Refusal, Request, Ticket, Time, Transmit, View,
+    Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, Time, View,
 };
 
+use crate::boot::Record;
 use crate::keys::SecretKey;
 use crate::net::{Network, NetworkConfig, NetworkError, NetworkStats};
+use handle::Command;
+pub use handle::{Handle, Stopped};
+pub(crate) use life::{Contact, contacts};
+use life::{Life, reachable};
+use sorted::Sorted;
+use state::Offers;
+pub use state::Snapshot;
 
-/// Requests of other threads that wait for the loop; a thread that would exceed it waits.
-const COMMANDS: usize = 256;
 /// Requests taken from other threads in one turn.
 const COMMANDS_PER_TURN: usize = 1_024;
 /// Notices that the application has not taken, above which sockets are not read: peers then feel
@@ -45,6 +54,16 @@ pub enum Notice {
     Event(Event),
     /// A member is proven to misbehave.
     Fault(Box<Fault>),
+    /// This process was put out by opinion, or lost its state, and begins again as this incarnation.
+    ComesBack {
+        /// Which one.
+        incarnation: u64,
+    },
+    /// It cannot begin again.
+    StaysOut {
+        /// Why, as a sentence.
+        why: String,
+    },
 }
 
 /// Why a runtime cannot start or go on.
@@ -72,7 +91,7 @@ pub enum RuntimeError {
 /// What a runtime has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// By the node.
+    /// By the node, in its present life.
     pub node: Counters,
     /// By the network.
     pub network: NetworkStats,
@@ -104,83 +123,6 @@ impl Clock {
     }
 }
 
-#[derive(Debug)]
-struct Command {
-    ticket: Ticket,
-    wish: Wish,
-}
-
-/// What another thread wants of the node: a [`Request`] that owns its bytes.
-#[derive(Debug)]
-enum Wish {
-    Cast(Order, Vec<u8>),
-    Leave,
-    Suspect(Rank),
-}
-
-impl Wish {
-    fn request(&self) -> Request<'_> {
-        match self {
-            Self::Cast(order, payload) => Request::Cast { order: *order, payload },
-            Self::Leave => Request::Leave,
-            Self::Suspect(member) => Request::Suspect { member: *member },
-        }
-    }
-}
-
-/// Requests from other threads.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    commands: SyncSender<Command>,
-    tickets: Arc<AtomicU64>,
-    waker: Arc<Waker>,
-}
-
-/// The runtime that a [`Handle`] belongs to is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the runtime has stopped")]
-pub struct Stopped;
-
-impl Handle {
-    /// Casts `payload`; waits while the queue is full. What becomes of it is a [`Notice`] of the
-    /// runtime, with the ticket returned here.
-    ///
-    /// # Errors
-    /// If the runtime is gone.
-    pub fn cast(&self, order: Order, payload: Vec<u8>) -> Result<Ticket, Stopped> {
-        self.wish(Wish::Cast(order, payload))
-    }
-
-    /// As [`Runtime::leave`]; the answer is a [`Notice`].
-    ///
-    /// # Errors
-    /// If the runtime is gone.
-    pub fn leave(&self) -> Result<Ticket, Stopped> {
-        self.wish(Wish::Leave)
-    }
-
-    /// As [`Runtime::suspect`]; the answer is a [`Notice`].
-    ///
-    /// # Errors
-    /// If the runtime is gone.
-    pub fn suspect(&self, member: Rank) -> Result<Ticket, Stopped> {
-        self.wish(Wish::Suspect(member))
-    }
-
-    fn wish(&self, wish: Wish) -> Result<Ticket, Stopped> {
-        let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
-        self.commands.send(Command { ticket, wish }).map_err(|_| Stopped)?;
-        self.wake();
-        Ok(ticket)
-    }
-
-    /// Makes the runtime's present or next turn end.
-    pub fn wake(&self) {
-        // A waker fails only when the poll is gone, and then nobody waits.
-        let _ = self.waker.wake();
-    }
-}
-
 /// A node on a network.
 #[derive(Debug)]
 pub struct Runtime {
@@ -191,6 +133,10 @@ pub struct Runtime {
     commands: Receiver<Command>,
     held: Option<Command>,
     handle: Handle,
+    life: Life,
+    offers: Offers,
+    /// Which incarnations the members were at the last look.
+    lives: BTreeMap<PeerId, u64>,
     /// When to look again whom the node has to reach, though nothing has happened.
     look_at: Option<Instant>,
     turns: u64,
@@ -209,24 +155,46 @@ pub fn addresses(view: &View) -> Result<Vec<(PeerId, SocketAddr)>, RuntimeError>
     view.members.iter().enumerate().map(address).collect()
 }
 
-/// Whom the node has to reach. Who came later and gave no address that is one is not dialled.
-fn reachable(node: &Node) -> Vec<(PeerId, SocketAddr)> {
-    let address = |(peer, _, addr): (PeerId, Option<Rank>, &[u8])| {
-        Some((peer, std::str::from_utf8(addr).ok()?.parse().ok()?))
-    };
-    node.peers().filter_map(address).collect()
+/// How a node begins.
+enum Begin {
+    Member,
+    /// It asks these to become one.
+    Joiner(Vec<Contact>),
 }
 
 impl Runtime {
-    /// Starts the member whose key is `secret`. `boot` must come from a [`crate::boot::claim`] that
-    /// is durable already. The frame limit in `config` is set to what the transport carries.
+    /// Starts the member whose key is `secret`. `boot` must come from a [`Record::claim`] that is
+    /// durable already. The frame limit in `config` is set to what the transport carries.
     ///
     /// # Errors
     /// See [`RuntimeError`].
     pub fn start(
-        mut config: Config,
+        config: Config,
         secret: &SecretKey,
         boot: Boot,
+        network: &NetworkConfig,
+    ) -> Result<Self, RuntimeError> {
+        Self::begin((config, secret, boot), Begin::Member, network)
+    }
+
+    /// Starts a process that wants to be a member and asks `contacts`; see
+    /// [`phalanx_core::Node::join`]. `boot` must come from a [`Record::claim`] likewise.
+    ///
+    /// # Errors
+    /// See [`RuntimeError`].
+    pub fn join(
+        config: Config,
+        secret: &SecretKey,
+        boot: Boot,
+        contacts: Vec<(PeerId, Vec<u8>)>,
+        network: &NetworkConfig,
+    ) -> Result<Self, RuntimeError> {
+        Self::begin((config, secret, boot), Begin::Joiner(contacts), network)
+    }
+
+    fn begin(
+        (mut config, secret, boot): (Config, &SecretKey, Boot),
+        begin: Begin,
         network: &NetworkConfig,
     ) -> Result<Self, RuntimeError> {
         if config.genesis.quorum == QuorumRule::Paper {
@@ -237,26 +205,45 @@ impl Runtime {
         let clock = Clock::default();
         let identity = Identity::ed25519(*secret.seed());
         let me = peer_id(identity.public_key());
-        let node = Node::new(config, identity, boot, clock.now())?;
-        let network = NetworkConfig { takes_guests, ..network.clone() };
-        let network = Network::bind(&network, me, &addresses(node.view())?)?;
-        let (sender, commands) = sync_channel(COMMANDS);
-        let handle = Handle {
-            commands: sender,
-            tickets: Arc::new(AtomicU64::new(1)),
-            waker: network.waker(),
+        let is_outside = matches!(begin, Begin::Joiner(_));
+        let (node, peers) = match begin {
+            Begin::Member => {
+                let node = Node::new(config.clone(), identity, boot, clock.now())?;
+                let peers = addresses(node.view())?;
+                (node, peers)
+            }
+            Begin::Joiner(contacts) => {
+                let node = Node::join(config.clone(), identity, boot, contacts, clock.now())?;
+                let peers = reachable(&node);
+                (node, peers)
+            }
         };
+        let network = NetworkConfig { takes_guests, ..network.clone() };
+        let mut network = Network::bind(&network, me, &peers)?;
+        network.set_outside(is_outside);
+        let (handle, commands) = Handle::new(network.waker());
+        let secret = secret.clone();
         Ok(Self {
             node,
             network,
             clock,
-            sorted: Sorted::default(),
+            sorted: Sorted { is_outside, has_changed: true, ..Sorted::default() },
             commands,
             held: None,
             handle,
+            life: Life { config, secret, record: None, is_lasting: false, from: None, seen: None },
+            offers: Offers::default(),
+            lives: BTreeMap::new(),
             look_at: None,
             turns: 0,
         })
+    }
+
+    /// Keeps the views that this process sees beside its boot record. If `comes_back`, it begins
+    /// again as a new incarnation whenever it is put out by opinion, cannot follow the others, or
+    /// has lost its state and they can do without it meanwhile: [`Notice::ComesBack`] says so.
+    pub fn keep(&mut self, record: Record, comes_back: bool) {
+        (self.life.record, self.life.is_lasting) = (Some(record), comes_back);
     }
 
     /// One turn of the loop; waits at most `wait`, or not at all while notices are untaken.
@@ -281,6 +268,9 @@ impl Runtime {
             let outputs = self.node.step(now, Input::Tick);
             self.sorted.take(outputs);
         }
+        self.hand_over();
+        self.note_end();
+        self.come_back();
         self.follow();
         for frame in self.sorted.outbox.drain(..) {
             self.network.send(frame);
@@ -296,11 +286,31 @@ impl Runtime {
         if !has_changed && self.look_at.is_none_or(|at| now < at) {
             return;
         }
+        self.network.set_outside(self.sorted.is_outside);
         self.network.set_peers(&reachable(&self.node));
+        if self.is_member() {
+            self.renew();
+        }
         // Those that left are forgotten in silence, and so are all others by who is out itself.
         let is_out = self.sorted.is_out;
         let is_awaited = self.node.peers().any(|(_, rank, _)| is_out || rank.is_none());
         self.look_at = is_awaited.then(|| now + LOOK);
+    }
+
+    /// Members that are in a view for the first time, or in another life, are worth a try at once.
+    fn renew(&mut self) {
+        let view = self.node.view();
+        let lives = view.members.iter().map(|member| (peer_id(&member.key), member.incarnation));
+        let lives: BTreeMap<PeerId, u64> = lives.collect();
+        if self.life.seen != Some(view.number) {
+            self.remember(view);
+            self.life.seen = Some(view.number);
+        }
+        for (peer, life) in lives.iter().filter(|(peer, life)| self.lives.get(peer) != Some(life)) {
+            tracing::debug!(%peer, life, "a new member");
+            self.network.renew(*peer);
+        }
+        self.lives = lives;
     }
 
     fn receive(&mut self) {
@@ -313,6 +323,9 @@ impl Runtime {
     }
 
     fn take_commands(&mut self) {
+        if self.sorted.is_outside {
+            return;
+        }
         for _ in 0..COMMANDS_PER_TURN {
             let command = match self.held.take() {
                 Some(command) => command,
@@ -342,7 +355,7 @@ impl Runtime {
     /// # Errors
     /// If it is refused; after [`Refusal::Full`] an [`Event::Writable`] follows.
     pub fn request(&mut self, request: Request<'_>) -> Result<Ticket, Refusal> {
-        let ticket = Ticket(self.handle.tickets.fetch_add(1, Ordering::Relaxed));
+        let ticket = self.handle.ticket();
         self.step_request(ticket, request).map(|()| ticket)
     }
 
@@ -370,6 +383,14 @@ impl Runtime {
         self.request(Request::Suspect { member })
     }
 
+    /// Says whether the holder of a key may become a member: the answer to [`Event::JoinWanted`].
+    ///
+    /// # Errors
+    /// As [`Runtime::request`].
+    pub fn admit(&mut self, key: PublicKey, is_admitted: bool) -> Result<Ticket, Refusal> {
+        self.request(Request::Admit { key, is_admitted })
+    }
+
     fn step_request(&mut self, ticket: Ticket, request: Request<'_>) -> Result<(), Refusal> {
         let mut answer = Ok(());
         for output in self.node.step(self.clock.now(), Input::Request(ticket, request)) {
@@ -391,6 +412,12 @@ impl Runtime {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Whether this process is a member; otherwise it wants to be one, or is out.
+    #[must_use]
+    pub const fn is_member(&self) -> bool {
+        !self.sorted.is_outside && !self.sorted.is_out
     }
 
     /// The node.
@@ -416,33 +443,6 @@ impl Runtime {
 /// its frame was authentic and fresh.
 const fn unread(counters: &Counters) -> u64 {
     counters.dropped_unauthenticated + counters.dropped_replayed + counters.dropped_closed
-}
-
-/// What came out of the node and was not passed on yet.
-#[derive(Debug, Default)]
-struct Sorted {
-    notices: VecDeque<Notice>,
-    outbox: Vec<Transmit>,
-    /// The view changed, or this process is out, since the last look.
-    has_changed: bool,
-    /// This process is no member any more.
-    is_out: bool,
-}
-
-impl Sorted {
-    fn take(&mut self, outputs: impl IntoIterator<Item = Output>) {
-        for output in outputs {
-            match output {
-                Output::Transmit(frame) => self.outbox.push(frame),
-                Output::Event(event) => {
-                    self.is_out |= matches!(event, Event::Excluded { .. });
-                    self.has_changed |= self.is_out || matches!(event, Event::View(_));
-                    self.notices.push_back(Notice::Event(event));
-                }
-                Output::Fault(fault) => self.notices.push_back(Notice::Fault(Box::new(fault))),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use phalanx_core::crypto::{MacKey, peer_id};
-use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
+use phalanx_core::wire::frame::{FrameKind, Header, is_stranger, seal_small, stranger};
+use phalanx_core::wire::stranger::{Stranger, encode};
 use phalanx_core::{Event, Order, PeerId};
 use phalanx_mio::config::Home;
 use phalanx_mio::net::NetworkStats;
-use phalanx_mio::{Handle, Notice, Runtime};
+use phalanx_mio::{Handle, Notice, StartOptions};
 use support::{PATIENCE, Testnet};
 
 /// Four members in threads of this process; the first is the one under attack.
@@ -24,6 +25,8 @@ struct Rig {
     members: Vec<Member>,
     target: SocketAddr,
     ids: Vec<PeerId>,
+    /// The first bytes of the group's id.
+    group: u64,
     _testnet: Testnet,
 }
 
@@ -38,9 +41,7 @@ struct Member {
 impl Member {
     fn start(home: &Path) -> (Self, PeerId, SocketAddr) {
         let home = Home::read(home).unwrap();
-        let boot = home.claim().unwrap();
-        let mut runtime =
-            Runtime::start(home.config.clone(), &home.secret, boot, &home.network).unwrap();
+        let mut runtime = home.start(StartOptions::default()).unwrap();
         let (handle, addr) = (runtime.handle(), runtime.local_addr().unwrap());
         let (sender, delivered) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -60,6 +61,7 @@ impl Member {
                         }
                         Notice::Fault(fault) => panic!("nobody lied: {fault:?}"),
                         Notice::Event(_) => {}
+                        other => panic!("nobody was put out: {other:?}"),
                     }
                 }
             }
@@ -95,7 +97,8 @@ impl Rig {
             ids.push(id);
             addrs.push(addr);
         }
-        Self { members, target: addrs[0], ids, _testnet: testnet }
+        let group = Home::read(&testnet.homes[0]).unwrap().group.genesis.group().prefix();
+        Self { members, target: addrs[0], ids, group, _testnet: testnet }
     }
 
     /// A cast of every member comes to all.
@@ -233,6 +236,36 @@ fn an_impostor_displaces_nobody() {
         assert!(is_closed(&stream));
     }
     rig.works("after");
+    assert_eq!(rig.reconnects(), before);
+    rig.finish();
+}
+
+/// Frames of strangers need no key: they may name anybody, and open nothing.
+#[test]
+fn a_stranger_in_a_members_name_displaces_nobody() {
+    let rig = Rig::new("tcp");
+    rig.works("before");
+    let before = rig.reconnects();
+    let asks = encode(&Stranger::AskChain { from: 0 });
+    let mut strangers = Vec::new();
+    for id in &rig.ids[1..] {
+        let mut stream = rig.dial();
+        stream.write_all(&framed(&stranger(rig.group, *id, &asks))).unwrap();
+        strangers.push(stream);
+    }
+    for stream in &mut strangers {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut prefix = [0; 4];
+        stream.read_exact(&mut prefix).unwrap();
+        let mut answer = vec![0; usize::try_from(u32::from_le_bytes(prefix)).unwrap()];
+        stream.read_exact(&mut answer).unwrap();
+        assert!(is_stranger(&answer), "what it is told everybody may know");
+    }
+    rig.works("meanwhile");
+    for stream in &mut strangers {
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert!(!matches!(stream.read(&mut [0; 8]), Ok(len) if len > 0), "nothing else");
+    }
     assert_eq!(rig.reconnects(), before);
     rig.finish();
 }

@@ -50,8 +50,9 @@ fn four_processes_deliver_one_sequence_over_udp() {
 }
 
 /// Five members of which one can be spared, and the genesis view behind them.
-fn five() -> (Testnet, Vec<Member>) {
+fn five_of_which_the_last_stays_out() -> (Testnet, Vec<Member>) {
     let testnet = Testnet::new(5, "tcp");
+    testnet.edit(4, "rejoin = true", "rejoin = false");
     let members: Vec<Member> = testnet.homes.iter().map(|home| Member::start(home, &[])).collect();
     for member in &members {
         assert_eq!(member.next("view", PATIENCE).unwrap()["number"], 0);
@@ -73,7 +74,7 @@ fn go_on(members: &mut [Member], why: &str) {
 
 #[test]
 fn a_member_that_leaves_says_so_and_the_view_without_it_is_proven() {
-    let (testnet, mut members) = five();
+    let (testnet, mut members) = five_of_which_the_last_stays_out();
     members[4].cast("/leave");
     let out = members[4].next("excluded", PATIENCE).expect("it is let go");
     assert_eq!((out["why"].as_str(), out["next"].as_u64()), (Some("left"), Some(1)));
@@ -98,7 +99,7 @@ fn a_member_that_leaves_says_so_and_the_view_without_it_is_proven() {
 
 #[test]
 fn a_member_that_enough_others_are_told_to_suspect_is_removed() {
-    let (_testnet, mut members) = five();
+    let (_testnet, mut members) = five_of_which_the_last_stays_out();
     members[0].cast("/suspect 4");
     members[1].cast("/suspect 4");
     let out = members[4].next("excluded", PATIENCE).expect("it is removed");
@@ -155,19 +156,6 @@ fn three_go_on_when_the_fourth_is_killed() {
         let suspected = member.next("suspected", PATIENCE).expect("the dead member is suspected");
         assert_eq!(suspected["subject"], 3);
     }
-}
-
-#[test]
-fn a_member_that_was_started_before_must_not_run_again() {
-    let testnet = Testnet::new(4, "tcp");
-    let home = testnet.homes[0].to_str().unwrap();
-    let member = Member::start(&testnet.homes[0], &[]);
-    assert!(member.next("view", PATIENCE).is_some());
-    drop(member);
-    let (code, _, stderr) = run(&["run", "--home", home]);
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("incarnation 1 was started before"), "{stderr}");
-    assert_eq!(run(&["check", "--home", home]).0, Some(1));
 }
 
 #[cfg(unix)]

@@ -301,8 +301,9 @@ fn print_counts(outcome: &Outcome) {
     say!("members {counters:?}");
     let history = &outcome.history;
     say!(
-        "views {}, excluded {:?}, silenced {:?}, attempts given up {}",
+        "views {}, joined {:?}, excluded {:?}, silenced {:?}, attempts given up {}",
         history.views.len() + 1,
+        history.joined(),
         history.excluded(),
         history.silenced(),
         history.transitional()

@@ -6,6 +6,7 @@
 //! Events at one moment are taken in a fixed order: arrivals, faults, members, checks, and within
 //! these as they were made.
 
+mod comings;
 mod process;
 mod queue;
 mod world;
@@ -16,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use phalanx_core::{ConfigError, Counters};
 
 use crate::adversary;
+use crate::clock::Clock;
 use crate::cluster::Group;
 use crate::history::{History, Installed};
 use crate::marks::{Mark, Marks};
@@ -26,7 +28,7 @@ use crate::scenario::Scenario;
 use crate::swarm;
 use crate::trace::Recorder;
 use crate::verdict::{Promise, Verdict, Violation};
-use process::Process;
+use process::{Process, Start};
 use queue::What;
 use world::World;
 
@@ -120,7 +122,12 @@ pub fn run(scenario: &Scenario, file: Option<Box<dyn Write>>) -> Result<Outcome,
 
 struct Run<'a> {
     scenario: &'a Scenario,
+    group: Group,
+    clocks: Vec<Clock>,
+    /// All processes there were, in the order in which they started.
     processes: Vec<Process>,
+    /// On each host the process that is there, and its incarnation.
+    hosts: Vec<Option<(usize, u64)>>,
     world: World,
     /// When the last fault was triggered.
     trigger_us: u64,
@@ -135,19 +142,35 @@ impl<'a> Run<'a> {
         let group = Group::new(scenario)?;
         let view = group.genesis.view();
         let roster = view.roster(group.suite)?;
-        let oracles = Oracles::new(scenario, view, roster, group.suite);
+        let oracles = Oracles::new(scenario, view.clone(), roster, group.suite);
         let recorder = Recorder::new(scenario, file);
-        let mut world = World::new(scenario, &group.genesis.view(), oracles, recorder);
-        let mut clocks = Seed(scenario.seed).stream("clocks", 0);
+        let mut world = World::new(scenario, (&view, group.peers()), oracles, recorder);
+        let mut stream = Seed(scenario.seed).stream("clocks", 0);
+        let hosts = scenario.hosts();
+        let clocks: Vec<Clock> =
+            (0..hosts).map(|_| Clock::draw(&scenario.clocks, &mut stream)).collect();
         let mut processes = Vec::new();
-        for rank in 0..scenario.members {
-            processes.push(Process::new(scenario, &group, rank, &mut clocks, &mut world)?);
+        for (host, clock) in (0..scenario.members).zip(&clocks) {
+            let start = Start { life: host, host, joins: None, casts: None, stay_us: None };
+            processes.push(Process::new(scenario, &group, &start, *clock, &mut world)?);
         }
         for process in &mut processes {
             process.schedule(&mut world);
         }
-        let (waiting, signalled) = (Vec::new(), Vec::new());
-        Ok(Self { scenario, processes, world, trigger_us: 0, waiting, signalled })
+        let mut here: Vec<_> = (0..processes.len()).map(|life| Some((life, 0))).collect();
+        here.resize(usize::from(hosts), None);
+        let (trigger_us, waiting, signalled) = (0, Vec::new(), Vec::new());
+        Ok(Self {
+            scenario,
+            group,
+            clocks,
+            processes,
+            hosts: here,
+            world,
+            trigger_us,
+            waiting,
+            signalled,
+        })
     }
 
     fn play(mut self) -> Result<Outcome, RunError> {
@@ -172,6 +195,7 @@ impl<'a> Run<'a> {
                 None => self.signalled.push(all.collect()),
             }
         }
+        self.plan_comings();
         for at_us in self.world.script.releases_us().collect::<Vec<_>>() {
             self.world.queue.push(at_us, What::Release);
         }
@@ -192,18 +216,31 @@ impl<'a> Run<'a> {
     fn take(&mut self, what: What) -> Option<Verdict> {
         match what {
             What::Frame(arrival) => {
-                self.world.read(arrival.to, &arrival.frame);
-                let process = &mut self.processes[usize::from(arrival.to)];
-                process.arrive(arrival.frame, &mut self.world);
+                self.world.read((arrival.from, arrival.to), &arrival.frame);
+                if let Some((life, _)) = self.hosts[usize::from(arrival.to)] {
+                    let (process, world) = (&mut self.processes[life], &mut self.world);
+                    process.arrive(arrival.from, arrival.frame, world);
+                }
             }
             What::Crash(rank) => self.crash(rank),
             What::Release => {}
             What::Pause(rank, until_us) => {
-                self.processes[usize::from(rank)].pause(until_us, &mut self.world);
+                if let Some((life, _)) = self.hosts[usize::from(rank)] {
+                    self.processes[life].pause(until_us, &mut self.world);
+                }
             }
             What::Suspect(by, of) => {
                 self.trigger_us = self.trigger_us.max(self.world.now_us);
-                self.processes[usize::from(by)].suspect(of, &mut self.world);
+                if let (Some((by, _)), Some((of, _))) =
+                    (self.hosts[usize::from(by)], self.hosts[usize::from(of)])
+                {
+                    self.processes[by].suspect(of, &mut self.world);
+                }
+            }
+            What::Start(_) | What::Leave(_) | What::Stop(..) | What::Return(..) => {
+                if let Err(verdict) = self.comes(&what) {
+                    return Some(verdict);
+                }
             }
             What::Run(rank) => {
                 if let Err(text) = self.processes[usize::from(rank)].run(&mut self.world) {
@@ -241,7 +278,9 @@ impl<'a> Run<'a> {
 
     fn crash(&mut self, rank: u16) {
         self.trigger_us = self.trigger_us.max(self.world.now_us);
-        self.processes[usize::from(rank)].crash(&mut self.world);
+        if let Some((life, _)) = self.hosts[usize::from(rank)] {
+            self.processes[life].crash(&mut self.world);
+        }
     }
 
     /// The verdict if a promise was broken.
@@ -295,10 +334,16 @@ impl<'a> Run<'a> {
     /// What is owed and not there yet.
     fn missing(&self) -> Option<String> {
         let oracles = &self.world.oracles;
+        let pending = self.world.pending;
+        if pending > 0 {
+            return Some(format!("{pending} processes are still to come or go"));
+        }
         let present = oracles.present();
         let is_fixed = self.scenario.membership.is_fixed();
         let is_whole = !is_fixed || present.len() == self.processes.len();
-        let busy = present.iter().find(|process| {
+        let has_entered = |process: &&usize| self.processes[**process].has_entered();
+        let is_owed = is_fixed || oracles.is_owed();
+        let busy = present.iter().filter(has_entered).filter(|_| is_owed).find(|process| {
             let source = self.processes[**process].source();
             let is_excused = source.is_blocked() && (!is_whole || !oracles.is_active(**process));
             !(source.is_done() || is_excused)
@@ -310,7 +355,7 @@ impl<'a> Run<'a> {
         oracles
             .missing()
             .or_else(|| self.undetected())
-            .or_else(|| oracles.misplaced(&expect.removed, &expect.silenced, &expect.kept))
+            .or_else(|| oracles.misplaced(expect))
             .or_else(|| {
                 let (views, least) = (oracles.views(), expect.views);
                 (views < least).then(|| format!("there were {views} views, not {least}"))
@@ -320,16 +365,18 @@ impl<'a> Run<'a> {
     /// Culprits that must be found, each with what is due against it.
     fn culprits(&self) -> Vec<(usize, adversary::Verdict)> {
         let expect = &self.scenario.expect;
-        let mut culprits: Vec<(usize, adversary::Verdict)> = Vec::new();
-        let of = |ranks: &[u16], verdict| {
-            ranks.iter().map(move |rank| (usize::from(*rank), verdict)).collect::<Vec<_>>()
-        };
-        culprits.extend(of(&expect.suspects, adversary::Verdict::Suspected));
-        culprits.extend(of(&expect.proof_against, adversary::Verdict::Proven));
-        for crash in &self.scenario.crashes {
-            culprits.push((usize::from(crash.rank), adversary::Verdict::Suspected));
-        }
-        culprits
+        let crashed: Vec<u16> = self.scenario.crashes.iter().map(|crash| crash.rank).collect();
+        let suspected = expect.suspects.iter().chain(&crashed);
+        let suspected = suspected.map(|rank| (*rank, adversary::Verdict::Suspected));
+        let proven = expect.proof_against.iter();
+        let proven = proven.map(|rank| (*rank, adversary::Verdict::Proven));
+        let life = |(host, verdict)| Some((self.life(host)?, verdict));
+        suspected.chain(proven).filter_map(life).collect()
+    }
+
+    /// The process on this host, the last one if there were several.
+    fn life(&self, host: u16) -> Option<usize> {
+        self.hosts.get(usize::from(host)).copied().flatten().map(|(life, _)| life)
     }
 
     fn undetected(&self) -> Option<String> {
@@ -353,7 +400,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let mut missing = None;
-        for rank in self.scenario.liar_ranks().iter().map(|rank| usize::from(*rank)) {
+        for rank in self.scenario.liar_ranks().iter().filter_map(|rank| self.life(*rank)) {
             if self.processes[rank].fired() > 0 {
                 // A liar that was found ends the search.
                 missing = Some(self.world.oracles.undetected(rank, verdict)?);
@@ -376,9 +423,8 @@ impl<'a> Run<'a> {
             return None;
         }
         let oracles = &self.world.oracles;
-        self.scenario.crashes.iter().find_map(|crash| {
-            oracles.undetected(usize::from(crash.rank), adversary::Verdict::Suspected)
-        })
+        let mut crashed = self.scenario.crashes.iter().filter_map(|crash| self.life(crash.rank));
+        crashed.find_map(|life| oracles.undetected(life, adversary::Verdict::Suspected))
     }
 
     fn is_counted(&self) -> bool {

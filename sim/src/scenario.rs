@@ -2,10 +2,11 @@
 //!
 //! Read from TOML files in `scenarios/` (unknown fields are refused, errors name file, line and
 //! key) or drawn from a seed ([`crate::swarm`]). Durations are microseconds, sizes are bytes,
-//! probabilities are thousandths. Ranks are those of the genesis view, whatever
-//! view a process is in later.
+//! probabilities are thousandths. Ranks are those of the genesis view, whatever view a process is
+//! in later; those that join have the numbers after them, in the order of their entries.
 
 mod check;
+mod comings;
 mod error;
 mod options;
 mod rules;
@@ -19,6 +20,7 @@ use phalanx_core::{Limits, Timeouts};
 use crate::adversary::Strategy;
 use crate::verdict::Promise;
 use check::line_of;
+pub use comings::{Join, Leave, Newcomer, Restart};
 pub use error::ScenarioError;
 pub use options::{CostPreset, Crypto, Membership, Pattern, Quorum};
 pub use rules::{Fate, Kind, Rule, Signal};
@@ -101,6 +103,19 @@ pub struct Scenario {
     /// Suspicions that come from the application.
     #[serde(default, rename = "suspect", skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<Suspect>,
+    /// Processes that want to be members.
+    #[serde(default, rename = "join", skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<Join>,
+    /// Members that ask to leave.
+    #[serde(default, rename = "leave", skip_serializing_if = "Vec::is_empty")]
+    pub leaves: Vec<Leave>,
+    /// Processes that stop and come back with nothing.
+    #[serde(default, rename = "restart", skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Restart>,
+    /// Whether correct processes that were removed for an opinion, cannot follow or lost their
+    /// state come back as their next life, as a runtime would have it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub rejoin: bool,
     /// Byzantine members.
     #[serde(default)]
     pub liars: Option<Liars>,
@@ -116,6 +131,11 @@ const fn one() -> u64 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 const fn is_zero(value: &usize) -> bool {
     *value == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_not(value: &bool) -> bool {
+    !*value
 }
 
 const fn default_bound() -> u64 {
@@ -314,6 +334,12 @@ pub struct Expect {
     /// Members that it lists as Active.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<u16>,
+    /// Hosts of which no view ever lists a process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub never: Vec<u16>,
+    /// Rare branches that it must come by, see [`crate::marks::Mark`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
     /// Members that no view excludes or silences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub untouched: Vec<u16>,
@@ -323,9 +349,6 @@ pub struct Expect {
     /// How many views there are at most, the first included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views_max: Option<usize>,
-    /// Rare branches that the run must come by, see [`crate::marks::Mark`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub marks: Vec<String>,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }
@@ -360,6 +383,10 @@ impl Scenario {
             crashes: Vec::new(),
             pauses: Vec::new(),
             suspects: Vec::new(),
+            joins: Vec::new(),
+            leaves: Vec::new(),
+            restarts: Vec::new(),
+            rejoin: false,
             liars: None,
             expect: Expect::default(),
         }
@@ -465,6 +492,14 @@ mod tests {
         let rule = Rule { kinds, from, after: Some(after), fate: Fate::Hold, ..Rule::default() };
         scenario.rules.push(rule);
         scenario.expect.removed = vec![1];
+        scenario.membership = Membership::Managed;
+        scenario.joins.push(Join { count: 2, every_us: 9, stay_us: Some(8), ..Join::at(4) });
+        scenario.leaves.push(Leave { rank: 5, at_us: 9 });
+        scenario.restarts.push(Restart { rank: 0, at_us: 6, down_us: 2 });
+        scenario.rejoin = true;
+        scenario.expect.never = vec![4];
+        scenario.expect.marks = vec!["removed".to_owned()];
+        assert_eq!((scenario.hosts(), scenario.newcomers()[1].at_us), (6, 13));
         let text = scenario.to_toml();
         assert_eq!(Scenario::parse("x.toml", &text).unwrap(), scenario);
     }
@@ -500,5 +535,14 @@ mod tests {
         assert_eq!(text, "x.toml:3: crash: needs exactly one of at_us, at_casts and after");
         let text = error("name = \"x\"\nmembers = 4\n[liars]\nranks = [1]\nstrategy = \"no\"\n");
         assert!(text.starts_with("x.toml:5: strategy: there is no strategy `no`"), "{text}");
+        let text = error("name = \"x\"\nmembers = 4\n[[join]]\nat_us = 4\n");
+        assert!(text.starts_with("x.toml:3: join: only"), "{text}");
+        let managed = "name = \"x\"\nmembers = 4\nmembership = \"managed\"\n";
+        let text = error(&format!("{managed}[[join]]\nat_us = 4\ncount = 10\n"));
+        assert!(text.starts_with("x.toml:4: join: "), "{text}");
+        let text = error(&format!("{managed}[[leave]]\nat_us = 4\nrank = 4\n"));
+        assert_eq!(text, "x.toml:6: rank: there is no rank 4 among 4 members");
+        let text = error(&format!("{managed}[expect]\nmarks = [\"no\"]\n"));
+        assert_eq!(text, "x.toml:5: marks: there is no mark `no`");
     }
 }

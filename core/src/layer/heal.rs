@@ -190,6 +190,10 @@ impl Heal {
                 }
                 continue;
             }
+            // A request is bound to the view before. A view that lists this life although it never
+            // asked for that is one that an earlier process with the same incarnation was in: its
+            // record of incarnations was set back, and it must not sign there again.
+            let has_asked = self.request.is_some();
             if !self.follows((now, door), &decision) {
                 return;
             }
@@ -197,7 +201,7 @@ impl Heal {
             out.push(Out::Learned);
             let key = door.identity().public_key();
             let listed = decision.view.rank_of(key).and_then(|rank| decision.view.member(rank));
-            if listed.is_some_and(|member| member.incarnation == self.incarnation) {
+            if has_asked && listed.is_some_and(|member| member.incarnation == self.incarnation) {
                 self.is_halted = true;
                 out.push(Out::Joined(Box::new(decision)));
                 return;

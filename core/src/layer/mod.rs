@@ -13,10 +13,6 @@ pub(crate) mod stable;
 pub(crate) mod suspect;
 pub(crate) mod top_appl;
 pub(crate) mod total;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "complete and tested; no layer above calls it yet")
-)]
 pub(crate) mod transfer;
 pub(crate) mod vsync;
 

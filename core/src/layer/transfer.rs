@@ -52,7 +52,7 @@ use super::Context;
 use crate::config::Config;
 use crate::crypto::{Hash32, PublicKey, Reason, Roster};
 use crate::fault::{LinkFault, Proof};
-use crate::member::{Rank, Status};
+use crate::member::{Member, Rank, Status};
 use crate::output::Refusal;
 use crate::time::{Time, earliest};
 use crate::view::View;
@@ -103,8 +103,20 @@ pub(crate) enum Out {
     Stalled(u64),
     /// A member hands over what is wrong, or nothing.
     Opinion(Rank, Reason),
-    /// A member signed two states. The view of the proof may be an earlier one than the present.
-    Proof(Box<Proof>),
+    /// The holder of this key signed two states. The view of the proof may be an earlier one than
+    /// the present.
+    Proof(PublicKey, Box<Proof>),
+}
+
+/// How this process stands to the state with which a view begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// It has it, or will, once it has loaded that of an earlier view.
+    Whole,
+    /// It has to load it.
+    Loads,
+    /// It is a voter that has lost it: it neither loads nor hands over.
+    Lost,
 }
 
 /// A view that was installed.
@@ -118,9 +130,8 @@ pub(crate) struct Entered<'a> {
     pub(crate) before: Option<&'a View>,
     /// The rank of this process in the view.
     pub(crate) me: Rank,
-    /// Whether it has to load the state with which the view begins, unless it is loading an earlier
-    /// one already.
-    pub(crate) must_load: bool,
+    /// How this process stands to the state with which the view begins.
+    pub(crate) stand: Stand,
 }
 
 impl Entered<'_> {
@@ -131,19 +142,24 @@ impl Entered<'_> {
 
     /// Who may need the state with which the view begins: joiners, and who is Active again.
     fn joiners(&self) -> Vec<PublicKey> {
-        let was_silenced = |key: &PublicKey| {
-            let before = self.before.and_then(|view| view.member(view.rank_of(key)?));
-            before.is_some_and(|member| member.status == Status::Silenced)
-        };
-        let joins = |(rank, key, status): &(Rank, PublicKey, Status)| {
+        let members = Rank::all(self.view.members.len()).zip(&self.view.members);
+        let joins = |(rank, member): &(Rank, &Member)| {
             *rank != self.me
-                && *status == Status::Active
-                && (rank.index() >= self.survivors() || was_silenced(key))
+                && member.status == Status::Active
+                && (rank.index() >= self.survivors() || self.was_silenced(&member.key))
         };
-        let members = self.view.members.iter().map(|member| (member.key, member.status));
-        let members = Rank::all(self.view.members.len()).zip(members);
-        let members = members.map(|(rank, (key, status))| (rank, key, status));
-        members.filter(joins).map(|(_, key, _)| key).collect()
+        members.filter(joins).map(|(_, member)| member.key).collect()
+    }
+
+    fn was_silenced(&self, key: &PublicKey) -> bool {
+        let before = self.before.and_then(|view| view.member(view.rank_of(key)?));
+        before.is_some_and(|member| member.status == Status::Silenced)
+    }
+
+    /// Whether members make a snapshot for this process, which needs none.
+    fn is_back_whole(&self) -> bool {
+        let me = self.view.member(self.me).filter(|me| me.status == Status::Active);
+        self.stand == Stand::Whole && me.is_some_and(|me| self.was_silenced(&me.key))
     }
 }
 
@@ -198,9 +214,18 @@ impl Transfer {
         }
     }
 
-    /// Whether the application has the state, so that deliveries may flow.
-    pub(crate) fn is_loaded(&self) -> bool {
+    /// Whether nothing is being loaded.
+    fn is_loaded(&self) -> bool {
         self.load.as_ref().is_none_or(Load::is_done)
+    }
+
+    /// The application has lost its state: nothing is loaded any more, and nothing handed over that it
+    /// was not asked for yet.
+    pub(crate) fn lose(&mut self, now: Time) {
+        if let Some(load) = &mut self.load {
+            load.give_up(now);
+        }
+        self.offers.lose();
     }
 
     /// When a Tick is owed.
@@ -274,16 +299,17 @@ impl Transfer {
         let members = &entered.view.members;
         self.present = entered.view.number;
         self.members = members.iter().map(|member| member.key).collect();
-        let is_donor = !entered.must_load && entered.me.index() < entered.survivors();
-        self.offers.on_view(entered, is_donor, &self.members, out);
-        match &mut self.load {
-            // Overtaken: it goes on with its own.
-            Some(load) if !load.is_done() => load.on_view(now, &self.members, out),
-            Some(_) | None if entered.must_load => {
-                let load = self.load.insert(Load::new(settings, entered, now));
-                load.on_view(now, &self.members, out);
+        self.offers.on_view(entered, &self.members, out);
+        match entered.stand {
+            Stand::Loads => self.load = Some(Load::new(settings, entered, now)),
+            Stand::Whole if entered.is_back_whole() && self.is_loaded() => {
+                self.load = Some(Load::needless(settings, entered, now));
             }
-            Some(_) | None => {}
+            // Who is overtaken while it loads goes on with its own.
+            Stand::Whole | Stand::Lost => {}
+        }
+        if let Some(load) = &mut self.load {
+            load.on_view(now, &self.members, out);
         }
     }
 
@@ -309,8 +335,15 @@ impl Transfer {
             | TransferPart::Page { .. }
             | TransferPart::Chunk { .. }
             | TransferPart::Gone { .. }) => {
-                if let Some(load) = &mut self.load {
-                    return load.on_part(cx, (from, &key), part, out);
+                let of = part.of();
+                match &mut self.load {
+                    Some(load) if load.of() == of => {
+                        return load.on_part(cx, (from, &key), part, out);
+                    }
+                    Some(_) | None if matches!(part, TransferPart::Root { .. }) => {
+                        out.push(Out::Part(from, TransferPart::Done { of }));
+                    }
+                    Some(_) | None => {}
                 }
             }
         }

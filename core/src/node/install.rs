@@ -8,7 +8,7 @@ use crate::crypto::Roster;
 use crate::member::Rank;
 use crate::output::{Event, Exclusion, Output};
 use crate::seq::LogEnd;
-use crate::stack::Stack;
+use crate::stack::{Gate, Stack};
 use crate::view::View;
 use crate::wire::change::Decision;
 
@@ -42,7 +42,7 @@ impl Node {
             self.outputs.push_back(Output::Event(Event::Resilience { spare: after }));
         }
         self.outputs.push_back(Output::Event(Event::Unblock));
-        self.run(|stack, _, step| stack.begin(step));
+        self.run(|stack, _, step| stack.begin(step, Some(&view_before)));
         self.welcome(&view_before, &decision);
         self.on_kept();
     }
@@ -60,6 +60,7 @@ impl Node {
         self.bottom.forget_old();
         self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.linger_us) });
         self.phase = Phase::Excluded;
+        self.gate = Gate::new(&self.config, false);
         self.chain.push(Decision::clone(&decision));
         let _: usize = self.peers.take_kept().len();
         self.outputs.push_back(Output::Event(Event::Excluded { why, decision, lost }));

@@ -17,7 +17,7 @@ use crate::layer::heal::{self, Heal};
 use crate::layer::inter::Origin;
 use crate::member::{PeerId, Rank};
 use crate::output::{Event, Output};
-use crate::stack::{Refused, Stack};
+use crate::stack::{Gate, Refused, Stack};
 use crate::time::Time;
 use crate::view::{Membership, View};
 use crate::wire::change::Decision;
@@ -72,6 +72,7 @@ impl Node {
             bottom: Bottom::idle(&config, &roster, boot.incarnation, &door),
             // At rest: nothing goes in or out.
             stack: Stack::new(&config, anchor, roster, Rank::new(0), now),
+            gate: Gate::new(&config, true),
             config,
             door,
             now,
@@ -194,7 +195,7 @@ impl Node {
         self.phase = Phase::Member;
         self.outputs.push_back(Output::Event(Event::View(Box::new(view))));
         self.outputs.push_back(Output::Event(Event::Unblock));
-        self.run(|stack, _, step| stack.begin(step));
+        self.run(|stack, _, step| stack.begin(step, None));
     }
 
     /// Tells those that a view takes in that it does; who misses it asks.

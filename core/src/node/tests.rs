@@ -1,7 +1,9 @@
 //! Nodes in memory that go from view to view by decisions made here.
 
+mod app;
 mod join;
 mod rig;
+mod state;
 mod world;
 
 use alloc::boxed::Box;

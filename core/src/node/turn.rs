@@ -23,7 +23,7 @@ impl Node {
     pub(super) fn run(&mut self, act: impl FnOnce(&mut Stack, &mut Bottom, &mut Step<'_>)) {
         let roster = Arc::clone(self.stack.roster());
         let cx = Context { now: self.now, door: &mut self.door, roster: &roster };
-        let mut step = Step::new(cx, &mut self.outputs, &mut self.counters);
+        let mut step = Step::new(cx, &mut self.outputs, &mut self.counters, &mut self.gate);
         act(&mut self.stack, &mut self.bottom, &mut step);
         self.stack.conclude(&mut step);
         let mut frames = Vec::new();
@@ -37,7 +37,7 @@ impl Node {
             None => {}
             Some(Decided::Install(decision)) => self.install(*decision),
             Some(Decided::Follow(decision)) => {
-                if self.stack.lose_state() {
+                if self.gate.lose(self.now) {
                     self.outputs.push_back(Output::Event(Event::StateLost));
                 }
                 self.install(*decision);

@@ -51,10 +51,14 @@ impl Stack {
         }
     }
 
-    /// The view is installed: says so.
-    pub(crate) fn begin(&mut self, step: &mut Step<'_>) {
+    /// The view is installed, after `before` if this process was a member of that: says so.
+    pub(crate) fn begin(&mut self, step: &mut Step<'_>, before: Option<&View>) {
         let post = self.vsync.begin(&mut step.cx);
         step.posts.extend(post);
+        self.begin_transfer(step, before);
+        if self.is_leaving {
+            self.say_leave(step);
+        }
     }
 
     /// Takes what a member says about the next view.
@@ -171,7 +175,7 @@ impl Stack {
         self.ending.decided = Some((decision, until));
     }
 
-    fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         self.view.member(self.me).is_some_and(|member| member.status == Status::Active)
     }
 
@@ -198,15 +202,15 @@ impl Stack {
             let _: Result<(), LinkFault> = self.run_group(step, group::In::Collected(next));
         }
         let Some((decision, until)) = self.ending.decided.take() else { return };
-        if self.reliable.is_collected() {
+        if self.reliable.is_collected() && !step.gate.is_over() {
             self.close(step);
             step.decided = Some(Decided::Install(decision));
-        } else if step.cx.now >= until && !self.is_active() {
-            step.decided = Some(Decided::Follow(decision));
-        } else if step.cx.now >= until {
+        } else if !self.reliable.is_collected() && step.cx.now < until {
+            self.ending.decided = Some((decision, until));
+        } else if self.is_active() {
             step.decided = Some(Decided::Exclude(Exclusion::Overtaken, decision));
         } else {
-            self.ending.decided = Some((decision, until));
+            step.decided = Some(Decided::Follow(decision));
         }
     }
 
@@ -236,11 +240,20 @@ impl Stack {
         if core::mem::replace(&mut self.is_leaving, true) {
             return Err(Refusal::AlreadyDone);
         }
+        self.say_leave(step);
+        Ok(())
+    }
+
+    /// A wish to leave holds in one view, and is told again in the next as long as there is no room
+    /// for it.
+    fn say_leave(&mut self, step: &mut Step<'_>) {
         let said = step.cx.door.sign(step.cx.roster, self.me, Leave);
         let said = said.signed().as_ref().clone();
         step.posts.push(Post::part(To::All, Part::Leave(said.clone())));
         // Its own word is a good one.
         let _: Result<(), LinkFault> = self.run_group(step, group::In::Leave(said));
-        Ok(())
+        if self.group.as_mut().is_some_and(Group::must_stay) {
+            step.event(Event::MustStay);
+        }
     }
 }

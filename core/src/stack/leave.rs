@@ -28,8 +28,8 @@ pub(crate) struct Legacy {
     inter: Inter,
     /// Own casts that the cut does not hold.
     pub(crate) casts: Requeue,
-    /// Whether everything up to here was delivered.
-    pub(super) has_state: bool,
+    /// Whether this process wants to leave the group.
+    is_leaving: bool,
 }
 
 /// What goes over for one member.
@@ -66,8 +66,8 @@ impl Stack {
         let place = |rank| rank_of(next?, self.view.member(rank)?);
         let proven = self.suspect.proven();
         let proven = proven.filter_map(|(rank, hash)| Some((place(rank)?, hash))).collect();
-        let (has_state, inter) = (self.has_state, self.inter);
-        let mut legacy = Legacy { heirs: Vec::new(), proven, inter, casts, has_state };
+        let (inter, is_leaving) = (self.inter, self.is_leaving);
+        let mut legacy = Legacy { heirs: Vec::new(), proven, inter, casts, is_leaving };
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
@@ -92,19 +92,10 @@ impl Stack {
         (Old { roster: self.roster, reliable: self.reliable }, legacy)
     }
 
-    /// This process did not get all that the view delivers: it delivers nothing from now on. Returns
-    /// whether that is news.
-    pub(crate) fn lose_state(&mut self) -> bool {
-        core::mem::replace(&mut self.has_state, false)
-    }
-
     /// Takes over what the stack of the view before left behind; once, before anything else.
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
         self.reliable.requeue(legacy.casts);
-        self.has_state = legacy.has_state;
-        if !self.has_state {
-            self.reliable.go_blind();
-        }
+        self.is_leaving = legacy.is_leaving;
         self.inter.inherit(legacy.inter, now);
         for (member, proof) in legacy.proven {
             self.suspect.carry(member, proof);

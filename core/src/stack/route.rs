@@ -2,6 +2,7 @@
 //! event.
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Stack, Step};
@@ -9,7 +10,7 @@ use crate::crypto::Reason;
 use crate::fault::LinkFault;
 use crate::input::Order;
 use crate::layer::reliable::{self, Body};
-use crate::layer::{Post, To, group, inter, lag, pt2pt, stable, suspect, top_appl, total};
+use crate::layer::{Post, To, group, inter, lag, pt2pt, stable, suspect, total};
 use crate::member::{PerRank, Rank};
 use crate::output::{Event, Fault, Output};
 use crate::seq::Slot;
@@ -98,7 +99,7 @@ impl Stack {
                 }
                 reliable::Out::Overtaken => {
                     self.total.forget();
-                    if self.lose_state() {
+                    if step.gate.lose(step.cx.now) {
                         step.event(Event::StateLost);
                     }
                 }
@@ -119,13 +120,11 @@ impl Stack {
     pub(super) fn hand_up(
         &self,
         step: &mut Step<'_>,
-        body: &Body,
+        body: &Arc<Body>,
         order: Order,
         slot: Option<Slot>,
     ) {
-        if self.has_state {
-            top_appl::deliver(self.view.number, body, order, slot, step.outputs);
-        }
+        step.gate.deliver(self.view.number, body, (order, slot), step.outputs);
     }
 
     /// Returns what the layer below makes of it.
@@ -151,7 +150,9 @@ impl Stack {
                     step.posts.push(Post::part(To::All, part));
                 }
                 total::Out::Impedes(sender)
-                    if self.reliable.is_at_overflow(sender) || self.is_behind(sender) =>
+                    if self.reliable.is_at_overflow(sender)
+                        || self.is_behind(sender)
+                        || self.reliable.is_held_back() =>
                 {
                     self.total.excuse(step.cx.now, sender);
                 }

@@ -156,8 +156,9 @@ impl Group {
         format!("view {}  n={n} f={f} q={q}  [{}]", view.number, names.join(" "))
     }
 
-    /// The same, with who is not in it any more and why: `-mallory (proof: mutant message)`. `why`
-    /// says what a member was found to do, if that is known.
+    /// The same, with what changed and why: `-mallory (proof: mutant message)`, `~dave (mute)` who was
+    /// silenced, `+erin` who joined, `+dave (active again)`. `why` says what a member was found to do,
+    /// if that is known.
     #[must_use]
     pub fn change_line(
         &self,
@@ -166,17 +167,38 @@ impl Group {
         why: &dyn Fn(&PublicKey, Departure) -> Option<String>,
     ) -> String {
         let mut line = self.view_line(view, me);
+        // Writing to a String cannot fail.
         for (rank, how) in view.departed.iter() {
             let Some(member) = before.member(*rank) else { continue };
             let word = match how {
                 Departure::Proof => "proof",
                 Departure::Opinion => "opinion",
                 Departure::Left => "left",
-                Departure::Replaced => "replaced",
+                // Its next life is among those that came.
+                Departure::Replaced => continue,
             };
             let why = why(&member.key, *how).map(|why| format!(": {why}")).unwrap_or_default();
-            // Writing to a String cannot fail.
             let _ = write!(line, "  -{} ({word}{why})", self.name_of(&member.key));
+        }
+        for rank in view.silenced.iter() {
+            let Some(member) = before.member(*rank) else { continue };
+            let why = why(&member.key, Departure::Opinion).unwrap_or_else(|| "silenced".to_owned());
+            let _ = write!(line, "  ~{} ({why})", self.name_of(&member.key));
+        }
+        for member in &view.members {
+            let old = before.members.iter().find(|old| old.key == member.key);
+            let what = match old {
+                Some(old) if old.incarnation != member.incarnation => {
+                    format!(" (in place of incarnation {})", old.incarnation)
+                }
+                Some(old) if old.status != member.status && member.status == Status::Active => {
+                    " (active again)".to_owned()
+                }
+                Some(_) => continue,
+                None if member.incarnation > 1 => format!(" (incarnation {})", member.incarnation),
+                None => String::new(),
+            };
+            let _ = write!(line, "  +{}{what}", self.name_of(&member.key));
         }
         line
     }
@@ -218,7 +240,7 @@ fn check_name(
     Ok(())
 }
 
-fn address(source: &Source, text: &Spanned<String>) -> Result<SocketAddr, FileError> {
+pub(super) fn address(source: &Source, text: &Spanned<String>) -> Result<SocketAddr, FileError> {
     let error = |message: &str| source.error(Some(text.span()), message);
     let address: SocketAddr = text
         .get_ref()
@@ -278,7 +300,7 @@ pub struct MemberEntry {
 pub fn group_text(
     name: &str,
     nonce: &Hash32,
-    membership: Membership,
+    (membership, state_transfer): (Membership, bool),
     members: &[MemberEntry],
 ) -> String {
     let membership = membership_word(membership);
@@ -288,7 +310,7 @@ pub fn group_text(
          nonce = \"{nonce}\"   # tells groups with the same members apart\n\
          pattern = \"swift\"   # or \"paper\": the paper's message pattern, slower\n\
          membership = \"{membership}\"   # managed: who fails is removed; fixed: nobody ever is\n\
-         # state_transfer = false   # true: who joins is handed the state of the application first\n\
+         state_transfer = {state_transfer}   # true: who joins is handed the state of the application first\n\
          # pledge = 1         # so many liars are borne whatever happens: a group of 3 * pledge + 1\n\
          #                    # silences whom it suspects and removes only whom it can convict;\n\
          #                    # default: as many as the group can bear\n\

@@ -9,7 +9,7 @@ mod units;
 
 pub use group::{Group, MemberEntry, group_text, membership_word};
 pub use node::{Home, NodeEntry, node_text};
-pub use units::{Amount, Micros};
+pub use units::{Amount, Micros, public_key};
 
 use std::fs;
 use std::ops::Range;

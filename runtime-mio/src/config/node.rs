@@ -1,17 +1,17 @@
-//! `node.toml`: what is a member's own business. It stands in the member's home directory, and its
-//! paths are relative to that.
+//! `node.toml`: what is a member's own business, or that of a process that wants to be one. It stands
+//! in the home directory, and its paths are relative to that.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use phalanx_core::crypto::Suite;
-use phalanx_core::{Boot, Config, ConfigError, Rank};
+use phalanx_core::{Config, ConfigError, Joiners, PublicKey, Rank, View};
 use serde::Deserialize;
-use toml::Spanned;
+use toml::{Spanned, Value};
 
-use super::group::Group;
-use super::units::{Amount, Micros};
+use super::group::{Group, address};
+use super::units::{Amount, Micros, public_key};
 use super::{FileError, Source};
 use crate::keys::SecretKey;
 use crate::net::{NetworkConfig, TransportKind};
@@ -25,6 +25,11 @@ struct NodeFile {
     group: PathBuf,
     key: Spanned<PathBuf>,
     bind: Option<Spanned<String>>,
+    address: Option<Spanned<String>>,
+    joiners: Option<Spanned<toml::Value>>,
+    #[serde(default = "yes")]
+    rejoin: bool,
+    anchor: Option<Spanned<PathBuf>>,
     #[serde(default)]
     transport: TransportName,
     state: PathBuf,
@@ -44,6 +49,10 @@ enum TransportName {
     #[default]
     Tcp,
     Udp,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn info() -> String {
@@ -70,6 +79,9 @@ struct TimeoutsFile {
     installed: Option<Micros>,
     linger: Option<Micros>,
     retain: Option<Micros>,
+    rejoin: Option<Micros>,
+    cool: Option<Micros>,
+    cool_max: Option<Micros>,
     stall: Option<Micros>,
 }
 
@@ -81,15 +93,18 @@ struct LimitsFile {
     peer_queue: Option<Amount>,
     send_tries: Option<u32>,
     partial_frames: Option<u16>,
+    join_tokens: Option<u32>,
+    join_buffer: Option<Amount>,
+    state_max: Option<Amount>,
 }
 
-/// A member's home: everything needed to start it.
+/// The home of a member, or of a process that wants to be one: everything needed to start it.
 #[derive(Debug)]
 pub struct Home {
     /// The group.
     pub group: Group,
-    /// Which of its members this is.
-    pub rank: Rank,
+    /// Which of its first members this is, if it is one.
+    pub rank: Option<Rank>,
     /// Its secret.
     pub secret: SecretKey,
     /// Where that is kept.
@@ -102,6 +117,8 @@ pub struct Home {
     pub state_dir: PathBuf,
     /// What to log: `error`, `warn`, `info`, `debug` or `trace`.
     pub log: String,
+    /// Whether it comes back by itself when it is put out by opinion.
+    pub comes_back: bool,
     /// Made by `testnet`, on one machine, for trying things out.
     pub is_testnet: bool,
 }
@@ -120,11 +137,12 @@ impl Home {
         let at_key = |message: String| source.error(Some(file.key.span()), message);
         let secret = SecretKey::read(&key_path).map_err(|why| at_key(why.to_string()))?;
         let view = group.genesis.view();
-        let rank = view
-            .rank_of(&secret.public_key())
-            .ok_or_else(|| at_key(ConfigError::NotAMember.to_string()))?;
-        let own = view.member(rank).map(|m| String::from_utf8_lossy(&m.addr).into_owned());
+        let rank = view.rank_of(&secret.public_key());
+        let listed = rank.and_then(|rank| view.member(rank));
+        let listed = listed.map(|member| String::from_utf8_lossy(&member.addr).into_owned());
+        let own = file.own_address(&source, listed)?;
         let bind = bind(&source, file.bind.as_ref(), own.as_deref().unwrap_or_default())?;
+        let addr = own.unwrap_or_else(|| bind.to_string());
         if !matches!(file.log.as_str(), "error" | "warn" | "info" | "debug" | "trace") {
             let message = "a log level is one of error, warn, info, debug, trace";
             return Err(source.error(source.find("log"), message));
@@ -133,7 +151,10 @@ impl Home {
             let message = "stall is out of range: it must be at least 100 ms";
             return Err(source.error(source.find("stall"), message));
         }
-        let config = file.core_config(&group);
+        let mut config = file.core_config(&group);
+        config.addr = addr.into_bytes();
+        config.joiners = joiners(&source, file.joiners.as_ref())?;
+        config.anchor = anchor(&source, dir, file.anchor.as_ref())?;
         config.validate(Suite::Ed25519).map_err(|why| locate(&source, &why))?;
         Ok(Self {
             rank,
@@ -144,26 +165,30 @@ impl Home {
             group,
             state_dir: dir.join(&file.state),
             log: file.log,
+            comes_back: file.rejoin,
             is_testnet: file.testnet,
         })
     }
 
-    /// The incarnation under which the group lists this member.
+    /// The incarnation under which the group file lists this member; 0 if it does not.
     #[must_use]
     pub fn incarnation(&self) -> u64 {
-        self.group.genesis.members.get(self.rank.index()).map_or(0, |member| member.incarnation)
-    }
-
-    /// Uses up this member's incarnation; see [`crate::boot`].
-    ///
-    /// # Errors
-    /// If it was used before, or the record cannot be kept.
-    pub fn claim(&self) -> Result<Boot, crate::boot::BootError> {
-        crate::boot::claim(&self.state_dir, &self.group.genesis.group(), self.incarnation())
+        let member = self.rank.and_then(|rank| self.group.genesis.members.get(rank.index()));
+        member.map_or(0, |member| member.incarnation)
     }
 }
 
 impl NodeFile {
+    /// Where others reach this process.
+    fn own_address(
+        &self,
+        source: &Source,
+        listed: Option<String>,
+    ) -> Result<Option<String>, FileError> {
+        let Some(given) = &self.address else { return Ok(listed) };
+        address(source, given).map(|address| Some(address.to_string()))
+    }
+
     fn core_config(&self, group: &Group) -> Config {
         let mut config = Config::new(group.genesis.clone());
         let (from, to) = (&self.timeouts, &mut config.timeouts);
@@ -185,6 +210,9 @@ impl NodeFile {
             (from.installed, &mut to.installed_us),
             (from.linger, &mut to.linger_us),
             (from.retain, &mut to.retain_us),
+            (from.rejoin, &mut to.rejoin_us),
+            (from.cool, &mut to.cool_us),
+            (from.cool_max, &mut to.cool_max_us),
         ] {
             if let Some(Micros(micros)) = given {
                 *timeout = micros;
@@ -195,6 +223,9 @@ impl NodeFile {
         config.cast_queue_bytes = size(limits.cast_queue, config.cast_queue_bytes);
         config.send_queue_bytes = size(limits.send_queue, config.send_queue_bytes);
         config.send_tries = limits.send_tries.unwrap_or(config.send_tries);
+        config.join_buffer = size(limits.join_buffer, config.join_buffer);
+        config.state_max = limits.state_max.map_or(config.state_max, |Amount(bytes)| bytes);
+        config.join_tokens = limits.join_tokens.unwrap_or(config.join_tokens);
         config.partial_frames = limits.partial_frames.map_or(config.partial_frames, usize::from);
         config
     }
@@ -227,6 +258,35 @@ fn bind(
     given.map_or(own, |text| text.get_ref()).parse().map_err(|_| source.error(span, message))
 }
 
+/// Who may join: `"ask"`, or a list of keys; nobody by default.
+fn joiners(source: &Source, given: Option<&Spanned<Value>>) -> Result<Joiners, FileError> {
+    let Some(given) = given else { return Ok(Joiners::Nobody) };
+    let wrong = |why: &str| source.error(Some(given.span()), why);
+    match given.get_ref() {
+        Value::String(word) if word == "ask" => Ok(Joiners::Application),
+        Value::Array(keys) => {
+            let keys: Option<Vec<PublicKey>> =
+                keys.iter().map(|key| key.as_str().and_then(public_key)).collect();
+            let keys = keys.ok_or_else(|| wrong("a key is 64 hexadecimal digits"))?;
+            Ok(if keys.is_empty() { Joiners::Nobody } else { Joiners::Listed(keys) })
+        }
+        _ => Err(wrong("joiners are a list of public keys, or \"ask\"")),
+    }
+}
+
+/// A view to start from, as `state/view-*` of a member has it.
+fn anchor(
+    source: &Source,
+    dir: &Path,
+    given: Option<&Spanned<PathBuf>>,
+) -> Result<Option<View>, FileError> {
+    let Some(given) = given else { return Ok(None) };
+    let wrong = |why: String| source.error(Some(given.span()), why);
+    let bytes = std::fs::read(dir.join(given.get_ref())).map_err(|why| wrong(why.to_string()))?;
+    let view = postcard::from_bytes(&bytes);
+    view.map(Some).map_err(|_| wrong("the file is not that of a view".to_owned()))
+}
+
 /// Points at what the core found wrong. Its names carry the unit or kind that the file's do not.
 fn locate(source: &Source, why: &ConfigError) -> FileError {
     let ConfigError::OutOfRange(name, range) = why else {
@@ -246,6 +306,8 @@ pub struct NodeEntry {
     pub bind: SocketAddr,
     /// Whether it is for trying things out on one machine.
     pub is_testnet: bool,
+    /// Who may join, by public key.
+    pub joiners: Vec<PublicKey>,
 }
 
 /// The text of a node file whose group file lies one directory above.
@@ -256,6 +318,8 @@ pub fn node_text(entry: &NodeEntry) -> String {
         TransportKind::Udp => "udp",
     };
     let NodeEntry { bind, is_testnet, .. } = entry;
+    let joiners: Vec<String> = entry.joiners.iter().map(|key| format!("\"{key}\"")).collect();
+    let joiners = joiners.join(", ");
     format!(
         "# One member's own settings. Paths are relative to this directory.\n\
          group = \"../group.toml\"\n\
@@ -263,6 +327,10 @@ pub fn node_text(entry: &NodeEntry) -> String {
          bind = \"{bind}\"\n\
          transport = \"{transport}\"      # the same at every member\n\
          state = \"state\"        # the boot record; losing it means starting with a new key\n\
+         joiners = [{joiners}]  # keys that may join, or \"ask\": the application is asked\n\
+         rejoin = true          # come back as a new incarnation after being put out by opinion\n\
+         # address = \"192.0.2.1:7400\"  # where others reach it, if not as in the group file\n\
+         # anchor = \"view\"      # start from this view, a copy of a member's state/view-*\n\
          log = \"info\"\n\
          testnet = {is_testnet}\n\
          \n\
@@ -277,11 +345,17 @@ pub fn node_text(entry: &NodeEntry) -> String {
          # installed = \"2 s\"    # a member that has not installed a view by then is suspected\n\
          # linger = \"30 s\"      # how long who is out answers those that do not know it yet\n\
          # retain = \"1 min\"     # how long bodies of the view before are kept at the most\n\
+         # rejoin = \"2 s\"       # a silenced member asks to be active again after this\n\
+         # cool = \"2 s\"         # a key that came back is not let in again for this; doubles\n\
+         # cool_max = \"5 min\"\n\
          # stall = \"5 s\"        # a peer that takes nothing for so long is cut off\n\
          \n\
          [limits]\n\
          # cast_queue = \"4 MiB\" # casts that may wait before one is refused\n\
-         # peer_queue = \"8 MiB\" # frames that may wait for one peer\n"
+         # peer_queue = \"8 MiB\" # frames that may wait for one peer\n\
+         # join_tokens = 8      # frames of strangers that are looked at in a second\n\
+         # join_buffer = \"8 MiB\" # casts that may wait until a joiner has the state\n\
+         # state_max = \"4 GiB\" # a longer state is not loaded\n"
     )
 }
 

@@ -31,10 +31,19 @@ impl Rig {
                 public_key: secret.public_key(),
             });
         }
-        let group =
-            group_text("test", &phalanx_core::Hash32([1; 32]), Membership::Managed, &members);
+        let group = group_text(
+            "test",
+            &phalanx_core::Hash32([1; 32]),
+            (Membership::Managed, false),
+            &members,
+        );
         let bind = members[0].address;
-        let node = node_text(&NodeEntry { transport: TransportKind::Udp, bind, is_testnet: true });
+        let node = node_text(&NodeEntry {
+            transport: TransportKind::Udp,
+            bind,
+            is_testnet: true,
+            joiners: vec![],
+        });
         Self { dir, group, node }
     }
 
@@ -70,15 +79,17 @@ fn line_of(text: &str, part: &str) -> Option<usize> {
 #[test]
 fn what_testnet_writes_is_read_with_the_defaults() {
     let home = Rig::new().read().unwrap();
-    assert_eq!(home.rank, Rank::new(0));
+    assert_eq!(home.rank, Some(Rank::new(0)));
     assert_eq!(home.group.names, ["a", "b", "c", "d"]);
-    assert_eq!(home.config, Config::new(home.group.genesis.clone()));
+    let mut config = Config::new(home.group.genesis.clone());
+    config.addr = b"127.0.0.1:7400".to_vec();
+    assert_eq!(home.config, config);
     assert_eq!(home.network.transport, TransportKind::Udp);
     assert!(home.is_testnet);
     assert_eq!(home.incarnation(), 1);
     assert_eq!(home.group.genesis.membership, Membership::Managed);
     let view = home.group.genesis.view();
-    assert_eq!(home.group.view_line(&view, Some(home.rank)), "view 0  n=4 f=1 q=3  [a* b c d]");
+    assert_eq!(home.group.view_line(&view, home.rank), "view 0  n=4 f=1 q=3  [a* b c d]");
 }
 
 #[test]
@@ -111,8 +122,10 @@ fn settings_reach_the_core_and_the_sockets() {
     rig.group = rig.group.replacen("\"swift\"", "\"paper\"", 1);
     rig.group = rig.group.replacen("membership = \"managed\"", "membership = \"fixed\"", 1);
     rig.group = rig.group.replacen("# pledge = 1", "pledge = 0", 1);
-    rig.group = rig.group.replacen("# state_transfer = false", "state_transfer = true", 1);
+    rig.group = rig.group.replacen("state_transfer = false", "state_transfer = true", 1);
     for (old, new) in [
+        ("# join_buffer = \"8 MiB\"", "join_buffer = \"2 MiB\""),
+        ("# state_max = \"4 GiB\"", "state_max = \"3 MiB\""),
         ("# grace = \"20 ms\"", "grace = \"30 ms\""),
         ("# attempt = \"1 s\"", "attempt = \"4 s\""),
         ("# attempt_max = \"1 min\"", "attempt_max = \"8 s\""),
@@ -131,6 +144,7 @@ fn settings_reach_the_core_and_the_sockets() {
     let genesis = &home.group.genesis;
     assert_eq!((genesis.membership, genesis.pledge), (Membership::Fixed, Some(0)));
     assert!(genesis.state_transfer);
+    assert_eq!((home.config.join_buffer, home.config.state_max), (2 << 20, 3 << 20));
     assert_eq!(home.config.timeouts.mute_us, 3_000_000);
     assert_eq!(home.network.stall, Duration::from_secs(7));
     assert_eq!(home.network.queue_bytes, 1 << 20);
@@ -215,13 +229,36 @@ fn weak_keys_and_empty_groups_are_refused() {
 }
 
 #[test]
-fn a_key_of_nobody_is_refused() {
+fn a_key_of_nobody_is_that_of_one_who_may_join() {
     let rig = Rig::new();
     let path = rig.dir.path().join("a/key.pem");
     fs::remove_file(&path).unwrap();
     let error = rig.read().unwrap_err();
     assert_eq!(error.key.as_deref(), Some("key"));
     SecretKey::generate().unwrap().write(&path).unwrap();
-    let error = rig.read().unwrap_err();
-    assert!(error.message.contains("not among the members"), "{error}");
+    let home = rig.read().unwrap();
+    assert_eq!((home.rank, home.incarnation()), (None, 0));
+    assert_eq!(home.config.addr, b"127.0.0.1:7400", "where it listens, if nothing else is said");
+    let why = home.start(crate::StartOptions::default()).unwrap_err();
+    assert!(why.to_string().contains("start with --join"), "{why}");
+}
+
+#[test]
+fn who_may_join_is_a_list_or_asked_for() {
+    let with = |joiners: &str| {
+        let mut rig = Rig::new();
+        assert!(rig.node.contains("joiners = []"));
+        rig.node = rig.node.replacen("joiners = []", &format!("joiners = {joiners}"), 1);
+        rig.read()
+    };
+    let key = "ab".repeat(32);
+    let joiners = |text: &str| with(text).unwrap().config.joiners;
+    assert_eq!(joiners("[]"), Joiners::Nobody);
+    assert_eq!(joiners("\"ask\""), Joiners::Application);
+    let listed = Joiners::Listed(vec![PublicKey([0xab; 32])]);
+    assert_eq!(joiners(&format!("[\"{key}\"]")), listed);
+    for wrong in ["\"all\"", "[\"abc\"]", "[7]", "true"] {
+        let error = with(wrong).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some("joiners"), "{error}");
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use phalanx_core::PublicKey;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 const DURATIONS: [(&str, u64); 4] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000)];
-const SIZES: [(&str, u64); 3] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20)];
+const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// A duration in microseconds, written like "100 ms".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl std::str::FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text, &SIZES)
             .map(Self)
-            .ok_or("a size is a number and one of B, KiB, MiB: \"256 KiB\"")
+            .ok_or("a size is a number and one of B, KiB, MiB, GiB: \"256 KiB\"")
     }
 }
 
@@ -99,18 +100,26 @@ pub(super) struct Hex32(pub(super) [u8; 32]);
 impl<'de> Deserialize<'de> for Hex32 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_str(Text("64 hexadecimal digits"))?;
-        let digits: Option<Vec<u32>> = text.chars().map(|letter| letter.to_digit(16)).collect();
-        let mut bytes = [0; 32];
-        match digits {
-            Some(digits) if digits.len() == 64 => {
-                for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-                    *byte = u8::try_from(pair[0] << 4 | pair[1]).map_err(D::Error::custom)?;
-                }
-                Ok(Self(bytes))
-            }
-            Some(_) | None => Err(D::Error::custom("it must be 64 hexadecimal digits")),
-        }
+        hex32(&text).map(Self).ok_or_else(|| D::Error::custom("it must be 64 hexadecimal digits"))
     }
+}
+
+/// The bytes of 64 hexadecimal digits.
+fn hex32(text: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|letter| u8::try_from(letter.to_digit(16)?).ok()).collect();
+    let digits = digits.filter(|digits| digits.len() == 64)?;
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    Some(bytes)
+}
+
+/// The public key that people write as 64 hexadecimal digits.
+#[must_use]
+pub fn public_key(text: &str) -> Option<PublicKey> {
+    hex32(text).map(PublicKey)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use mio::net::TcpStream;
+use phalanx_core::wire::frame::is_stranger;
 use phalanx_core::{PeerId, peek_sender};
 
 use super::framing::{BadLength, ReadBuffer};
@@ -34,21 +35,36 @@ pub(super) enum Owner {
     Dialled(PeerId),
     /// It was accepted, and has proven nothing.
     Stranger,
-    /// It was accepted, and its frames name a process that is no peer: it may want to join.
+    /// It was accepted, and its frames are those of strangers: it may want to join. It may name a
+    /// peer, which came back without what it knew.
     Guest(PeerId),
     /// It was accepted, and this peer's key has spoken through it.
     Proven(PeerId),
 }
 
-/// What a stranger who names this sender may be.
+/// What somebody may be whose frames name a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
     /// A peer that dials us.
     Peer,
-    /// A process that is not known, and there is room for it.
+    /// A process without a link to us, and there is room for it.
     Guest,
     /// Nobody who has business here.
     Nobody,
+}
+
+/// Says what somebody may be who names this sender, in a stranger's frame or another one.
+pub(super) type Judge<'a> = dyn Fn(PeerId, bool) -> Claim + 'a;
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is a stranger's, and proves nothing.
+    Hear,
+    /// It is a peer's, if it is authentic.
+    Check,
+    /// Too early: whoever sent it is no peer yet.
+    Skip,
 }
 
 impl Owner {
@@ -116,8 +132,10 @@ pub(super) struct Conn {
     is_authentic: bool,
     input: ReadBuffer,
     tries: u32,
-    /// Frames that it may send while it is a guest.
+    /// Frames of strangers that may come through it.
     guest_frames: Bucket,
+    /// Other frames that a guest may send.
+    early_frames: Bucket,
 }
 
 impl Conn {
@@ -133,12 +151,8 @@ impl Conn {
             input: ReadBuffer::new(STRANGER_BUFFER),
             tries: 0,
             guest_frames: Bucket::of_frames(now),
+            early_frames: Bucket::of_early_frames(now),
         }
-    }
-
-    /// The process that it names is a peer now, and has to prove that it is it.
-    pub(super) fn begin_anew(&mut self, now: Instant) {
-        (self.owner, self.opened, self.tries) = (Owner::Stranger, now, 0);
     }
 
     /// How much memory its unread bytes hold.
@@ -146,11 +160,10 @@ impl Conn {
         self.input.capacity()
     }
 
-    /// Reads until the stream is empty or its share of this turn is used up. `claim` says
-    /// what a stranger may be that names a sender.
+    /// Reads until the stream is empty or its share of this turn is used up.
     pub(super) fn read(
         &mut self,
-        claim: &dyn Fn(PeerId) -> Claim,
+        claim: &Judge<'_>,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
     ) -> (Got, Result<(), Closed>) {
         let mut got = Got::default();
@@ -160,7 +173,7 @@ impl Conn {
 
     fn read_share(
         &mut self,
-        claim: &dyn Fn(PeerId) -> Claim,
+        claim: &Judge<'_>,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
         got: &mut Got,
     ) -> Result<(), Closed> {
@@ -188,29 +201,37 @@ impl Conn {
 
     fn take_frames(
         &mut self,
-        claim: &dyn Fn(PeerId) -> Claim,
+        claim: &Judge<'_>,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
         got: &mut Got,
     ) -> Result<(), Closed> {
         while let Some(range) = self.input.take().map_err(Closed::Length)? {
-            let frame = self.input.frame(range);
+            let frame = self.input.frame(range.clone());
             let sender = peek_sender(frame).ok_or(Closed::WrongSender)?;
-            if self.check_sender(sender, claim)? == Claim::Guest && self.owner == Owner::Stranger {
+            let is_stranger = is_stranger(frame);
+            let fate = self.judge(sender, is_stranger, claim)?;
+            if fate == Fate::Hear && self.owner == Owner::Stranger {
                 self.owner = Owner::Guest(sender);
                 got.guest = Some(sender);
             }
-            let is_guest = matches!(self.owner, Owner::Guest(_));
-            if is_guest && !self.guest_frames.take(Instant::now()) {
-                return Err(Closed::TooMuch);
+            match fate {
+                Fate::Hear if !self.guest_frames.take(Instant::now()) => {
+                    return Err(Closed::TooMuch);
+                }
+                Fate::Check if self.is_early() && !self.early_frames.take(Instant::now()) => {
+                    continue;
+                }
+                Fate::Skip => continue,
+                Fate::Hear | Fate::Check => {}
             }
             got.frames += 1;
-            let is_authentic = deliver(frame);
-            if is_guest {
+            let is_authentic = deliver(self.input.frame(range));
+            if fate == Fate::Hear {
                 continue;
             }
             if is_authentic {
                 self.on_authentic(sender, got);
-            } else if !self.is_authentic {
+            } else if !self.is_authentic && !self.is_early() {
                 self.tries += 1;
                 if self.tries >= STRANGER_TRIES {
                     return Err(Closed::Rubbish);
@@ -218,23 +239,35 @@ impl Conn {
             }
         }
         // A sender that is wrong is known long before a long frame has arrived.
-        if let Some(sender) = peek_sender(self.input.begun()) {
-            self.check_sender(sender, claim)?;
+        let begun = self.input.begun();
+        if let Some(sender) = peek_sender(begun) {
+            self.judge(sender, is_stranger(begun), claim)?;
         }
         Ok(())
     }
 
-    fn check_sender(
-        &self,
-        sender: PeerId,
-        claim: &dyn Fn(PeerId) -> Claim,
-    ) -> Result<Claim, Closed> {
-        let claim = match self.owner.sender() {
-            Some(settled) if settled != sender => Claim::Nobody,
-            Some(_) => Claim::Peer,
-            None => claim(sender),
-        };
-        if claim == Claim::Nobody { Err(Closed::WrongSender) } else { Ok(claim) }
+    /// Whether it is a guest's, who may turn out to be a peer.
+    const fn is_early(&self) -> bool {
+        matches!(self.owner, Owner::Guest(_))
+    }
+
+    /// What is to become of a frame that names this sender.
+    fn judge(&self, sender: PeerId, is_stranger: bool, claim: &Judge<'_>) -> Result<Fate, Closed> {
+        if self.owner.sender().is_some_and(|settled| settled != sender) {
+            return Err(Closed::WrongSender);
+        }
+        let fate = if is_stranger { Fate::Hear } else { Fate::Check };
+        match self.owner {
+            Owner::Dialling(_) | Owner::Dialled(_) | Owner::Proven(_) => Ok(fate),
+            Owner::Guest(_) if is_stranger => Ok(fate),
+            // It is a member, and this process does not know yet, or dials it.
+            Owner::Guest(_) if claim(sender, false) != Claim::Peer => Ok(Fate::Skip),
+            Owner::Guest(_) => Ok(fate),
+            Owner::Stranger if claim(sender, is_stranger) == Claim::Nobody => {
+                Err(Closed::WrongSender)
+            }
+            Owner::Stranger => Ok(fate),
+        }
     }
 
     fn on_authentic(&mut self, sender: PeerId, got: &mut Got) {
@@ -243,7 +276,7 @@ impl Conn {
         }
         self.is_authentic = true;
         self.input.reserve(PEER_BUFFER);
-        if self.owner == Owner::Stranger {
+        if self.owner.is_unproven() {
             self.owner = Owner::Proven(sender);
         }
         got.proven = Some(sender);

@@ -1,9 +1,11 @@
 //! Processes that speak to this one and are no peers of it: they may want to join.
 //!
-//! A guest is a stranger whose frames name a process that is not known. Its frames are handed on,
-//! few at a time, and what is said to it goes back the way that its frames came, which nobody has
-//! to trust: whoever forges a name gets at most answers that are worth nothing to it. Guests are
-//! bounded in number, and so is how fast they come and speak; they displace only each other.
+//! A guest sends frames of strangers, whatever process they name: a peer may have come back without
+//! what it knew. Its frames are handed on, few at a time, and what is said to it goes back the way
+//! that its frames came, which nobody has to trust: whoever forges a name gets at most answers that
+//! are worth nothing to it. Guests are bounded in number, and so is how fast they come and speak;
+//! they displace only each other. One that has become a peer proves it with its first frame that is
+//! none of strangers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -21,6 +23,8 @@ const ADDRESSES: usize = 64;
 const ARRIVALS: u32 = 8;
 /// Frames of one connection, or of all datagrams of guests: so many at once, then so many a second.
 const FRAMES: u32 = 64;
+/// Frames other than strangers' that one guest may send, and that are looked at: it may be a peer.
+const EARLY_FRAMES: u32 = 256;
 /// How long a guest may say nothing.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// Bytes that wait for one guest.
@@ -42,6 +46,11 @@ impl Bucket {
     /// For the frames of guests.
     pub(super) const fn of_frames(now: Instant) -> Self {
         Self::new(FRAMES, now)
+    }
+
+    /// For other frames of a guest.
+    pub(super) const fn of_early_frames(now: Instant) -> Self {
+        Self::new(EARLY_FRAMES, now)
     }
 
     /// Whether there is one left.
@@ -123,12 +132,6 @@ impl Guests {
         let all = self.by_token.iter_mut().filter(|(_, guest)| guest.id == id);
         all.max_by_key(|(token, guest)| (guest.spoke, **token))
             .map(|(token, guest)| (*token, guest))
-    }
-
-    /// The connections over which this process speaks.
-    pub(super) fn tokens_of(&self, id: PeerId) -> Vec<usize> {
-        let all = self.by_token.iter().filter(|(_, guest)| guest.id == id);
-        all.map(|(token, _)| *token).collect()
     }
 
     /// All connections.

@@ -67,8 +67,8 @@ pub struct NetworkConfig {
     pub queue_bytes: usize,
     /// A peer that takes nothing for so long while frames wait for it is cut off (TCP).
     pub stall: Duration,
-    /// Whether processes that are no peers are heard: a few, and a few frames in each second. Frames
-    /// for them go back where theirs came from last.
+    /// Whether frames of strangers are heard: of a few, and a few in each second. Those for them go
+    /// back where theirs came from last.
     pub takes_guests: bool,
     /// Decides the jitter of back-off: different at every member.
     pub seed: u64,
@@ -183,6 +183,23 @@ impl Network {
         }
     }
 
+    /// Whether this process is no member: then it dials all peers, and any of them may dial it. When
+    /// that changes its connections begin anew where they have to.
+    pub fn set_outside(&mut self, is_outside: bool) {
+        match &mut self.transport {
+            Transport::Udp(_) => {}
+            Transport::Tcp(tcp) => tcp.set_outside(is_outside, Instant::now()),
+        }
+    }
+
+    /// This peer is in another life: what waits is not for it, and it is dialled at once.
+    pub fn renew(&mut self, peer: PeerId) {
+        match &mut self.transport {
+            Transport::Udp(_) => {}
+            Transport::Tcp(tcp) => tcp.renew(peer, Instant::now()),
+        }
+    }
+
     /// Wakes [`Network::poll`] from another thread.
     #[must_use]
     pub fn waker(&self) -> Arc<Waker> {
@@ -218,7 +235,7 @@ impl Network {
     }
 
     /// Reads what has arrived, each socket a bounded share, and hands every frame to `deliver`,
-    /// which says whether it was authentic: MAC and freshness good.
+    /// which says whether it was authentic: MAC and freshness good. Of strangers' frames nobody asks.
     pub fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
         match &mut self.transport {
             Transport::Udp(udp) => udp.receive(deliver),

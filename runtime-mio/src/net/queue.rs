@@ -67,6 +67,12 @@ impl WriteQueue {
         dropped
     }
 
+    /// What waits is for nobody any more; a frame that is half written is finished.
+    pub(crate) fn clear(&mut self) {
+        self.frames.truncate(usize::from(self.written > 0));
+        self.bytes = self.frames.iter().map(Transmit::len).sum();
+    }
+
     /// The stream is gone. A half-written frame goes with it; of the next few the shortest comes
     /// first, so that the other end learns quickly whom it talks to.
     pub(crate) fn restart(&mut self) {

@@ -4,7 +4,8 @@
 //! which that peer's key has spoken. A stranger who claims a peer's name, sends rubbish or nothing,
 //! dials a thousand times or lets the descriptors run out never takes its place: strangers are
 //! bounded in number, time, tries and memory, and displace only each other. Strangers whose frames
-//! name a process that is not known may be let in as guests, see [`super::guests`].
+//! say that they are strangers' may be let in as guests, see [`super::guests`]. A process that is no
+//! member itself dials everybody, for nobody knows of it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -50,6 +51,8 @@ pub(super) struct Tcp {
     sweep_at: Instant,
     stall: Duration,
     queue_bytes: usize,
+    /// This process is no member: it dials all, and all may dial it.
+    is_outside: bool,
     /// `None`: none are let in.
     guests: Option<Guests>,
     jitter: Jitter,
@@ -78,6 +81,7 @@ impl Tcp {
             sweep_at: now + SWEEP,
             stall: config.stall,
             queue_bytes: config.queue_bytes,
+            is_outside: false,
             guests: config.takes_guests.then(|| Guests::new(now)),
             jitter: Jitter::new(config.seed),
             stats: NetworkStats::default(),
@@ -100,19 +104,34 @@ impl Tcp {
             stays
         });
         for (id, addr) in listed {
-            if self.peers.contains_key(&id) {
-                continue;
+            let is_ours = self.is_outside || self.me < id;
+            let new = || Peer::new(addr, is_ours, self.queue_bytes, now);
+            self.peers.entry(id).or_insert_with(new);
+        }
+    }
+
+    /// Whether this process is no member. When that changes all begins anew.
+    pub(super) fn set_outside(&mut self, is_outside: bool, now: Instant) {
+        if self.is_outside == is_outside {
+            return;
+        }
+        self.is_outside = is_outside;
+        let Self { peers, conns, me, queue_bytes, .. } = self;
+        for (id, peer) in peers {
+            let is_ours = is_outside || *me < *id;
+            if is_outside || peer.is_ours != is_ours {
+                peer.conn.and_then(|token| conns.remove(&token));
+                *peer = Peer::new(peer.addr, is_ours, *queue_bytes, now);
             }
-            let is_ours = self.me < id;
-            self.peers.insert(id, Peer::new(addr, is_ours, self.queue_bytes, now));
-            let tokens = self.guests.as_ref().map(|guests| guests.tokens_of(id));
-            for token in tokens.unwrap_or_default() {
-                match self.conns.get_mut(&token) {
-                    Some(conn) if !is_ours => conn.begin_anew(now),
-                    Some(_) | None => self.close(token, now, "it is a peer now, and ours to dial"),
-                }
-                self.forget_guest(token);
-            }
+        }
+    }
+
+    /// This peer is in another life: what waits is not for it, and it is worth dialling at once.
+    pub(super) fn renew(&mut self, id: PeerId, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.queue.clear();
+            peer.backoff.reset();
+            peer.dial_at = now;
         }
     }
 
@@ -192,14 +211,13 @@ impl Tcp {
             .collect();
         for token in ready {
             let Some(conn) = self.conns.get_mut(&token) else { continue };
-            let Self { peers, guests, me, .. } = self;
+            let Self { peers, guests, me, is_outside, .. } = self;
             let has_room = guests.as_ref().is_some_and(|guests| guests.may_enter(now));
-            let claim = |sender| match peers.get(&sender) {
+            let claim = |sender, is_stranger| match peers.get(&sender) {
+                _ if is_stranger && has_room && sender != *me => Claim::Guest,
                 // Peers that are ours to dial never dial us.
-                Some(peer) if peer.is_ours => Claim::Nobody,
-                Some(_) => Claim::Peer,
-                None if has_room && sender != *me => Claim::Guest,
-                None => Claim::Nobody,
+                Some(peer) if !is_stranger && (!peer.is_ours || *is_outside) => Claim::Peer,
+                Some(_) | None => Claim::Nobody,
             };
             let (got, result) = conn.read(&claim, deliver);
             self.stats.frames_in += got.frames;
@@ -281,6 +299,7 @@ impl Tcp {
 
     /// A peer's key has spoken through this connection for the first time.
     fn on_proven(&mut self, token: usize, id: PeerId) {
+        self.forget_guest(token);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.backoff.reset();
         if peer.conn == Some(token) {
@@ -327,25 +346,20 @@ impl Tcp {
 
     /// Queues a frame for its peer, whether connected or not.
     pub(super) fn send(&mut self, frame: Transmit) {
-        let Some(peer) = self.peers.get_mut(&frame.to) else { return self.answer(frame) };
-        if peer.queue.is_empty()
-            && let Some(conn) = peer.conn.and_then(|token| self.conns.get_mut(&token))
+        let guest = self.guests.as_mut().filter(|_| frame.is_stranger());
+        let (conn, queue) = match guest.and_then(|guests| guests.latest(frame.to)) {
+            Some((token, guest)) => (Some(token), &mut guest.queue),
+            None => match self.peers.get_mut(&frame.to) {
+                Some(peer) => (peer.conn, &mut peer.queue),
+                None => return,
+            },
+        };
+        if queue.is_empty()
+            && let Some(conn) = conn.and_then(|token| self.conns.get_mut(&token))
         {
             conn.took = Instant::now();
         }
-        self.stats.dropped_out += peer.queue.push(frame);
-    }
-
-    /// Queues a frame for a guest, if that is whom it is for.
-    fn answer(&mut self, frame: Transmit) {
-        let latest = self.guests.as_mut().and_then(|guests| guests.latest(frame.to));
-        let Some((token, guest)) = latest else { return };
-        if guest.queue.is_empty()
-            && let Some(conn) = self.conns.get_mut(&token)
-        {
-            conn.took = Instant::now();
-        }
-        self.stats.dropped_out += guest.queue.push(frame);
+        self.stats.dropped_out += queue.push(frame);
     }
 
     pub(super) fn flush(&mut self, now: Instant) {

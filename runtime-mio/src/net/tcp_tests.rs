@@ -3,7 +3,7 @@
 use super::*;
 use crate::net::{Network, NetworkStats, TransportKind};
 use phalanx_core::crypto::MacKey;
-use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
+use phalanx_core::wire::frame::{FrameKind, Header, seal_small, stranger};
 use std::io::{Read, Write};
 
 const ME: PeerId = PeerId(10);
@@ -27,11 +27,25 @@ fn frame(to: PeerId, len: usize) -> Transmit {
     Transmit { to, head: vec![1; 4], body: vec![2; len - 4].into() }
 }
 
+/// A peer's frame.
 fn from(peer: PeerId, counter: u64) -> Vec<u8> {
     let header = Header { kind: FrameKind::FragmentAck, group: 0, from: peer, counter };
-    let frame = seal_small(&MacKey::derive(&[0; 32], &[]), &header, &[b"piece"]);
+    framed(&seal_small(&MacKey::derive(&[0; 32], &[]), &header, &[b"piece"]))
+}
+
+/// A frame of somebody without a link.
+fn strange(name: PeerId) -> Vec<u8> {
+    framed(&stranger(0, name, b"hello"))
+}
+
+/// A frame for somebody without a link.
+fn answer(to: PeerId) -> Transmit {
+    Transmit { to, head: stranger(0, ME, b"answer"), body: [].into() }
+}
+
+fn framed(frame: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(frame.len()).unwrap().to_le_bytes().to_vec();
-    bytes.extend(frame);
+    bytes.extend_from_slice(frame);
     bytes
 }
 
@@ -145,23 +159,117 @@ fn open_network() -> Network {
     Network::bind(&config, ME, &[]).unwrap()
 }
 
+/// Reads one frame.
+fn read(stream: &mut std::net::TcpStream) -> Vec<u8> {
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).unwrap();
+    let mut frame = vec![0; usize::try_from(u32::from_le_bytes(prefix)).unwrap()];
+    stream.read_exact(&mut frame).unwrap();
+    frame
+}
+
 #[test]
 fn a_guest_is_answered_and_becomes_a_peer_when_it_proves_to_be_one() {
     let mut network = open_network();
     let addr = network.local_addr().unwrap();
     let mut guest = std::net::TcpStream::connect(addr).unwrap();
-    guest.write_all(&from(BELOW, 1)).unwrap();
-    until(&mut network, false, |stats| stats.frames_in == 1);
+    guest.write_all(&strange(BELOW)).unwrap();
+    until(&mut network, true, |stats| stats.frames_in == 1);
+    network.send(answer(BELOW));
     network.send(frame(BELOW, 100));
-    until(&mut network, false, |stats| stats.frames_out == 1);
-    guest.read_exact(&mut [0; 104]).unwrap();
+    until(&mut network, true, |stats| stats.frames_out == 1);
+    assert_eq!(read(&mut guest), answer(BELOW).head);
+    // It may know earlier than this process that it is a member: then nobody hears it yet.
+    guest.write_all(&from(BELOW, 1)).unwrap();
+    guest.write_all(&strange(BELOW)).unwrap();
+    until(&mut network, true, |stats| stats.frames_in == 2);
     assert_eq!(network.stats().connected, 0);
     network.set_peers(&[(BELOW, any())]);
     network.send(frame(BELOW, 50));
-    guest.write_all(&from(BELOW, 2)).unwrap();
+    network.send(answer(BELOW));
     until(&mut network, true, |stats| stats.frames_out == 2);
-    guest.read_exact(&mut [0; 54]).unwrap();
-    assert_eq!(network.stats().connected, 1);
+    assert_eq!(read(&mut guest), answer(BELOW).head, "the guest is who is answered");
+    guest.write_all(&from(BELOW, 2)).unwrap();
+    until(&mut network, true, |stats| stats.frames_out == 3);
+    assert_eq!(read(&mut guest).len(), 50);
+    assert_eq!((network.stats().connected, network.stats().strangers_closed), (1, 0));
+}
+
+#[test]
+fn a_stranger_that_names_a_peer_does_not_take_its_place() {
+    for peer in [ABOVE, BELOW] {
+        let listener = std::net::TcpListener::bind(any()).unwrap();
+        let mut config = NetworkConfig::new(TransportKind::Tcp, any());
+        config.takes_guests = true;
+        let peers = [(peer, listener.local_addr().unwrap())];
+        let mut network = Network::bind(&config, ME, &peers).unwrap();
+        let mut true_peer = if peer == ABOVE {
+            until(&mut network, true, |stats| stats.connected == 1);
+            listener.accept().unwrap().0
+        } else {
+            let stream = std::net::TcpStream::connect(network.local_addr().unwrap());
+            let mut stream = stream.unwrap();
+            stream.write_all(&from(BELOW, 1)).unwrap();
+            until(&mut network, true, |stats| stats.connected == 1);
+            stream
+        };
+        let mut guest = std::net::TcpStream::connect(network.local_addr().unwrap()).unwrap();
+        let before = network.stats().frames_in;
+        guest.write_all(&strange(peer)).unwrap();
+        // Even if the node calls it authentic: a stranger's frame never is.
+        until(&mut network, true, |stats| stats.frames_in == before + 1);
+        network.send(answer(peer));
+        network.send(frame(peer, 70));
+        until(&mut network, true, |stats| stats.frames_out == 2);
+        assert_eq!(read(&mut guest), answer(peer).head);
+        assert_eq!(read(&mut true_peer).len(), 70);
+        assert_eq!(network.stats().reconnects, 0);
+    }
+}
+
+#[test]
+fn who_is_no_member_dials_all_and_is_dialled_by_all() {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind(any()).unwrap());
+    let mut config = NetworkConfig::new(TransportKind::Tcp, any());
+    config.takes_guests = true;
+    let peers =
+        [(BELOW, listeners[0].local_addr().unwrap()), (ABOVE, listeners[1].local_addr().unwrap())];
+    let mut network = Network::bind(&config, ME, &peers).unwrap();
+    network.set_outside(true);
+    until(&mut network, false, |stats| stats.connected == 2);
+    let mut members = listeners.map(|listener| listener.accept().unwrap().0);
+    for (to, member) in [(BELOW, 0), (ABOVE, 1)] {
+        network.send(answer(to));
+        until(&mut network, false, |stats| stats.queued_bytes == 0);
+        assert_eq!(read(&mut members[member]), answer(to).head);
+        // What they say to a stranger is no reason to hang up.
+        for _ in 0..20 {
+            members[member].write_all(&strange(to)).unwrap();
+        }
+    }
+    until(&mut network, false, |stats| stats.frames_in == 40);
+    assert_eq!(network.stats().connected, 2);
+    // A member that knows earlier than this process that it is one dials it.
+    let mut early = std::net::TcpStream::connect(network.local_addr().unwrap()).unwrap();
+    early.write_all(&from(BELOW, 1)).unwrap();
+    until(&mut network, false, |stats| stats.frames_in == 41);
+    network.set_outside(false);
+    assert_eq!(network.stats().connected, 1, "the one below is to dial us now");
+    early.write_all(&from(BELOW, 2)).unwrap();
+    until(&mut network, true, |stats| stats.connected == 2);
+    assert_eq!(network.stats().strangers_closed, 0);
+}
+
+#[test]
+fn a_peer_in_another_life_does_not_get_what_was_for_the_last_one() {
+    let mut network = network(BELOW, any());
+    network.send(frame(BELOW, 100));
+    network.renew(BELOW);
+    network.send(frame(BELOW, 50));
+    let mut peer = std::net::TcpStream::connect(network.local_addr().unwrap()).unwrap();
+    peer.write_all(&from(BELOW, 1)).unwrap();
+    until(&mut network, true, |stats| stats.frames_out == 1);
+    assert_eq!(read(&mut peer).len(), 50);
 }
 
 #[test]
@@ -171,7 +279,7 @@ fn guests_are_few_and_say_little() {
     let mut guests = Vec::new();
     for id in 0..40 {
         let mut guest = std::net::TcpStream::connect(addr).unwrap();
-        guest.write_all(&from(PeerId(100 + id), 1)).unwrap();
+        guest.write_all(&strange(PeerId(100 + id))).unwrap();
         guests.push(guest);
     }
     // Eight at once, and then about one in an eighth of a second.
@@ -180,12 +288,15 @@ fn guests_are_few_and_say_little() {
     assert!((8..20).contains(&frames), "{frames}");
     let mut flood = open_network();
     let mut guest = std::net::TcpStream::connect(flood.local_addr().unwrap()).unwrap();
-    for counter in 0..200 {
-        let _ = guest.write_all(&from(BELOW, counter));
+    for _ in 0..200 {
+        let _ = guest.write_all(&strange(BELOW));
     }
     until(&mut flood, false, |stats| stats.strangers_closed == 1);
     assert!(flood.stats().frames_in < 100, "{:?}", flood.stats());
     let mut reflected = std::net::TcpStream::connect(flood.local_addr().unwrap()).unwrap();
-    reflected.write_all(&from(ME, 1)).unwrap();
+    reflected.write_all(&strange(ME)).unwrap();
     until(&mut flood, false, |stats| stats.strangers_closed == 2);
+    let mut nobody = std::net::TcpStream::connect(flood.local_addr().unwrap()).unwrap();
+    nobody.write_all(&from(BELOW, 1)).unwrap();
+    until(&mut flood, false, |stats| stats.strangers_closed == 3);
 }

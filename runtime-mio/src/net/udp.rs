@@ -2,8 +2,9 @@
 //! frame, and what is for a peer goes to its configured address, never to where a datagram came from.
 //!
 //! A stranger can fill the socket's buffer, which loses datagrams like any bad network; frames
-//! that claim no peer's name are dropped before anything is computed for them, or handed on as
-//! those of guests, a few in each second.
+//! that claim no peer's name are dropped before anything is computed for them. Those of strangers
+//! are handed on, a few in each second, and what is said to a stranger goes back where it was heard
+//! of last.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Registry};
+use phalanx_core::wire::frame::is_stranger;
 use phalanx_core::{PeerId, Transmit, peek_sender};
 use socket2::SockRef;
 
@@ -82,13 +84,12 @@ impl Udp {
     }
 
     /// Whether a frame that names this sender is to be handed on.
-    fn lets_in(&mut self, sender: PeerId, from: SocketAddr) -> bool {
-        let may_be_guest = sender != self.me;
-        self.peers.contains_key(&sender)
-            || self
-                .guests
-                .as_mut()
-                .is_some_and(|guests| may_be_guest && guests.heard(sender, from, Instant::now()))
+    fn lets_in(&mut self, sender: PeerId, is_stranger: bool, from: SocketAddr) -> bool {
+        if !is_stranger {
+            return self.peers.contains_key(&sender);
+        }
+        let guests = self.guests.as_mut().filter(|_| sender != self.me);
+        guests.is_some_and(|guests| guests.heard(sender, from, Instant::now()))
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
@@ -123,8 +124,9 @@ impl Udp {
             match self.socket.recv_from(&mut self.datagram) {
                 Ok((len, from)) => {
                     self.stats.bytes_in += u64::try_from(len).unwrap_or(u64::MAX);
-                    let sender = peek_sender(&self.datagram[..len]);
-                    if sender.is_some_and(|sender| self.lets_in(sender, from)) {
+                    let frame = &self.datagram[..len];
+                    let (sender, is_stranger) = (peek_sender(frame), is_stranger(frame));
+                    if sender.is_some_and(|sender| self.lets_in(sender, is_stranger, from)) {
                         self.stats.frames_in += 1;
                         deliver(&self.datagram[..len]);
                     } else {
@@ -154,8 +156,9 @@ impl Udp {
 
     /// Queues a frame; a full queue drops the new one: datagrams that wait are soon gone.
     pub(super) fn send(&mut self, frame: &Transmit) {
-        let guest = || self.guests.as_ref().and_then(|guests| guests.of(frame.to));
-        let Some(to) = self.peers.get(&frame.to).copied().or_else(guest) else { return };
+        let guests = self.guests.as_ref().filter(|_| frame.is_stranger());
+        let guest = guests.and_then(|guests| guests.of(frame.to));
+        let Some(to) = guest.or_else(|| self.peers.get(&frame.to).copied()) else { return };
         if self.queued_bytes + frame.len() > self.queue_bytes {
             self.stats.dropped_out += 1;
             return;
@@ -212,7 +215,7 @@ fn is_icmp(kind: io::ErrorKind) -> bool {
 mod tests {
     use super::*;
     use crate::net::{Network, TransportKind};
-    use phalanx_core::wire::frame::{FrameKind, Header, seal_small};
+    use phalanx_core::wire::frame::{FrameKind, Header, seal_small, stranger};
     use std::net::Ipv4Addr;
 
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -271,13 +274,9 @@ mod tests {
         config.takes_guests = true;
         let mut network = Network::bind(&config, PeerId(1), &[]).unwrap();
         let guest = std::net::UdpSocket::bind(ANY).unwrap();
-        let key = phalanx_core::crypto::MacKey::derive(&[0; 32], &[]);
-        for from in [1, 7] {
-            let header =
-                Header { kind: FrameKind::FragmentAck, group: 0, from: PeerId(from), counter: 1 };
-            let frame = seal_small(&key, &header, &[b"piece"]);
-            guest.send_to(&frame, network.local_addr().unwrap()).unwrap();
-        }
+        let to = network.local_addr().unwrap();
+        guest.send_to(&stranger(0, PeerId(1), b"hello"), to).unwrap();
+        guest.send_to(&stranger(0, PeerId(7), b"hello"), to).unwrap();
         let mut seen = Vec::new();
         while network.stats().dropped_in < 1 || seen.is_empty() {
             network.poll(Some(Duration::from_secs(5))).unwrap();
@@ -287,12 +286,13 @@ mod tests {
             });
         }
         assert_eq!(seen, [Some(PeerId(7))], "and not its own name");
-        for to in [7, 8] {
-            network.send(Transmit { to: PeerId(to), head: vec![9; 3], body: [].into() });
+        let answer = stranger(0, PeerId(1), b"answer");
+        for (to, head) in [(7, vec![9; 3]), (7, answer.clone()), (8, answer.clone())] {
+            network.send(Transmit { to: PeerId(to), head, body: [].into() });
         }
         network.flush();
         guest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        assert_eq!(guest.recv(&mut [0; 8]).unwrap(), 3);
+        assert_eq!(guest.recv(&mut [0; 80]).unwrap(), answer.len());
         assert_eq!(network.stats().frames_out, 1, "nobody has heard of the other");
     }
 

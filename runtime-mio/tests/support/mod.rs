@@ -52,24 +52,52 @@ pub(crate) struct Testnet {
 
 impl Testnet {
     pub(crate) fn new(members: u16, transport: &str) -> Self {
+        Self::with_newcomers(members, 0, transport)
+    }
+
+    /// Homes of members, then of those that may join.
+    pub(crate) fn with_newcomers(members: u16, newcomers: u16, transport: &str) -> Self {
+        Self::with(members, newcomers, transport, &[])
+    }
+
+    /// The same, with further options of `testnet`.
+    pub(crate) fn with(members: u16, newcomers: u16, transport: &str, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("net");
-        let base_port = free_ports(members);
+        let base_port = free_ports(members + newcomers);
         let (members, port) = (members.to_string(), base_port.to_string());
-        let (code, stdout, stderr) = run(&[
+        let newcomers = newcomers.to_string();
+        let mut args = vec![
             "testnet",
             "--members",
             &members,
+            "--newcomers",
+            &newcomers,
             "--out",
             out.to_str().unwrap(),
             "--transport",
             transport,
             "--base-port",
             &port,
-        ]);
+        ];
+        args.extend(options);
+        let (code, stdout, stderr) = run(&args);
         assert_eq!(code, Some(0), "{stderr}");
         let homes = stdout.lines().filter_map(|line| line.split("--home ").nth(1));
         Self { homes: homes.map(PathBuf::from).collect(), dir, base_port }
+    }
+
+    /// Changes the node file of one home.
+    pub(crate) fn edit(&self, home: usize, old: &str, new: &str) {
+        let path = self.homes[home].join("node.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{old}");
+        std::fs::write(&path, text.replacen(old, new, 1)).unwrap();
+    }
+
+    /// Changes the node files of all homes.
+    pub(crate) fn edit_all(&self, old: &str, new: &str) {
+        (0..self.homes.len()).for_each(|home| self.edit(home, old, new));
     }
 
     pub(crate) fn group(&self) -> PathBuf {
@@ -125,6 +153,42 @@ impl Member {
                 return Some(event);
             }
         }
+    }
+
+    /// The first view that is so, of those that come.
+    pub(crate) fn view(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let view = self.next("view", wait);
+            let view = view.unwrap_or_else(|| panic!("there is no view in which {what}"));
+            if is_so(&view) {
+                return view;
+            }
+        }
+    }
+
+    /// Everything that comes within this time.
+    pub(crate) fn events(&self, time: Duration) -> Vec<Value> {
+        let deadline = Instant::now() + time;
+        let next = || {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            self.lines.recv_timeout(wait).ok()
+        };
+        std::iter::from_fn(next).map(|line| serde_json::from_str(&line).unwrap()).collect()
+    }
+
+    /// The counters.
+    pub(crate) fn stats(&mut self) -> Value {
+        self.cast("/stats");
+        self.next("stats", PATIENCE).unwrap()
+    }
+
+    /// Stops the process where it stands, or lets it go on.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
     }
 
     /// The texts of the next `count` casts.

@@ -1,6 +1,6 @@
 //! What all members of a run share: time, the network, the oracles, the record.
 
-use phalanx_core::{PeerId, Transmit, View, peek_sender};
+use phalanx_core::{PeerId, Transmit, View};
 
 use super::queue::{Queue, What};
 use crate::cost::Cost;
@@ -24,6 +24,10 @@ pub(super) struct World {
     pub(super) oracles: Oracles,
     pub(super) recorder: Recorder,
     pub(super) cost: Cost,
+    /// Whether processes that are out come back.
+    pub(super) rejoins: bool,
+    /// Comings and goings that are still to happen.
+    pub(super) pending: usize,
     pub(super) script: Script,
     peers: Vec<PeerId>,
     arrivals: Vec<Arrival>,
@@ -33,7 +37,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(
         scenario: &Scenario,
-        genesis: &View,
+        (genesis, peers): (&View, Vec<PeerId>),
         oracles: Oracles,
         recorder: Recorder,
     ) -> Self {
@@ -42,7 +46,7 @@ impl World {
             scenario.network,
             scenario.partitions.clone(),
             scenario.heal_at_us,
-            scenario.members,
+            scenario.hosts(),
             stream("network"),
         );
         Self {
@@ -53,22 +57,30 @@ impl World {
             oracles,
             recorder,
             cost: Cost::of(scenario.cost),
+            rejoins: scenario.rejoin,
+            pending: 0,
             script: Script::new(scenario, genesis, stream("script")),
-            peers: genesis.peers().values().copied().collect(),
+            peers,
             arrivals: Vec::new(),
             pool: Vec::new(),
         }
     }
 
-    fn process(&self, peer: PeerId) -> Option<u16> {
-        let process = self.peers.iter().position(|known| *known == peer)?;
-        u16::try_from(process).ok()
+    /// The host of this name.
+    pub(super) fn host(&self, peer: PeerId) -> Option<u16> {
+        let host = self.peers.iter().position(|known| *known == peer)?;
+        u16::try_from(host).ok()
     }
 
-    /// Correct member `from` sends `transmit` at `at_us`.
-    pub(super) fn transmit(&mut self, at_us: u64, from: u16, transmit: &Transmit) {
-        let Some(to) = self.process(transmit.to) else { return };
-        self.oracles.frame(self.now_us, usize::from(from), usize::from(to), transmit);
+    /// Correct process `life` on a host sends `transmit` to another at `at_us`.
+    pub(super) fn transmit(
+        &mut self,
+        at_us: u64,
+        (life, from): (u16, u16),
+        to: u16,
+        transmit: &Transmit,
+    ) {
+        self.oracles.frame(self.now_us, usize::from(life), usize::from(to), transmit);
         let mut frame = self.pool.pop().unwrap_or_default();
         transmit.append_to(&mut frame);
         self.dispatch(at_us, from, to, frame);
@@ -76,7 +88,7 @@ impl World {
 
     /// A liar sends `frame`; what is for nobody is lost.
     pub(super) fn lie(&mut self, from: u16, to: PeerId, frame: Vec<u8>) {
-        if let Some(to) = self.process(to) {
+        if let Some(to) = self.host(to) {
             self.dispatch(self.now_us, from, to, frame);
         }
     }
@@ -90,11 +102,8 @@ impl World {
     }
 
     /// A frame arrives.
-    pub(super) fn read(&mut self, to: u16, bytes: &[u8]) {
-        let from = peek_sender(bytes).and_then(|peer| self.process(peer));
-        if let Some(from) = from {
-            self.script.read(from, to, bytes);
-        }
+    pub(super) fn read(&mut self, (from, to): (u16, u16), bytes: &[u8]) {
+        self.script.read(from, to, bytes);
     }
 
     /// Frames that were held and need not wait any longer go on.

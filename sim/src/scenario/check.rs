@@ -44,6 +44,7 @@ impl Scenario {
         if self.clocks.drift_ppm > 100_000 {
             return Err(("drift_ppm", "must be at most 100000".to_owned()));
         }
+        self.check_comings()?;
         self.check_faults()?;
         self.check_rules()
     }
@@ -82,13 +83,52 @@ impl Scenario {
         Ok(())
     }
 
+    fn ranks(&self, key: &'static str, ranks: &[u16]) -> Result<(), (&'static str, String)> {
+        let hosts = self.hosts();
+        let foreign = ranks.iter().find(|rank| **rank >= hosts);
+        foreign.map_or(Ok(()), |rank| {
+            Err((key, format!("there is no rank {rank} among {hosts} members")))
+        })
+    }
+
+    fn check_comings(&self) -> Result<(), (&'static str, String)> {
+        let is_fixed = self.membership == Membership::Fixed;
+        let only = |key| Err((key, "only members of a managed group come and go".to_owned()));
+        match () {
+            () if is_fixed && !self.joins.is_empty() => return only("join"),
+            () if is_fixed && !self.leaves.is_empty() => return only("leave"),
+            () if is_fixed && !self.restarts.is_empty() => return only("restart"),
+            () if is_fixed && self.rejoin => return only("rejoin"),
+            () => {}
+        }
+        let most = self.limits.max_members.min(self.hosts());
+        if most > MEMBERS_MAX {
+            let text = format!("{most} may be members at once, the oracles count to {MEMBERS_MAX}");
+            return Err(("join", text));
+        }
+        for join in &self.joins {
+            self.ranks("contacts", &join.contacts)?;
+        }
+        for leave in &self.leaves {
+            self.ranks("rank", &[leave.rank])?;
+        }
+        for restart in &self.restarts {
+            self.ranks("rank", &[restart.rank])?;
+            let is_liar = self.liar_ranks().contains(&restart.rank);
+            if self.hosts() == 1 {
+                return Err(("restart", "nobody is left that it could ask".to_owned()));
+            }
+            if is_liar || self.crashes.iter().any(|crash| crash.rank == restart.rank) {
+                return Err(("restart", "its host lies, or crashes for ever".to_owned()));
+            }
+        }
+        self.ranks("never", &self.expect.never)?;
+        let unknown = self.expect.marks.iter().find(|name| Mark::parse(name).is_none());
+        unknown.map_or(Ok(()), |name| Err(("marks", format!("there is no mark `{name}`"))))
+    }
+
     fn check_faults(&self) -> Result<(), (&'static str, String)> {
-        let ranks = |key, ranks: &[u16]| {
-            let foreign = ranks.iter().find(|rank| **rank >= self.members);
-            foreign.map_or(Ok(()), |rank| {
-                Err((key, format!("there is no rank {rank} among {} members", self.members)))
-            })
-        };
+        let ranks = |key, ranks: &[u16]| self.ranks(key, ranks);
         for partition in &self.partitions {
             ranks("from", &partition.from)?;
             ranks("to", &partition.to)?;

@@ -310,11 +310,11 @@ impl Group {
 
     fn on_ask(&mut self, cx: &Context<'_>, peer: Rank, attempt: Attempt, out: &mut Vec<Out>) {
         let Some(proposal) = self.proposals.get(&attempt) else { return };
-        let Some(served) = self.served.get_mut(peer) else { return };
-        let is_soon =
-            served.is_some_and(|at: crate::Time| cx.now.since(at) < self.timeouts.resend_us);
-        if !is_soon {
-            *served = Some(cx.now);
+        let Some(pause) = self.served.get_mut(peer) else { return };
+        if pause.due().is_none() {
+            pause.at_once(cx.now);
+        }
+        if pause.fires(cx.now) {
             let part = Part::NewView(Box::new(proposal.message.as_ref().clone()));
             out.push(Out::Post(Post::part(To::One(peer), part)));
         }

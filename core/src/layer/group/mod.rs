@@ -215,7 +215,6 @@ pub(crate) struct Group {
     me: Rank,
     view: Arc<View>,
     genesis: Arc<Genesis>,
-    timeouts: Timeouts,
     phase: Phase,
     evidence: Evidence,
     /// Drawn from the evidence; none if that has grown since.
@@ -242,8 +241,8 @@ pub(crate) struct Group {
     own: Own,
     clock: Clock,
     resend: Backoff,
-    /// When each peer was last handed a proposal.
-    served: PerRank<Option<Time>>,
+    /// When each peer may be handed a proposal again.
+    served: PerRank<Backoff>,
     #[cfg(test)]
     pub(crate) omitted: Omitted,
 }
@@ -261,7 +260,6 @@ impl Group {
             me,
             view,
             genesis,
-            timeouts: *timeouts,
             phase: Phase::Normal,
             evidence: Evidence::new(quorum),
             plan: None,
@@ -283,7 +281,9 @@ impl Group {
             own: Own::default(),
             clock: Clock::new(timeouts),
             resend: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
-            served: PerRank::from_fn(n, |_| None),
+            served: PerRank::from_fn(n, |_| {
+                Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
+            }),
             #[cfg(test)]
             omitted: Omitted::Nothing,
         }
@@ -314,6 +314,13 @@ impl Group {
             Phase::Flushing => earliest(self.clock.due(), self.resend.due()),
             Phase::Normal | Phase::Freezing | Phase::Decided => None,
         }
+    }
+
+    /// Whether this member is in the next view, if it is for what is known here to decide.
+    pub(crate) fn must_stay(&mut self) -> bool {
+        let plan = self.plan();
+        let me = self.view.member(self.me);
+        me.is_some_and(|me| plan.members.iter().any(|member| member.key == me.key))
     }
 
     fn n(&self) -> usize {

@@ -130,8 +130,18 @@ fn it_is_a_member_when_a_decision_lists_this_very_life() {
 }
 
 #[test]
+fn a_view_that_lists_it_without_having_been_asked_is_of_another_process() {
+    let mut solo = Solo::new();
+    let old = decide(&config().genesis.view(), &[0, 1, 2], lists(LIFE));
+    let outs = solo.step(In::Chain(alloc::vec![old.clone()]));
+    assert!(matches!(&outs[..], [Out::Learned]), "{outs:?}");
+    assert_eq!(joins(&solo.run(10)).len(), 4, "it asks, and will be told that it is too late");
+}
+
+#[test]
 fn a_forged_chain_costs_one_look() {
     let mut solo = Solo::new();
+    solo.run(150);
     let genesis = config().genesis.view();
     let good = decide(&genesis, &[0, 1, 2], lists(LIFE));
     let mut few = good.clone();

@@ -33,6 +33,14 @@ pub(crate) struct Body {
 }
 
 impl Body {
+    /// The most bytes that a body takes besides its casts.
+    pub(crate) const COST: usize = 512;
+
+    /// How many bytes are held with it, for who keeps it; nothing is kept of one without casts.
+    pub(crate) fn cost(&self) -> usize {
+        if self.casts.is_empty() { 0 } else { self.casts.len().saturating_add(Self::COST) }
+    }
+
     /// Its casts, to send.
     pub(crate) fn cargo(&self) -> Cargo {
         Cargo { bytes: Arc::clone(&self.casts), hash: self.link.casts }

@@ -12,6 +12,7 @@
 //! not have (a quorum of claims contains enough correct ones, RM5), ask for everything again and
 //! again (budget per peer), vouch for both branches (a Proof).
 
+mod allowance;
 mod body;
 mod cut;
 mod fork;
@@ -31,6 +32,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use allowance::Allowance;
 use cut::Phase;
 use log::{Advanced, Anchored, Log, Pinned};
 use repair::Repair;
@@ -159,6 +161,8 @@ pub(crate) struct Reliable {
     is_blind: bool,
     /// Set by an alarm: nothing is delivered any more.
     is_halted: bool,
+    /// How much more may be delivered to who only keeps it.
+    allowance: Allowance,
 }
 
 impl Reliable {
@@ -193,6 +197,7 @@ impl Reliable {
             repair: Repair::new(n, &limits, &timeouts),
             is_blind: false,
             is_halted: false,
+            allowance: Allowance::Endless,
         }
     }
 
@@ -282,6 +287,7 @@ impl Reliable {
     /// Nothing is delivered from here on, because something before it never will be.
     pub(crate) fn go_blind(&mut self) {
         self.is_blind = true;
+        self.allowance = Allowance::Endless;
         for log in self.logs.values_mut() {
             log.unmerged.clear();
             log.discard();
@@ -428,6 +434,9 @@ impl Reliable {
         }
         while log.deliverable < held {
             let Some(body) = log.body(log.deliverable.next()).cloned() else { break };
+            if !self.allowance.takes(&body) {
+                break;
+            }
             log.deliverable = body.number;
             if self.is_blind {
                 continue;

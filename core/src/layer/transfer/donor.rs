@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Entered, Out, Settings, rank_of};
+use super::{Entered, Out, Settings, Stand, rank_of};
 use crate::crypto::{Hash32, PublicKey, Roster, Signed, Snapshot};
 use crate::layer::Context;
 use crate::member::Rank;
@@ -239,7 +239,6 @@ impl Offers {
     pub(super) fn on_view(
         &mut self,
         entered: &Entered<'_>,
-        is_donor: bool,
         members: &[PublicKey],
         out: &mut Vec<Out>,
     ) {
@@ -248,6 +247,7 @@ impl Offers {
         }
         self.clear(|offer| offer.guests.is_empty(), out);
         let joiners = entered.joiners();
+        let is_donor = entered.stand == Stand::Whole && entered.me.index() < entered.survivors();
         if !is_donor || joiners.is_empty() {
             return;
         }
@@ -264,6 +264,11 @@ impl Offers {
             guests: joiners.into_iter().map(|key| (key, Guest::default())).collect(),
             open: BTreeMap::new(),
         });
+    }
+
+    /// The application will not come to where the views begin that it has not come to.
+    pub(super) fn lose(&mut self) {
+        self.0.retain(|offer| !matches!(offer.phase, Phase::Owed));
     }
 
     /// The application is at the beginning of this view.

@@ -23,9 +23,12 @@ enum Phase {
     Agreeing,
     /// Knows which state it is.
     Fetching(Fetch),
-    /// The application has it.
-    Done,
+    /// The application has it; that is told so many times more.
+    Done(u32),
 }
+
+/// How often each source is told that nothing more is needed: it does not answer that.
+const FAREWELLS: u32 = 6;
 
 /// What the application was told, each once; the last of them once per standstill.
 #[derive(Debug, Default)]
@@ -53,15 +56,13 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Begins to load the state with which the entered view begins.
+    /// Begins to load the state with which the entered view begins; [`Load::on_view`] comes next.
     pub(super) fn new(settings: Settings, entered: &Entered<'_>, now: Time) -> Self {
         let view = entered.view;
         let key = view.member(entered.me).map_or(PublicKey([0; 32]), |member| member.key);
         let voters = view.members.iter().take(entered.survivors());
         let source =
             |key| Source::new(key, settings.fetch_us.max(1), settings.resend_max_us.max(1));
-        let mut ask = Backoff::new(settings.resend_us, settings.resend_max_us);
-        ask.start(now);
         Self {
             settings,
             of: view.number,
@@ -70,27 +71,45 @@ impl Load {
             quorum: Quorum::of(u16::try_from(view.cut.len()).unwrap_or(u16::MAX), view.rule),
             sources: voters.map(|m| m.key).filter(|other| *other != key).map(source).collect(),
             phase: Phase::Agreeing,
-            ask,
+            ask: Backoff::new(settings.resend_us, settings.resend_max_us),
             progress: now,
             told: Told::default(),
         }
     }
 
+    /// There is nothing to load, whatever the others think.
+    pub(super) fn needless(settings: Settings, entered: &Entered<'_>, now: Time) -> Self {
+        Self { phase: Phase::Done(FAREWELLS), ..Self::new(settings, entered, now) }
+    }
+
+    /// What it is for is lost: the sources need not wait.
+    pub(super) fn give_up(&mut self, now: Time) {
+        if !self.is_done() {
+            self.phase = Phase::Done(FAREWELLS);
+            self.ask.restart(now);
+        }
+    }
+
+    /// The view whose state it is.
+    pub(super) const fn of(&self) -> u64 {
+        self.of
+    }
+
     pub(super) const fn is_done(&self) -> bool {
-        matches!(self.phase, Phase::Done)
+        matches!(self.phase, Phase::Done(_))
     }
 
     pub(super) fn held_bytes(&self) -> usize {
         match &self.phase {
             Phase::Fetching(fetch) => fetch.held_bytes(),
-            Phase::Agreeing | Phase::Done => 0,
+            Phase::Agreeing | Phase::Done(_) => 0,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
         let stall = (!self.told.stalled).then(|| self.progress.plus(self.settings.retain_us));
         let fetch = match &self.phase {
-            Phase::Done => return None,
+            Phase::Done(_) => return self.ask.due(),
             Phase::Agreeing => None,
             Phase::Fetching(fetch) => fetch.deadline(&self.sources),
         };
@@ -102,16 +121,24 @@ impl Load {
         for source in &mut self.sources {
             source.rank = rank_of(members, &source.key);
         }
+        if self.is_done() {
+            self.tell_done(now, out);
+            return;
+        }
         self.ask.restart(now);
         self.ask_roots(out);
         self.go_on(now, out);
     }
 
     pub(super) fn on_tick(&mut self, now: Time, out: &mut Vec<Out>) {
+        let fires = self.ask.fires(now);
         if self.is_done() {
+            if fires {
+                self.say_done(out);
+            }
             return;
         }
-        if self.ask.fires(now) && !self.ask_roots(out) {
+        if fires && !self.ask_roots(out) {
             self.ask.stop();
         }
         if let Phase::Fetching(fetch) = &mut self.phase {
@@ -135,7 +162,21 @@ impl Load {
         out.len() > before
     }
 
-    /// A part came from a member.
+    /// Begins to tell that nothing more is needed, if it has not done so often enough.
+    fn tell_done(&mut self, now: Time, out: &mut Vec<Out>) {
+        self.ask.restart(now);
+        self.say_done(out);
+    }
+
+    fn say_done(&mut self, out: &mut Vec<Out>) {
+        let Phase::Done(left) = &mut self.phase else { return };
+        let Some(fewer) = left.checked_sub(1) else { return self.ask.stop() };
+        *left = fewer;
+        let present = self.sources.iter().filter_map(|source| source.rank);
+        out.extend(present.map(|to| Out::Part(to, TransferPart::Done { of: self.of })));
+    }
+
+    /// A part of this state came from a member.
     pub(super) fn on_part(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,9 +187,6 @@ impl Load {
         let Some(index) = self.sources.iter().position(|source| source.key == *key) else {
             return Ok(());
         };
-        if part.of() != self.of {
-            return Ok(());
-        }
         if self.is_done() {
             out.push(Out::Part(from, TransferPart::Done { of: self.of }));
             return Ok(());
@@ -193,7 +231,8 @@ impl Load {
         };
         source.trust = Trust::Bad;
         let evidence = Evidence::TwoFaced(Box::new(TwoFaced::Snapshots(first, said)));
-        out.push(Out::Proof(Box::new(Proof { view: *self.roster.view(), evidence })));
+        let proof = Box::new(Proof { view: *self.roster.view(), evidence });
+        out.push(Out::Proof(source.key, proof));
         Ok(())
     }
 
@@ -241,11 +280,9 @@ impl Load {
             return fetch.ask(now, &mut self.sources, out);
         }
         let total = fetch.state().length;
-        self.phase = Phase::Done;
-        self.ask.stop();
+        self.phase = Phase::Done(FAREWELLS);
         out.push(Out::Loaded(self.of, total));
-        let present = self.sources.iter().filter_map(|source| source.rank);
-        out.extend(present.map(|to| Out::Part(to, TransferPart::Done { of: self.of })));
+        self.tell_done(now, out);
     }
 
     /// Which state it is, once weak members have signed the same: one of them is correct.

@@ -3,16 +3,18 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::app::{App, Reply};
 use crate::config::{Boot, Config, Joiners};
 use crate::crypto::peer_id;
 use crate::input::{Input, Order, Request, Ticket};
 use crate::member::{PeerId, Status};
 use crate::node::Node;
-use crate::output::{Event, Output};
+use crate::output::{Event, Fault, Output};
 use crate::rig::{genesis_of, quick_identity};
 use crate::time::Time;
 use crate::view::{Genesis, Membership};
-use crate::wire::frame;
+use crate::wire::transfer::TransferPart;
+use crate::wire::{Part, frame};
 
 pub(super) struct World {
     pub(super) genesis: Genesis,
@@ -29,6 +31,10 @@ pub(super) struct World {
     pub(super) loss: u64,
     /// Who is cut off from everybody else.
     pub(super) away: Vec<usize>,
+    /// What was proven, if a test expects that.
+    pub(super) faults: Option<Vec<Fault>>,
+    /// The application of each process, if there are applications.
+    pub(super) apps: Vec<App>,
     /// All strangers' frames ever sent, with their receivers.
     pub(super) strangers: Vec<(usize, Vec<u8>)>,
 }
@@ -62,6 +68,8 @@ impl World {
             random: 7,
             loss: 0,
             away: Vec::new(),
+            faults: None,
+            apps: Vec::new(),
             strangers: Vec::new(),
         };
         for index in 0..n {
@@ -123,10 +131,45 @@ impl World {
                         self.send(to, bytes, delay_us);
                     }
                 }
-                Output::Event(event) => self.events[index].push(event),
-                Output::Fault(fault) => panic!("{fault:?}"),
+                Output::Event(event) => {
+                    self.events[index].push(event.clone());
+                    self.tell_app(index, &event);
+                }
+                Output::Fault(fault) => {
+                    self.faults.as_mut().unwrap_or_else(|| panic!("{fault:?}")).push(fault);
+                }
             }
         }
+    }
+
+    /// The application of a process hears of an event and answers, or its process lies.
+    fn tell_app(&mut self, index: usize, event: &Event) {
+        let Some(app) = self.apps.get_mut(index) else { return };
+        match app.on_event(event) {
+            Reply::Nothing => {}
+            Reply::Ready(view, length, chunks) => {
+                let ready = Request::SnapshotReady { view, length, chunks: &chunks };
+                self.step(index, Input::Request(Ticket(1), ready));
+            }
+            Reply::Chunk(view, at, bytes) => {
+                let chunk = Request::Chunk { view, index: at, bytes: &bytes };
+                self.step(index, Input::Request(Ticket(2), chunk));
+            }
+            Reply::Lie(part) => self.lie(index, &part),
+        }
+    }
+
+    /// A process says something to all others.
+    pub(super) fn lie(&mut self, index: usize, part: &TransferPart) {
+        let node = self.nodes[index].as_mut().unwrap();
+        let peers: Vec<PeerId> = node.view().peers().values().copied().collect();
+        node.say(|bottom, cx, frames| {
+            let (me, view) = (bottom.name(), bottom.view());
+            for peer in peers.into_iter().filter(|peer| *peer != me) {
+                let parts = alloc::vec![Part::Transfer(part.clone())];
+                bottom.tell(cx, peer, view, parts, frames);
+            }
+        });
     }
 
     pub(super) fn send(&mut self, to: usize, bytes: Vec<u8>, delay_us: u64) {

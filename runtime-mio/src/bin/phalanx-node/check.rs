@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use phalanx_core::Joiners;
 use phalanx_core::crypto::peer_id;
 use phalanx_mio::boot;
 use phalanx_mio::config::{Home, membership_word};
@@ -16,36 +17,44 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     let home = Home::read(dir)?;
     let group = home.group.genesis.group();
     let view = home.group.genesis.view();
-    let member = view.member(home.rank);
-    let address = member.map(|m| String::from_utf8_lossy(&m.addr).into_owned()).unwrap_or_default();
+    let address = String::from_utf8_lossy(&home.config.addr).into_owned();
     let transport = match home.network.transport {
         TransportKind::Tcp => "tcp",
         TransportKind::Udp => "udp",
     };
     println!("group      {} ({group})", home.group.genesis.name);
-    println!("view       {}", home.group.view_line(&view, Some(home.rank)));
+    println!("view       {}", home.group.view_line(&view, home.rank));
     let limit = home.group.genesis.pledge;
     let limit = limit.map_or_else(|| "no limit set".to_owned(), |limit| format!("limit {limit}"));
     println!("membership {}", membership_word(home.group.genesis.membership));
     println!("pledge     {} liars are borne in every view ({limit})", view.pledge);
-    println!("member     {}, rank {}", home.group.name(home.rank), home.rank);
+    match home.rank {
+        Some(rank) => println!("member     {}, rank {rank}", home.group.name(rank)),
+        None => println!("member     not one of the first; run --join asks to be one"),
+    }
     println!("key        {}", home.secret.public_key());
     println!("peer id    {}", peer_id(&home.secret.public_key()));
     println!("address    {address} over {transport}, bound to {}", home.network.bind);
-    let last = boot::last(&home.state_dir, &group)?;
-    println!("incarnation {}", home.incarnation());
+    match (boot::last(&home.state_dir, &group)?, home.rank) {
+        (Some(last), _) => println!("incarnation {last} was the last one; the next start joins"),
+        (None, Some(_)) => println!("incarnation {}, the first", home.incarnation()),
+        (None, None) => println!("incarnation none yet"),
+    }
+    println!("joiners    {}", joiners(&home.config.joiners));
     for weakness in weaknesses(&home, &address)? {
         println!("weak       {weakness}");
     }
-    if last.is_some_and(|last| last >= home.incarnation()) {
-        return Err(boot::BootError::Spent {
-            incarnation: home.incarnation(),
-            path: boot::record_path(&home.state_dir, &group),
-        }
-        .into());
-    }
     println!("ok");
     Ok(())
+}
+
+/// Who may join, in words.
+fn joiners(joiners: &Joiners) -> String {
+    match joiners {
+        Joiners::Nobody => "nobody new".to_owned(),
+        Joiners::Application => "whom the application admits".to_owned(),
+        Joiners::Listed(keys) => keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    }
 }
 
 fn weaknesses(home: &Home, address: &str) -> Result<Vec<String>, Failure> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::{Event, Hash32, Order as CastOrder, Rank, Refusal, crypto};
 use phalanx_mio::config::Home;
-use phalanx_mio::{Notice, Runtime};
+use phalanx_mio::{Notice, Runtime, StartOptions};
 
 use crate::json::{exclusion_name, hex, reason_name};
 use crate::meter::{Delivery, Meter};
@@ -63,7 +63,8 @@ pub(crate) struct Args {
 
 /// Runs the member until its standard input ends.
 pub(crate) fn child(args: &Args) -> Result<(), Failure> {
-    let home = Home::read(&args.home)?;
+    let mut home = Home::read(&args.home)?;
+    home.comes_back = false;
     start_logging("info");
     if !home.is_testnet {
         return Err("this home is not a testnet's: only those take part in demo and load".into());
@@ -71,10 +72,8 @@ pub(crate) fn child(args: &Args) -> Result<(), Failure> {
     if args.mutant_for.is_some() {
         return lie(args, &home);
     }
-    let boot = home.claim()?;
-    let mut network = home.network.clone();
-    network.seed = run::random_seed()?;
-    let runtime = Runtime::start(home.config.clone(), &home.secret, boot, &network)?;
+    let options = StartOptions { joins: false, seed: run::random_seed()? };
+    let runtime = home.start(options)?;
     let handle = runtime.handle();
     let orders = read_orders(move || handle.wake());
     let meter = Meter::new(args.chain)?;
@@ -310,7 +309,7 @@ impl Member<'_> {
             Notice::Event(Event::Alarm { sender, number }) => {
                 Err(format!("alarm: two certified branches of rank {sender} at {number}").into())
             }
-            Notice::Event(_) => Ok(()),
+            Notice::Event(_) | Notice::ComesBack { .. } | Notice::StaysOut { .. } => Ok(()),
         }
     }
 

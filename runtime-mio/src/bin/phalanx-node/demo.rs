@@ -12,7 +12,7 @@ use crate::fleet::{Fleet, Proven, Record, Seen};
 use crate::judge::Case;
 use crate::report::Order;
 use crate::table::{Role, Table, millis, view_line};
-use crate::testnet::Transport;
+use crate::testnet::{Kind, Transport};
 use crate::{Failure, json};
 
 /// How long the stopped member stays so.
@@ -104,7 +104,11 @@ impl Args {
 /// Runs the demo; fails if anything was not as promised.
 pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     println!("starting {} processes ...", args.members);
-    let kind = (args.transport.into(), Membership::Managed);
+    let kind = Kind {
+        transport: args.transport.into(),
+        membership: Membership::Managed,
+        state_transfer: false,
+    };
     let fleet = Fleet::start(args.members, kind, &|rank| args.options(rank))?;
     let began = Instant::now();
     let roles = vec![Role::Correct; fleet.records.len()];

@@ -13,9 +13,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use phalanx_core::{Membership, View};
+use phalanx_core::View;
 use phalanx_mio::config::Group;
-use phalanx_mio::net::TransportKind;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -136,7 +135,7 @@ impl Fleet {
     /// Starts `n` members; `options` gives the further command line of each rank.
     pub(crate) fn start(
         n: u16,
-        kind: (TransportKind, Membership),
+        kind: testnet::Kind,
         options: &dyn Fn(usize) -> Vec<String>,
     ) -> Result<Self, Failure> {
         let interrupt = Arc::new(AtomicBool::new(false));
@@ -155,13 +154,15 @@ impl Fleet {
 
     fn try_start(
         n: u16,
-        kind: (TransportKind, Membership),
+        kind: testnet::Kind,
         options: &dyn Fn(usize) -> Vec<String>,
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("phalanx-").tempdir()?;
         let out = dir.path().join("testnet");
-        let homes = testnet::write(&out, kind.0, kind.1, &free_addresses(n)?)?;
+        let addresses = free_addresses(n)?;
+        let plan = testnet::Plan { kind, members: &addresses, newcomers: &[] };
+        let homes = plan.write(&out)?;
         let group = Group::read(&out.join("group.toml"))?;
         let (sender, reports) = channel();
         let records = vec![Record::default(); homes.len()];

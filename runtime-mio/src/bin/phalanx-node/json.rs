@@ -2,7 +2,7 @@
 
 use phalanx_core::crypto::Reason;
 use phalanx_core::{Event, Exclusion, Fault, FaultKind, Order, Rank, Status, View};
-use phalanx_mio::Notice;
+use phalanx_mio::{Notice, Runtime, Stats};
 use serde_json::{Map, Value, json};
 
 /// One notice as one object.
@@ -10,7 +10,25 @@ pub(crate) fn notice(notice: &Notice) -> Value {
     match notice {
         Notice::Event(event) => self::event(event),
         Notice::Fault(fault) => self::fault(fault),
+        Notice::ComesBack { incarnation } => {
+            json!({"event": "comes_back", "incarnation": incarnation})
+        }
+        Notice::StaysOut { why } => json!({"event": "stays_out", "why": why}),
     }
+}
+
+/// What a member has counted, as far as operators look at it.
+pub(crate) fn stats(runtime: &Runtime) -> Value {
+    let Stats { node, network, turns } = runtime.stats();
+    let (held, bound) = runtime.node().memory();
+    json!({"event": "stats", "view": runtime.node().view().number, "turns": turns,
+           "is_member": runtime.is_member(), "joins_refused": node.joins_refused,
+           "strangers_limited": node.strangers_limited, "malformed": node.malformed,
+           "frames_in": node.frames_in, "frames_out": node.frames_out,
+           "dropped_unauthenticated": node.dropped_unauthenticated,
+           "connected": network.connected, "reconnects": network.reconnects,
+           "strangers_closed": network.strangers_closed, "held_bytes": held,
+           "bound_bytes": bound})
 }
 
 fn event(event: &Event) -> Value {
@@ -46,10 +64,13 @@ fn event(event: &Event) -> Value {
                 .collect();
             json!({"event": "joining", "view": view, "refusals": refusals})
         }
-        Event::JoinWanted { key, incarnation, .. } => {
-            json!({"event": "join_wanted", "key": key.to_string(), "incarnation": incarnation})
+        Event::JoinWanted { key, incarnation, addr } => {
+            let addr = String::from_utf8_lossy(addr);
+            json!({"event": "join_wanted", "key": key.to_string(), "incarnation": incarnation,
+                   "address": addr})
         }
         Event::Block => json!({"event": "block"}),
+        Event::MustStay => json!({"event": "must_stay"}),
         Event::StateLost => json!({"event": "state_lost"}),
         Event::Unblock => json!({"event": "unblock"}),
         Event::TransitionalView { attempt } => {
@@ -110,6 +131,7 @@ fn message(event: &Event) -> Value {
 fn view(view: &View) -> Value {
     let quorum = view.quorum();
     let keys: Vec<String> = view.members.iter().map(|m| m.key.to_string()).collect();
+    let lives: Vec<u64> = view.members.iter().map(|m| m.incarnation).collect();
     let silenced: Vec<u16> = Rank::all(view.members.len())
         .zip(&view.members)
         .filter(|(_, member)| member.status == Status::Silenced)
@@ -122,7 +144,7 @@ fn view(view: &View) -> Value {
         .collect();
     json!({"event": "view", "number": view.number, "id": view.id().to_string(),
            "n": quorum.n(), "f": quorum.f(),
-           "q": quorum.q(), "members": keys, "silenced": silenced, "departed": departed})
+           "q": quorum.q(), "members": keys, "incarnations": lives, "silenced": silenced, "departed": departed})
 }
 
 fn fault(fault: &Fault) -> Value {

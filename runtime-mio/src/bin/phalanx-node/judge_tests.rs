@@ -17,8 +17,11 @@ fn group(dir: &std::path::Path) -> Group {
         })
         .collect();
     let path = dir.join("group.toml");
-    std::fs::write(&path, group_text("test", &Hash32([1; 32]), Membership::Managed, &members))
-        .unwrap();
+    std::fs::write(
+        &path,
+        group_text("test", &Hash32([1; 32]), (Membership::Managed, false), &members),
+    )
+    .unwrap();
     Group::read(&path).unwrap()
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::crypto::{Suite, peer_id};
 use phalanx_core::{Input, PeerId, Rank, Request, Ticket, Transmit};
+use phalanx_mio::boot::Record;
 use phalanx_mio::config::Home;
 use phalanx_mio::net::{Network, NetworkConfig};
 use phalanx_mio::{Clock, addresses};
@@ -18,13 +19,15 @@ use crate::{Failure, run};
 
 /// Runs the liar until its standard input ends.
 pub(crate) fn liar(args: &Args, home: &Home) -> Result<(), Failure> {
-    home.claim()?;
+    let mut record = Record::open(&home.state_dir, &home.group.genesis.group())?;
+    record.claim(home.incarnation())?;
+    let rank = home.rank.ok_or("only a member lies")?;
     let victim = Rank::new(args.mutant_for.unwrap_or_default());
     let setup = Setup {
         config: home.config.clone(),
         suite: Suite::Ed25519,
-        liars: BTreeMap::from([(home.rank, *home.secret.seed())]),
-        me: home.rank,
+        liars: BTreeMap::from([(rank, *home.secret.seed())]),
+        me: rank,
         strategy: Strategy::MutantMessage,
         victims: Some(vec![victim]),
         seed: run::random_seed()?,

@@ -9,7 +9,7 @@ use crate::Failure;
 use crate::fleet::Fleet;
 use crate::report::{Order, Status};
 use crate::table::millis;
-use crate::testnet::{MembershipName, Transport};
+use crate::testnet::{Kind, MembershipName, Transport};
 
 /// How long a process that is busy may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,7 +79,11 @@ impl Args {
 /// Measures and prints.
 pub(crate) fn load(args: &Args) -> Result<(), Failure> {
     eprintln!("starting {} processes ...", args.members);
-    let kind = (args.transport.into(), args.membership.into());
+    let kind = Kind {
+        transport: args.transport.into(),
+        membership: args.membership.into(),
+        state_transfer: false,
+    };
     let mut fleet = Fleet::start(args.members, kind, &|_| args.options())?;
     if !args.idle {
         fleet.tell_all(Order::Cast)?;

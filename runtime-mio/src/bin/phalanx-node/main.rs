@@ -1,13 +1,14 @@
 //! `phalanx-node`: runs a member of a Phalanx group, and what belongs to that.
 //!
 //! Results go to standard output, logs and errors to standard error. Exit code 0 means done, 1 an
-//! error, 2 wrong usage, 4 that the member is out of the group.
+//! error, 2 wrong usage, 4 that the member is out of the group, 5 that the group has forked.
 
 mod check;
 mod child;
 mod demo;
 mod evidence;
 mod fleet;
+mod input;
 mod json;
 mod judge;
 mod keys;
@@ -47,6 +48,21 @@ impl Error for Out {}
 /// The exit code for [`Out`].
 const OUT: u8 = 4;
 
+/// Two views were decided after one: nothing that the group says can be relied on.
+#[derive(Debug)]
+struct Forked;
+
+impl std::fmt::Display for Forked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the group has forked: more of its members lied than it bears")
+    }
+}
+
+impl Error for Forked {}
+
+/// The exit code for [`Forked`].
+const FORKED: u8 = 5;
+
 /// Runs members of groups that agree although some of them lie.
 #[derive(Parser)]
 #[command(
@@ -55,7 +71,8 @@ const OUT: u8 = 4;
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 an error or a promise that was not kept, 2 wrong usage, \
-                  4 this member has left the group or was removed from it (run)"
+                  4 this member has left the group or was removed from it, \
+                  5 the group has forked: more members lied than it bears (run)"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -116,9 +133,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            if why.is::<Out>() {
+            let code =
+                if why.is::<Out>() { Some(OUT) } else { why.is::<Forked>().then_some(FORKED) };
+            if let Some(code) = code {
                 eprintln!("{why}");
-                return ExitCode::from(OUT);
+                return ExitCode::from(code);
             }
             eprintln!("error: {why}");
             ExitCode::FAILURE

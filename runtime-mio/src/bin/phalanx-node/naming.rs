@@ -69,7 +69,7 @@ impl<'a> Naming<'a> {
                 self.before = Some(std::mem::replace(&mut self.view, View::clone(view)));
                 return Some(line);
             }
-            Notice::Event(_) => {}
+            Notice::Event(_) | Notice::ComesBack { .. } | Notice::StaysOut { .. } => {}
         }
         None
     }
@@ -81,6 +81,10 @@ impl<'a> Naming<'a> {
             Departure::Left | Departure::Replaced => None,
         };
         let me = self.me.and_then(|key| next.rank_of(&key));
+        if next.prev != self.view.id() {
+            // Who has just joined does not know what changed.
+            return self.group.view_line(next, me);
+        }
         self.group.change_line((&self.view, next), me, &why)
     }
 }

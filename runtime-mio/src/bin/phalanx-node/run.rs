@@ -1,20 +1,20 @@
 //! `run`: one member, until a signal or the end of its input.
 
-use std::io::{self, BufRead, BufWriter, Write};
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use phalanx_core::{Event, Order, Rank, Refusal};
+use phalanx_core::{Event, Order, Refusal};
 use phalanx_mio::config::Home;
-use phalanx_mio::{Handle, Notice, Runtime};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use phalanx_mio::{Notice, Runtime, Snapshot, StartError, StartOptions};
 
+use crate::input::{Flags, read_lines, watch_signals};
 use crate::naming::Naming;
-use crate::{Failure, Out, evidence, json, start_logging};
+use crate::{Failure, Forked, Out, evidence, json, start_logging};
 
 /// How long a turn of the loop lasts at most.
 const TURN: Duration = Duration::from_secs(1);
@@ -28,10 +28,16 @@ pub(crate) struct Args {
     /// The member's home directory
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
+    /// Ask the group to take this process in although it was never a member: its key is not in
+    /// group.toml, or its boot record is lost. Once it was a member it comes back without being told
+    #[arg(long)]
+    join: bool,
     /// Cast each line of standard input, and write what happens to standard output as JSON lines.
-    /// `/leave` asks to leave the group and `/suspect RANK` tells it that this member suspects
-    /// another; a line to cast that begins with a slash begins with two. At the end of the input
-    /// the member waits for its casts and stops, without leaving
+    /// `/leave` asks to leave the group, `/suspect RANK` tells it that this member suspects another,
+    /// `/admit KEY` and `/refuse KEY` say whether a process may join, `/stats` shows counters,
+    /// `/snapshot VIEW FILE` answers a snapshot_wanted with a file; a line to cast that begins with a
+    /// slash begins with two. At the end of the input the member waits for its casts and stops,
+    /// without leaving
     #[arg(long)]
     pipe: bool,
     /// Cast lines in the order of their sender only, not in one order for the group
@@ -40,22 +46,12 @@ pub(crate) struct Args {
     /// After the end of the input and the last own delivery, how long to stay for the others
     #[arg(long, default_value = "1 s", value_name = "TIME", requires = "pipe")]
     linger: phalanx_mio::config::Micros,
+    /// Where to write the state that this process joins with, if the group has state transfer
+    #[arg(long, requires = "pipe", value_name = "FILE")]
+    state: Option<PathBuf>,
     /// Log level instead of that in node.toml: error, warn, info, debug, trace
     #[arg(long)]
     log: Option<tracing::Level>,
-}
-
-/// What other threads tell the loop.
-#[derive(Default)]
-struct Flags {
-    /// A signal came.
-    stop: AtomicBool,
-    /// The input has ended.
-    end: AtomicBool,
-    /// Lines to cast handed to the runtime.
-    lines: AtomicU64,
-    /// The member was told to leave the group.
-    leaving: AtomicBool,
 }
 
 /// What became of the lines.
@@ -63,6 +59,8 @@ struct Flags {
 struct Tally {
     refused: u64,
     delivered: u64,
+    /// Accepted, and delivered by nobody: the member was out by then.
+    lost: u64,
     /// Why this member is out, since when, and how long it answers those that do not know yet.
     out: Option<(String, Instant)>,
 }
@@ -71,10 +69,11 @@ struct Tally {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let home = Home::read(&args.home)?;
     start_logging(args.log.map_or(home.log.as_str(), |level| level.as_str()));
-    let boot = home.claim()?;
-    let mut network = home.network.clone();
-    network.seed = random_seed()?;
-    let mut runtime = Runtime::start(home.config.clone(), &home.secret, boot, &network)?;
+    let options = StartOptions { joins: args.join, seed: random_seed()? };
+    let mut runtime = match home.start(options) {
+        Err(why @ StartError::Expelled) => return Err(Out(why.to_string()).into()),
+        started => started?,
+    };
     let flags = Arc::new(Flags::default());
     watch_signals(Arc::clone(&flags), runtime.handle())?;
     if args.pipe {
@@ -94,17 +93,24 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         runtime.turn(Some(leave_at.map_or(TURN, |_| Duration::from_millis(20))))?;
         while let Some(notice) = runtime.next_notice() {
             tally.count(&notice);
+            if let (Some(path), Notice::Event(event)) = (&args.state, &notice) {
+                keep_state(path, event).map_err(|why| format!("{}: {why}", path.display()))?;
+            }
             log(home, &naming, &notice)?;
             if let Some(line) = naming.follow(&notice) {
                 tracing::info!("{line}");
             }
-            if args.pipe {
-                match writeln!(out, "{}", line(runtime, &notice)) {
-                    // Whoever read our output has gone: so may we.
-                    Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                    result => result?,
-                }
+            if args.pipe && !write(&mut out, &line(runtime, &notice))? {
+                return Ok(());
             }
+            if let Notice::Event(Event::Fork { .. }) = notice {
+                out.flush()?;
+                return Err(Forked.into());
+            }
+        }
+        offer_snapshots(runtime, flags)?;
+        if flags.stats.swap(false, Ordering::AcqRel) && !write(&mut out, &json::stats(runtime))? {
+            return Ok(());
         }
         match out.flush() {
             Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
@@ -120,7 +126,7 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             continue;
         }
         let is_done = flags.end.load(Ordering::Acquire)
-            && tally.refused + tally.delivered >= flags.lines.load(Ordering::Acquire);
+            && tally.refused + tally.delivered + tally.lost >= flags.lines.load(Ordering::Acquire);
         if is_done {
             // Others may have to agree first, and may not be able to spare it.
             let is_leaving = flags.leaving.load(Ordering::Acquire);
@@ -136,6 +142,43 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
     match tally.out {
         Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
         None => Ok(()),
+    }
+}
+
+/// Hands over the files that the input names.
+fn offer_snapshots(runtime: &mut Runtime, flags: &Flags) -> Result<(), Failure> {
+    let offered = flags.snapshots.lock().map(|mut offered| std::mem::take(&mut *offered));
+    for (view, path) in offered.unwrap_or_default() {
+        match File::open(&path) {
+            Ok(file) => runtime.offer(view, Snapshot::File(file))?,
+            Err(why) => tracing::warn!(path = %path.display(), %why, "no snapshot"),
+        }
+    }
+    Ok(())
+}
+
+/// Writes a piece of the state where it belongs.
+fn keep_state(path: &Path, event: &Event) -> io::Result<()> {
+    match event {
+        Event::State { offset, bytes, .. } => {
+            let options = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+            options?.write_all_at(bytes, *offset)
+        }
+        Event::StateLoaded { total, .. } => {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.set_len(*total)?;
+            file.sync_all()
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line; says whether anybody reads it.
+fn write(out: &mut impl Write, line: &serde_json::Value) -> Result<bool, Failure> {
+    match writeln!(out, "{line}") {
+        // Whoever read our output has gone: so may we.
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => Ok(result.map(|()| true)?),
     }
 }
 
@@ -181,12 +224,43 @@ fn log(home: &Home, naming: &Naming<'_>, notice: &Notice) -> Result<(), Failure>
         Notice::Event(Event::Resilience { spare }) => {
             tracing::warn!(spare, "this many more members may stop before the group does");
         }
-        Notice::Event(Event::Excluded { lost, .. }) => {
-            tracing::warn!(lost = lost.len(), "out of the group; own casts that nobody delivers");
+        Notice::Event(Event::Excluded { why, lost, .. }) => {
+            let why = json::exclusion_name(*why);
+            tracing::warn!(why, lost = lost.len(), "out of the group; casts that nobody delivers");
         }
-        Notice::Event(_) => {}
+        Notice::ComesBack { incarnation } => {
+            tracing::warn!(incarnation, "this member begins again, and asks to be taken in");
+        }
+        Notice::StaysOut { why } => tracing::error!(why, "this member cannot begin again"),
+        Notice::Event(_) => log_joins(naming, notice),
     }
     Ok(())
+}
+
+/// Logs what there is to know about those that join, this process among them.
+fn log_joins(naming: &Naming<'_>, notice: &Notice) {
+    match notice {
+        Notice::Event(Event::Joining { view, refusals }) => {
+            tracing::info!(newest = view, "asks to be taken in");
+            for (rank, why) in refusals {
+                tracing::warn!(rank = rank.value(), %why, "not taken in");
+            }
+        }
+        Notice::Event(Event::JoinWanted { key, incarnation, addr }) => {
+            let addr = String::from_utf8_lossy(addr);
+            tracing::warn!(%key, incarnation, %addr, "wants to join: /admit or /refuse its key");
+        }
+        Notice::Event(Event::Fork { known, other }) => {
+            let (known, other) = (known.view.id(), other.view.id());
+            tracing::error!(%known, %other, "two views were decided after one: more than f lied");
+        }
+        Notice::Event(Event::StateLost) => {
+            let view = naming.view().number;
+            tracing::warn!(view, "missed casts that nobody keeps: delivers nothing more");
+        }
+        Notice::Event(_) | Notice::Fault(_) => {}
+        Notice::ComesBack { .. } | Notice::StaysOut { .. } => {}
+    }
 }
 
 impl Tally {
@@ -198,83 +272,14 @@ impl Tally {
                 // Of a member's casts only these are refused; the others are other requests.
                 self.refused += u64::from(*why == Refusal::TooLarge);
             }
-            Notice::Event(Event::Excluded { why, .. }) => {
+            Notice::Event(Event::Excluded { why, lost, .. }) => {
                 self.out = Some((json::exclusion_name(*why), Instant::now()));
+                self.lost += u64::try_from(lost.len()).unwrap_or(u64::MAX);
             }
-            Notice::Event(_) | Notice::Fault(_) => {}
+            Notice::ComesBack { .. } => self.out = None,
+            Notice::Event(_) | Notice::Fault(_) | Notice::StaysOut { .. } => {}
         }
     }
-}
-
-fn watch_signals(flags: Arc<Flags>, handle: Handle) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            flags.stop.store(true, Ordering::Relaxed);
-            handle.wake();
-        }
-    });
-    Ok(())
-}
-
-/// What a line of the input asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Line {
-    Cast(Vec<u8>),
-    Leave,
-    Suspect(Rank),
-    /// Not understood.
-    Wrong,
-}
-
-impl Line {
-    fn parse(mut line: Vec<u8>) -> Self {
-        if line.starts_with(b"//") {
-            line.remove(0);
-            return Self::Cast(line);
-        }
-        if !line.starts_with(b"/") {
-            return Self::Cast(line);
-        }
-        let text = String::from_utf8_lossy(&line);
-        match text.split_whitespace().collect::<Vec<_>>()[..] {
-            ["/leave"] => Self::Leave,
-            ["/suspect", rank] => {
-                rank.parse().map_or(Self::Wrong, |rank| Self::Suspect(Rank::new(rank)))
-            }
-            _ => Self::Wrong,
-        }
-    }
-}
-
-/// Does what lines say from a thread of its own: it waits while the queue is full, so whoever writes
-/// them feels it.
-fn read_lines(flags: Arc<Flags>, handle: Handle, order: Order) {
-    thread::spawn(move || {
-        for line in io::stdin().lock().split(b'\n') {
-            let Ok(line) = line else { break };
-            let result = match Line::parse(line) {
-                Line::Cast(line) => {
-                    flags.lines.fetch_add(1, Ordering::Release);
-                    handle.cast(order, line)
-                }
-                Line::Leave => {
-                    flags.leaving.store(true, Ordering::Release);
-                    handle.leave()
-                }
-                Line::Suspect(rank) => handle.suspect(rank),
-                Line::Wrong => {
-                    tracing::warn!("this is no command; a cast that begins with / begins with //");
-                    continue;
-                }
-            };
-            if result.is_err() {
-                return;
-            }
-        }
-        flags.end.store(true, Ordering::Release);
-        handle.wake();
-    });
 }
 
 /// A number that differs from process to process.
@@ -282,24 +287,4 @@ pub(crate) fn random_seed() -> Result<u64, Failure> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|why| format!("the system gives no random bytes: {why}"))?;
     Ok(u64::from_le_bytes(seed))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_casts_unless_they_begin_with_one_slash() {
-        let line = |text: &str| Line::parse(text.as_bytes().to_vec());
-        let cast = |text: &str| Line::Cast(text.as_bytes().to_vec());
-        assert_eq!(line("hello"), cast("hello"));
-        assert_eq!(line(""), cast(""));
-        assert_eq!(line("//leave"), cast("/leave"));
-        assert_eq!(line("///"), cast("//"));
-        assert_eq!(line("/leave "), Line::Leave);
-        assert_eq!(line("/suspect 3"), Line::Suspect(Rank::new(3)));
-        for wrong in ["/", "/suspect", "/suspect x", "/suspect 3 4", "/suspect 70000", "/exit"] {
-            assert_eq!(line(wrong), Line::Wrong, "{wrong}");
-        }
-    }
 }

@@ -267,3 +267,23 @@ fn a_request_without_friends_is_nothing() {
     assert_eq!((net.seen[1].misbehaved, net.seen[1].frozen), (0, 0));
     net.settle(ALL);
 }
+
+/// A proposal is long, and one that asks is not believed to need it again and again.
+#[test]
+fn who_asks_for_a_proposal_all_the_time_gets_it_later_and_later() {
+    let mut net = Net::new(4);
+    net.suspect(&[0, 1], 3, &[0, 1, 2]);
+    net.settle(&|from, to, part| from != 3 && to != 3 && !matches!(part, Part::Ready(_)));
+    let mut handed = 0;
+    let begun = net.now;
+    for _ in 0..1_000 {
+        net.give(0, In::AskNewView(Rank::new(3), Attempt::FIRST));
+        let asked =
+            |(_, to, part): &(usize, usize, Part)| *to == 3 && matches!(part, Part::NewView(_));
+        handed += net.mail.iter().filter(|mail| asked(mail)).count();
+        net.mail.clear();
+        net.now = net.now.plus(10_000);
+    }
+    assert_eq!(net.now.since(begun), 10_000_000);
+    assert!((8..=10).contains(&handed), "{handed} in ten seconds");
+}

@@ -109,7 +109,7 @@ fn two_roots_are_a_proof_and_count_for_nothing() {
     let proofs: Vec<_> = world
         .log
         .iter()
-        .filter_map(|(_, out)| if let Out::Proof(proof) = out { Some(proof) } else { None })
+        .filter_map(|(_, out)| if let Out::Proof(_, proof) = out { Some(proof) } else { None })
         .collect();
     assert_eq!(proofs.len(), 1);
     assert_eq!(proofs[0].verify(&world.roster), Ok(()));

@@ -4,7 +4,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::super::{Answer, Entered, In, Out, Transfer};
+use super::super::{Answer, Entered, In, Out, Stand, Transfer};
 use crate::config::Config;
 use crate::crypto::{Door, Roster, Snapshot};
 use crate::layer::Context;
@@ -117,7 +117,8 @@ impl World {
     pub(super) fn enter(&mut self, index: usize, must_load: bool) {
         let (view, roster) = (self.view.clone(), Arc::clone(&self.roster));
         let me = view.rank_of(quick_identity(index as u8).public_key()).expect("a member");
-        let entered = Entered { view: &view, roster: &roster, before: None, me, must_load };
+        let stand = if must_load { Stand::Loads } else { Stand::Whole };
+        let entered = Entered { view: &view, roster: &roster, before: None, me, stand };
         self.step(index, In::View(&entered));
     }
 

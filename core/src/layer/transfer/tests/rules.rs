@@ -29,6 +29,10 @@ fn a_joiner_gets_the_state_and_the_donors_are_released() {
         assert_eq!(world.said(donor, |out| *out == Out::Released(1)), 1);
         assert_eq!(world.machines[donor].held_bytes(), 0);
     }
+    (0..100).for_each(|_| {
+        world.advance();
+        world.settle();
+    });
     assert_eq!(world.deadline(), None, "at rest");
     let asked: Vec<usize> =
         (0..4).map(|donor| world.said(donor, |out| matches!(out, Out::ChunkWanted(..)))).collect();

@@ -1,0 +1,160 @@
+//! What `run` is told: lines on standard input, and signals.
+
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use phalanx_core::{Order, PublicKey, Rank};
+use phalanx_mio::config::public_key;
+use phalanx_mio::{Handle, Stopped};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::Failure;
+
+/// What other threads tell the loop.
+#[derive(Default)]
+pub(crate) struct Flags {
+    /// A signal came.
+    pub(crate) stop: AtomicBool,
+    /// The input has ended.
+    pub(crate) end: AtomicBool,
+    /// Lines to cast handed to the runtime.
+    pub(crate) lines: AtomicU64,
+    /// The member was told to leave the group.
+    pub(crate) leaving: AtomicBool,
+    /// Somebody wants to see the counters.
+    pub(crate) stats: AtomicBool,
+    /// Snapshots offered: the view and the file.
+    pub(crate) snapshots: Mutex<Vec<(u64, PathBuf)>>,
+}
+
+/// Lets SIGTERM and SIGINT end the loop.
+pub(crate) fn watch_signals(flags: Arc<Flags>, handle: Handle) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            flags.stop.store(true, Ordering::Relaxed);
+            handle.wake();
+        }
+    });
+    Ok(())
+}
+
+/// What a line of the input asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Cast(Vec<u8>),
+    Leave,
+    Suspect(Rank),
+    Admit(PublicKey, bool),
+    Stats,
+    Snapshot(u64, PathBuf),
+    /// Not understood.
+    Wrong,
+}
+
+impl Line {
+    fn parse(mut line: Vec<u8>) -> Self {
+        if line.starts_with(b"//") {
+            line.remove(0);
+            return Self::Cast(line);
+        }
+        if !line.starts_with(b"/") {
+            return Self::Cast(line);
+        }
+        let text = String::from_utf8_lossy(&line);
+        let admit = |key: &str, is_admitted| {
+            public_key(key).map_or(Self::Wrong, |key| Self::Admit(key, is_admitted))
+        };
+        match text.split_whitespace().collect::<Vec<_>>()[..] {
+            ["/leave"] => Self::Leave,
+            ["/stats"] => Self::Stats,
+            ["/snapshot", view, file] => {
+                view.parse().map_or(Self::Wrong, |view| Self::Snapshot(view, file.into()))
+            }
+            ["/admit", key] => admit(key, true),
+            ["/refuse", key] => admit(key, false),
+            ["/suspect", rank] => {
+                rank.parse().map_or(Self::Wrong, |rank| Self::Suspect(Rank::new(rank)))
+            }
+            _ => Self::Wrong,
+        }
+    }
+}
+
+/// Does what lines say from a thread of its own: it waits while the queue is full, so whoever writes
+/// them feels it.
+pub(crate) fn read_lines(flags: Arc<Flags>, handle: Handle, order: Order) {
+    thread::spawn(move || {
+        for line in io::stdin().lock().split(b'\n') {
+            let Ok(line) = line else { break };
+            if obey(Line::parse(line), &flags, &handle, order).is_err() {
+                return;
+            }
+        }
+        flags.end.store(true, Ordering::Release);
+        handle.wake();
+    });
+}
+
+fn obey(line: Line, flags: &Flags, handle: &Handle, order: Order) -> Result<(), Stopped> {
+    match line {
+        Line::Cast(line) => {
+            flags.lines.fetch_add(1, Ordering::Release);
+            handle.cast(order, line)?;
+        }
+        Line::Leave => {
+            flags.leaving.store(true, Ordering::Release);
+            handle.leave()?;
+        }
+        Line::Suspect(rank) => {
+            handle.suspect(rank)?;
+        }
+        Line::Admit(key, is_admitted) => {
+            handle.admit(key, is_admitted)?;
+        }
+        Line::Stats => {
+            flags.stats.store(true, Ordering::Release);
+            handle.wake();
+        }
+        Line::Snapshot(view, file) => {
+            if let Ok(mut snapshots) = flags.snapshots.lock() {
+                snapshots.push((view, file));
+            }
+            handle.wake();
+        }
+        Line::Wrong => {
+            tracing::warn!("this is no command; a cast that begins with / begins with //");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_casts_unless_they_begin_with_one_slash() {
+        let line = |text: &str| Line::parse(text.as_bytes().to_vec());
+        let cast = |text: &str| Line::Cast(text.as_bytes().to_vec());
+        assert_eq!(line("hello"), cast("hello"));
+        assert_eq!(line(""), cast(""));
+        assert_eq!(line("//leave"), cast("/leave"));
+        assert_eq!(line("///"), cast("//"));
+        assert_eq!(line("/leave "), Line::Leave);
+        assert_eq!(line("/stats"), Line::Stats);
+        assert_eq!(line("/snapshot 7 a/b"), Line::Snapshot(7, "a/b".into()));
+        assert_eq!(line("/suspect 3"), Line::Suspect(Rank::new(3)));
+        let key = "ab".repeat(32);
+        assert_eq!(line(&format!("/admit {key}")), Line::Admit(PublicKey([0xab; 32]), true));
+        assert_eq!(line(&format!("/refuse {key}")), Line::Admit(PublicKey([0xab; 32]), false));
+        for wrong in ["/", "/suspect", "/suspect x", "/suspect 3 4", "/suspect 70000", "/exit"] {
+            assert_eq!(line(wrong), Line::Wrong, "{wrong}");
+        }
+        assert_eq!(line("/admit abc"), Line::Wrong);
+    }
+}

@@ -1,0 +1,163 @@
+//! Processes that are stopped or killed under load: the group is whole again without help, and
+//! nobody's casts are lost or come twice.
+#![cfg(unix)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Member, Testnet};
+
+/// What one member has seen, by what its casts say.
+#[derive(Default)]
+struct Seen {
+    /// In the order of delivery.
+    casts: Vec<String>,
+    view: Value,
+    is_out: bool,
+}
+
+struct Group {
+    testnet: Testnet,
+    members: Vec<Member>,
+    seen: Vec<Seen>,
+    count: usize,
+}
+
+impl Group {
+    fn start(n: u16) -> Self {
+        let testnet = Testnet::new(n, "tcp");
+        let members: Vec<Member> =
+            testnet.homes.iter().map(|home| Member::start(home, &[])).collect();
+        let seen = members.iter().map(|_| Seen::default()).collect();
+        Self { testnet, members, seen, count: 0 }
+    }
+
+    /// Takes in what has come within this time.
+    fn look(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        for (member, seen) in self.members.iter().zip(&mut self.seen) {
+            for event in member.events(end.saturating_duration_since(Instant::now())) {
+                match event["event"].as_str().unwrap() {
+                    "cast" => seen.casts.push(event["text"].as_str().unwrap().to_owned()),
+                    "view" => seen.view = event,
+                    "excluded" | "state_lost" => seen.is_out = true,
+                    "alarm" | "fault" | "fork" => panic!("{event}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Each of these casts once.
+    fn cast(&mut self, ranks: &[usize]) {
+        for rank in ranks {
+            self.members[*rank].cast(&format!("{rank}:{}", self.count));
+        }
+        self.count += 1;
+    }
+
+    /// Whether all are Active in one view of all.
+    fn is_whole(&self) -> bool {
+        let n = self.members.len();
+        self.seen.iter().all(|seen| {
+            seen.view["id"] == self.seen[0].view["id"]
+                && seen.view["n"].as_u64() == u64::try_from(n).ok()
+                && seen.view["silenced"].as_array().is_some_and(Vec::is_empty)
+        })
+    }
+
+    /// How long it takes until the group is whole and a cast of each has come to all.
+    fn heals(&mut self, bound: Duration) -> Duration {
+        let began = Instant::now();
+        let all: Vec<usize> = (0..self.members.len()).collect();
+        while !self.is_whole() {
+            assert!(began.elapsed() < bound, "not whole after {:?}", began.elapsed());
+            self.look(Duration::from_millis(50));
+        }
+        let count = self.count;
+        self.cast(&all);
+        let last: Vec<String> = all.iter().map(|rank| format!("{rank}:{count}")).collect();
+        let has_all = |seen: &Seen| last.iter().all(|cast| seen.casts.contains(cast));
+        while !self.seen.iter().all(has_all) {
+            assert!(began.elapsed() < bound, "the last casts do not come to all");
+            self.look(Duration::from_millis(20));
+        }
+        began.elapsed()
+    }
+
+    /// Casts of these members came to all of these members, once each, in one order.
+    fn check(&self, ranks: &[usize]) {
+        for rank in ranks {
+            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+            self.seen[*rank].casts.iter().for_each(|cast| *counts.entry(cast).or_default() += 1);
+            assert!(counts.values().all(|count| *count == 1), "twice at {rank}: {counts:?}");
+            let own = |cast: &&String| ranks.iter().any(|by| cast.starts_with(&format!("{by}:")));
+            let delivered = |rank: usize| self.seen[rank].casts.iter().filter(own);
+            assert!(delivered(*rank).eq(delivered(ranks[0])), "{rank} and {} differ", ranks[0]);
+            assert!(delivered(*rank).count() >= ranks.len() * (self.count - 1), "lost at {rank}");
+        }
+    }
+}
+
+/// Half of the group stands still for ten seconds. There is no quorum meanwhile, so nobody is put
+/// out; afterwards nobody needs to come back, and every cast comes to all.
+fn half_stands_still(n: u16, bound: Duration) {
+    let mut group = Group::start(n);
+    let all: Vec<usize> = (0..usize::from(n)).collect();
+    group.look(Duration::from_secs(1));
+    group.cast(&all);
+    let (still, rest) = all.split_at(all.len() / 2);
+    still.iter().for_each(|rank| group.members[*rank].freeze(true));
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        group.cast(rest);
+        group.look(Duration::from_millis(200));
+    }
+    still.iter().for_each(|rank| group.members[*rank].freeze(false));
+    let took = group.heals(bound);
+    println!("{n} of {n} whole again after {:.1} s", took.as_secs_f64());
+    let lost = group.seen.iter().filter(|seen| seen.is_out).count();
+    println!("{lost} of them were put out or lost their state meanwhile");
+    if lost == 0 {
+        group.check(rest);
+    }
+}
+
+#[test]
+fn four_are_whole_again_after_two_stood_still() {
+    half_stands_still(4, Duration::from_secs(30));
+}
+
+#[test]
+fn seven_are_whole_again_after_three_stood_still() {
+    half_stands_still(7, Duration::from_secs(30));
+}
+
+#[test]
+fn a_killed_member_comes_back_and_nobody_misses_anything() {
+    let mut group = Group::start(4);
+    group.look(Duration::from_secs(1));
+    for round in 0..3 {
+        let killed = 3 - round;
+        let others: Vec<usize> = (0..4).filter(|rank| *rank != killed).collect();
+        for i in 0..30 {
+            if i == 5 {
+                group.members[killed].child.kill().unwrap();
+                group.members[killed].child.wait().unwrap();
+            }
+            if i == 8 {
+                group.members[killed] = Member::start(&group.testnet.homes[killed], &[]);
+                group.seen[killed] = Seen::default();
+            }
+            group.cast(&others);
+            group.look(Duration::from_millis(20));
+        }
+        let took = group.heals(Duration::from_secs(20));
+        println!("rank {killed} is back {:.1} s after the last cast", took.as_secs_f64());
+        let whole: Vec<usize> = (0..killed).collect();
+        group.check(&whole);
+    }
+}
