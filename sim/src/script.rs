@@ -380,7 +380,7 @@ mod tests {
         script.sent(1, &ask(&calm, 0, 2, 0));
         assert_eq!(script.released(1), [], "one member said it twice");
         script.sent(2, &ask(&calm, 1, 2, 0));
-        assert_eq!(script.released(2), [held.clone()]);
+        assert_eq!(script.released(2), std::slice::from_ref(&held));
         assert_eq!(script.sent(3, &held), PASSES);
     }
 
