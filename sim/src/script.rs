@@ -144,7 +144,8 @@ pub struct Frame {
 /// The rules and signals of a run.
 #[derive(Debug)]
 pub struct Script {
-    members: u16,
+    /// The most members that a view may have.
+    members_max: u16,
     heal_us: u64,
     rules: Vec<Live>,
     /// Of what else waits for a signal, by its place.
@@ -169,7 +170,7 @@ impl Script {
             rule: rule.clone(),
         };
         Self {
-            members: scenario.members,
+            members_max: scenario.hosts(),
             heal_us: scenario.heal_at_us,
             rules: scenario.rules.iter().map(live).collect(),
             watches: scenario.signals().map(|signal| (Watch::new(signal), false)).collect(),
@@ -189,7 +190,7 @@ impl Script {
             return None;
         }
         let (packet, casts) = frame::split_whole(parsed.content())?;
-        let mut sizes = (1..=usize::from(self.members)).rev();
+        let mut sizes = (1..=usize::from(self.members_max)).rev();
         let packet = sizes.find_map(|n| wire::decode(packet, n, !casts.is_empty()).ok())?;
         let view = self.views.iter().find(|(id, _)| *id == packet.view).map(|(_, number)| *number);
         Some(Seen { view, packet })
