@@ -31,8 +31,12 @@ impl Rig {
                 public_key: secret.public_key(),
             });
         }
-        let group =
-            group_text("test", &phalanx_core::Hash32([1; 32]), (Membership::Managed, false), &members);
+        let group = group_text(
+            "test",
+            &phalanx_core::Hash32([1; 32]),
+            (Membership::Managed, false),
+            (&members, &[]),
+        );
         let bind = members[0].address;
         let node = node_text(&NodeEntry {
             transport: TransportKind::Udp,

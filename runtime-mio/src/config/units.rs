@@ -7,8 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 const DURATIONS: [(&str, u64); 4] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000)];
-const SIZES: [(&str, u64); 4] =
-    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// A duration in microseconds, written like "100 ms".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
