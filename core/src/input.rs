@@ -48,7 +48,8 @@ pub enum Request<'a> {
         is_admitted: bool,
     },
     /// Leave the group. The process works on until the others have agreed; then
-    /// [`crate::Event::Excluded`] says that it has left.
+    /// [`crate::Event::Excluded`] says that it has left. Where too few would be left
+    /// [`crate::Event::MustStay`] says so, and the wish is kept.
     Leave,
     /// Tell the group that this process suspects a member; the paper's `suspect(rank, reason)`.
     /// The reason given to the group is [`crate::crypto::Reason::Application`].

@@ -96,6 +96,8 @@
 //! | Group, Intra, Elect, Leave | `layer/group`: the agreement on the next view; `plan`: who is in it; leaders take turns by attempt |
 //! | Sync | `layer/reliable/cut`: the logs are frozen, and closed at the cut that was agreed |
 //! | Vsync | `layer/vsync`: who has installed the view; `stack`, `node`: from one view to the next |
+//! | Heal, Inter | `layer/heal`, `layer/inter`: those that join, and those that take them in |
+//! | (state transfer) | `layer/transfer`; `stack/gate`: what is delivered waits for it |
 //!
 //! # Promises
 //!
@@ -145,6 +147,9 @@
 //! * Views remember a pledge: how many liars they can bear. Opinions never shrink a group below
 //!   what the pledge needs: they silence a member, which keeps its votes. Few members change at a
 //!   time.
+//! * With state transfer a process that joins votes and casts before its application has the state,
+//!   and delivers after that, from its first view on. If views have ended meanwhile, what it
+//!   delivers in them comes after their successors were told ([`Event::StateLoaded`]).
 #![no_std]
 #![cfg_attr(
     not(test),

@@ -223,6 +223,10 @@ pub enum Event {
     Block,
     /// The next view was installed and casts flow again.
     Unblock,
+    /// This process asked to leave, and cannot be let go as things are: too few would be left. It
+    /// may stop all the same, and counts as crashed then; if it goes on it asks again in every view,
+    /// and is told this again where that does not help either (protocol.md section 8, step 4).
+    MustStay,
     /// An attempt of the view change was given up for a later one: the paper's transitional view.
     TransitionalView {
         /// The attempt gone on to.

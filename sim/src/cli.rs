@@ -12,7 +12,7 @@ use phalanx_sim::replay::{ReplayError, replay};
 use phalanx_sim::run::{self, Outcome};
 use phalanx_sim::scenario::{Crypto, Scenario};
 use phalanx_sim::sweep::{self, Plan, Summary};
-use phalanx_sim::{Verdict, bench, canary, library, matrix, swarm, verdict};
+use phalanx_sim::{Verdict, bench, book, canary, library, matrix, swarm, verdict};
 
 /// Prints a line. A reader that went away is nobody's error: the exit code still tells.
 macro_rules! say {
@@ -49,8 +49,21 @@ enum Command {
     Canary,
     /// Two and three faults in one view change, at each of its phases: exits 0 only if all hold
     Matrix,
+    /// Every named scenario, the flaw that it stands for, and what came of it: exits 0 only if all end
+    /// as they say
+    AttackBook(BookArgs),
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct BookArgs {
+    /// Threads; the book does not depend on it
+    #[arg(long, default_value_t = default_jobs())]
+    jobs: usize,
+    /// Only scenarios whose name holds this
+    #[arg(default_value = "")]
+    name: String,
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +179,7 @@ pub(crate) fn main() -> u8 {
         Command::List => Ok(list()),
         Command::Canary => run_canary(),
         Command::Matrix => play_matrix(),
+        Command::AttackBook(args) => attack_book(&args),
         Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {
@@ -190,6 +204,22 @@ fn bench(args: &BenchArgs) -> u8 {
         }
     }
     verdict::HELD
+}
+
+/// Plays the book and prints it in order.
+fn attack_book(args: &BookArgs) -> Result<u8, Failed> {
+    let scenarios = book::scenarios().into_iter();
+    let scenarios = scenarios.filter(|scenario| scenario.name.contains(&args.name));
+    let entries = book::play_all(scenarios.collect(), args.jobs).map_err(|error| own(&error))?;
+    say!("{}", book::HEAD);
+    entries.iter().for_each(|entry| say!("{}", entry.lines()));
+    for (flaw, why) in book::NOT_PLAYED {
+        say!("{flaw:<9} not played: {why}");
+    }
+    let wrong = entries.iter().filter(|entry| !entry.is_as_expected()).count();
+    say!("{} scenarios, {wrong} not as expected", entries.len());
+    let code = |entry: &book::Entry| entry.outcome.verdict.code();
+    Ok(entries.iter().map(code).max().unwrap_or(verdict::HELD))
 }
 
 /// Prints a line of the table as soon as it is played.
@@ -271,8 +301,9 @@ fn print_counts(outcome: &Outcome) {
     say!("members {counters:?}");
     let history = &outcome.history;
     say!(
-        "views {}, excluded {:?}, silenced {:?}, attempts given up {}",
+        "views {}, joined {:?}, excluded {:?}, silenced {:?}, attempts given up {}",
         history.views.len() + 1,
+        history.joined(),
         history.excluded(),
         history.silenced(),
         history.transitional()

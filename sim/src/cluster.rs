@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use phalanx_core::crypto::{Hash32, Identity, Oracle, Suite};
+use phalanx_core::crypto::{Hash32, Identity, Oracle, PublicKey, Suite, peer_id};
 use phalanx_core::{
-    Boot, Config, ConfigError, Genesis, Member, Node, PeerId, QuorumRule, Rank, Status, Time,
+    Boot, Config, ConfigError, Genesis, Joiners, Member, Node, PeerId, QuorumRule, Rank, Status,
+    Time,
 };
 
 use crate::adversary::{Liar, Setup, Strategy};
@@ -20,6 +21,7 @@ pub struct Group {
     pub suite: Suite,
     /// The configuration of every member.
     pub config: Config,
+    hosts: u16,
     seed: Seed,
 }
 
@@ -65,20 +67,32 @@ impl Group {
         config.timeouts = scenario.timeouts;
         config.frame_max = scenario.frame_max;
         config.cast_queue_bytes = scenario.cast_queue_bytes;
+        let authorised = scenario.newcomers().into_iter().filter(|new| new.join.is_authorised);
+        let authorised = authorised.map(|new| *identity(seed, suite, new.host).public_key());
+        let authorised: Vec<PublicKey> = authorised.collect();
+        if !authorised.is_empty() {
+            config.joiners = Joiners::Listed(authorised);
+        }
         config.validate(suite)?;
-        Ok(Self { genesis, suite, config, seed })
+        Ok(Self { genesis, suite, config, hosts: scenario.hosts(), seed })
     }
 
-    /// The identity of a member.
+    /// The identity of a host: that of a member, or of one that joins.
     #[must_use]
-    pub fn identity(&self, rank: u16) -> Identity {
-        identity(self.seed, self.suite, rank)
+    pub fn identity(&self, host: u16) -> Identity {
+        identity(self.seed, self.suite, host)
     }
 
-    /// The processes in rank order, as frames name them.
+    /// How many hosts there are.
+    #[must_use]
+    pub const fn hosts(&self) -> u16 {
+        self.hosts
+    }
+
+    /// The hosts in order, as frames name their processes.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerId> {
-        self.genesis.view().peers().values().copied().collect()
+        (0..self.hosts).map(|host| peer_id(self.identity(host).public_key())).collect()
     }
 
     /// A correct member that starts at `now`.
@@ -88,6 +102,26 @@ impl Group {
     pub fn node(&self, rank: u16, now: Time) -> Result<Node, ConfigError> {
         let boot = Boot { incarnation: 0 };
         Node::new(self.config.clone(), self.identity(rank), boot, now)
+    }
+
+    /// A correct process on `host` that wants to be a member.
+    ///
+    /// # Errors
+    /// If the core refuses the configuration.
+    pub fn joiner(
+        &self,
+        host: u16,
+        incarnation: u64,
+        contacts: &[u16],
+        now: Time,
+    ) -> Result<Node, ConfigError> {
+        let boot = Boot { incarnation };
+        let contacts = self.contacts(contacts);
+        Node::join(self.config.clone(), self.identity(host), boot, contacts, now)
+    }
+
+    fn contacts(&self, hosts: &[u16]) -> Vec<(PeerId, Vec<u8>)> {
+        hosts.iter().map(|h| (peer_id(self.identity(*h).public_key()), Vec::new())).collect()
     }
 
     /// The liar `rank` of a scenario, that starts at `now`; `None` if that is no liar there.

@@ -17,6 +17,8 @@ pub struct Installed {
     pub at_us: BTreeMap<usize, u64>,
     /// Who was a member of the view before and is none of this.
     pub excluded: Vec<usize>,
+    /// Who is a member of this view and was none of the view before.
+    pub joined: Vec<usize>,
     /// Who was Active in the view before and is Silenced in this.
     pub silenced: Vec<usize>,
 }
@@ -84,6 +86,10 @@ impl History {
             self.views.push(Installed {
                 number: next.view.number,
                 at_us: BTreeMap::new(),
+                joined: {
+                    let here = next.processes.iter().flatten().copied();
+                    here.filter(|process| !before.lists(*process)).collect()
+                },
                 excluded: members.clone().filter(|process| !next.lists(*process)).collect(),
                 silenced: members
                     .filter(was_active)
@@ -114,6 +120,12 @@ impl History {
     #[must_use]
     pub fn excluded(&self) -> Vec<usize> {
         self.views.iter().flat_map(|view| view.excluded.iter().copied()).collect()
+    }
+
+    /// Who joined or came back, in the order in which that happened.
+    #[must_use]
+    pub fn joined(&self) -> Vec<usize> {
+        self.views.iter().flat_map(|view| view.joined.iter().copied()).collect()
     }
 
     /// Who was silenced, in the order in which that happened.

@@ -9,14 +9,16 @@
 //! command that repeats it.
 //!
 //! Groups are fixed unless a scenario says `managed`: what a view change would repair then ends in
-//! suspicions, and less is owed ([`oracle::owed`]). Processes are named by their place in the
-//! genesis view, which they keep for ever; ranks are translated through the view in which they are
-//! meant ([`oracle::views`]).
+//! suspicions, and less is owed ([`oracle::owed`]). Processes are named by the order in which they
+//! started: members of the genesis view by their rank there, then those that joined or came back,
+//! each life a process of its own. Ranks are translated through the view in which they are meant
+//! ([`oracle::views`]).
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests use small numbers"))]
 
 pub mod adversary;
 pub mod bench;
+pub mod book;
 pub mod canary;
 pub mod clock;
 pub mod cluster;
@@ -34,6 +36,7 @@ pub mod replay;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+pub mod script;
 pub mod swarm;
 pub mod sweep;
 pub mod trace;
@@ -44,4 +47,4 @@ pub use scenario::Scenario;
 pub use verdict::{Promise, Verdict, Violation};
 
 /// The version that traces carry; one of another version is refused.
-pub const TRACE_VERSION: u32 = 1;
+pub const TRACE_VERSION: u32 = 2;

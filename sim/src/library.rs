@@ -119,10 +119,95 @@ const FILES: &[(&str, &str)] = files! {
     "managed/everybody_suspects_everybody_n8"
     "managed/everybody_suspects_everybody_n8_pledge_0"
     "managed/false_suspicion_then_silent_liar"
+    "managed/join"
+    "managed/join_during_removal"
+    "managed/joins_and_leaves_50"
+    "managed/leave"
     "managed/partition_heals_majority_n4"
     "managed/partition_heals_majority_n7"
     "managed/partition_heals_minority_n4"
     "managed/partition_heals_minority_n7"
+    "managed/rejoin_after_opinion"
+    "managed/restart"
+    "managed/restart_replaces_at_once"
+    "managed/singleton_growth_1_to_7"
+    "flaws/d01_fork_to_halves"
+    "flaws/d02_certificate_on_the_other_branch"
+    "flaws/d03_certificate_to_one_who_leaves"
+    "flaws/d04_lying_haves"
+    "flaws/d05_certified_but_not_held_by_a_quorum"
+    "flaws/d06_unflushed_member_delivers_on"
+    "flaws/d07_flushed_member_delivers_on"
+    "flaws/d08_two_flushes_n4"
+    "flaws/d08_two_flushes_n7"
+    "flaws/d09_leader_leaves_out_a_flush"
+    "flaws/d10_two_new_views_to_halves_n4"
+    "flaws/d10_two_new_views_to_halves_n7"
+    "flaws/d11_commit_withheld"
+    "flaws/d11_new_view_withheld"
+    "flaws/d12_new_view_when_half_moved_on"
+    "flaws/d13_ready_quorum_seen_by_one_that_stops"
+    "flaws/d14_hidden_lock"
+    "flaws/d15_liars_lead_over_a_lock"
+    "flaws/d16_false_lock"
+    "flaws/d17_far_attempts"
+    "flaws/d18_early_attempts_to_one"
+    "flaws/d19_skipping_to_liars"
+    "flaws/d20_suspicions_one_at_a_time"
+    "flaws/d21_overstated_flush"
+    "flaws/d22_holders_depart"
+    "flaws/d23_payloads_dropped_before_a_laggard_has_them"
+    "flaws/d24_silent_towards_few_in_all"
+    "flaws/d25_framing_n7"
+    "flaws/d26_one_honest_mistake"
+    "flaws/d26_one_honest_mistake_no_pledge"
+    "flaws/d27_removals_by_opinion_in_a_row"
+    "flaws/d28_silent_and_back_again"
+    "flaws/d29_slow_drip"
+    "flaws/d30_evidence_of_another_view"
+    "flaws/d31_readys_of_two_attempts"
+    "flaws/d34_removed_members_work_on_with_a_slow_one"
+    "flaws/d38_leaders_with_different_evidence"
+    "flaws/d39_away_for_three_changes"
+    "flaws/d40_cast_again_after_the_cut"
+    "flaws/d41_slots_beyond_a_hole"
+    "flaws/d42_slot_at_the_end_of_numbers"
+    "flaws/d43_value_and_null_for_one_slot"
+    "flaws/d44_no_wedge_by_one"
+    "flaws/d45_evidence_known_to_some"
+    "flaws/d45a_larger_evidence_without_effect"
+    "flaws/d46_body_of_the_view_known_to_few"
+    "flaws/d47_verify_flood"
+    "flaws/d48_more_than_f_liars"
+    "flaws/f01_two_certificates_n5"
+    "flaws/f01_two_certificates_n6"
+    "flaws/f01_two_certificates_paper_rules"
+    "flaws/f01_two_commits_paper_rules"
+    "flaws/f02_leader_change_around_commit"
+    "flaws/f03_installed_and_went_silent"
+    "flaws/f04_two_views_one_leader"
+    "flaws/f05_two_arrays"
+    "flaws/f06_final_to_one_before_the_change"
+    "flaws/f06_final_to_one_with_pledge"
+    "flaws/f07_holes_at_the_cut"
+    "flaws/f08_excluded_but_correct"
+    "flaws/f08_excluded_but_correct_no_pledge"
+    "flaws/f09_three_members_part"
+    "flaws/f09_two_members_part"
+    "flaws/f10_ready_from_all_but_to_one"
+    "flaws/f11_framing_by_selective_sending"
+    "flaws/f12_suspicions_outlive_f"
+    "flaws/f14_leaders_that_do_not_lead"
+    "flaws/f15_membership_outside_the_window"
+    "flaws/f16_digest_without_payload"
+    "flaws/f17_rows_withheld_from_few"
+    "flaws/f18_replay_across_attempts_and_views"
+    "flaws/f20_suspicions_of_the_proven"
+    "flaws/f21_one_more_suspicion_per_attempt"
+    "flaws/f22_any_order_between_senders_paper"
+    "flaws/f22_any_order_between_senders_swift"
+    "flaws/f23_one_liar_among_three"
+    "flaws/f24_no_way_back_from_a_flush"
 };
 
 /// All scenarios that read; a test says that it is every one of them.
@@ -150,6 +235,7 @@ mod tests {
     fn every_file_reads_and_bears_its_name() {
         for (name, text) in FILES {
             let scenario = Scenario::parse(name, text).unwrap();
+            assert!(text.starts_with("# ") || !name.starts_with("flaws/"), "{name} tells no story");
             assert_eq!(scenario.name, *name);
             assert!(!scenario.about.is_empty(), "{name}");
             assert!(!name.starts_with("managed/") || !scenario.membership.is_fixed(), "{name}");
@@ -160,7 +246,11 @@ mod tests {
     #[test]
     fn every_file_in_the_folder_is_known() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        for (folder, prefix) in [(folder.clone(), ""), (folder.join("managed"), "managed/")] {
+        for (folder, prefix) in [
+            (folder.clone(), ""),
+            (folder.join("managed"), "managed/"),
+            (folder.join("flaws"), "flaws/"),
+        ] {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {

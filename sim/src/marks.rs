@@ -95,11 +95,27 @@ pub enum Mark {
     SuspectedNewViewOverdue,
     /// Suspected for committing nothing.
     SuspectedCommitOverdue,
+    /// A process joined.
+    Joined,
+    /// A member left as it asked.
+    Left,
+    /// A member was replaced by its next life.
+    Replaced,
+    /// A silenced member became Active again.
+    ActiveAgain,
+    /// One view took somebody in and removed somebody for an opinion or a proof.
+    JoinDuringRemoval,
+    /// A process was told that it is not recommended.
+    JoinRefused,
+    /// A process that joins was told several decisions at once.
+    ChainTold,
+    /// A correct process that had been excluded was a member again.
+    Rejoined,
 }
 
 impl Mark {
     /// All marks. A large campaign must come by each.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 52] = [
         Self::ForkProven,
         Self::TwoRepliesProven,
         Self::TwoRowsProven,
@@ -144,7 +160,21 @@ impl Mark {
         Self::SuspectedApplication,
         Self::SuspectedNewViewOverdue,
         Self::SuspectedCommitOverdue,
+        Self::Joined,
+        Self::Left,
+        Self::Replaced,
+        Self::ActiveAgain,
+        Self::JoinDuringRemoval,
+        Self::JoinRefused,
+        Self::ChainTold,
+        Self::Rejoined,
     ];
+
+    /// The mark of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.name() == name)
+    }
 
     /// Its name in reports.
     #[must_use]
@@ -194,6 +224,14 @@ impl Mark {
             Self::SuspectedApplication => "suspected_application",
             Self::SuspectedNewViewOverdue => "suspected_new_view_overdue",
             Self::SuspectedCommitOverdue => "suspected_commit_overdue",
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Replaced => "replaced",
+            Self::ActiveAgain => "active_again",
+            Self::JoinDuringRemoval => "join_during_removal",
+            Self::JoinRefused => "join_refused",
+            Self::ChainTold => "chain_told",
+            Self::Rejoined => "rejoined",
         }
     }
 }
@@ -279,6 +317,7 @@ mod tests {
         for (index, mark) in Mark::ALL.into_iter().enumerate() {
             assert!(!marks.has(mark), "{}", mark.name());
             marks.hit(mark);
+            assert_eq!(Mark::parse(mark.name()), Some(mark));
             assert_eq!(marks.iter().count(), index + 1);
         }
         assert_eq!(marks.missed().count(), 0);

@@ -15,6 +15,8 @@ const OLD_FRAMES: usize = 64;
 pub struct Arrival {
     /// When it arrives.
     pub at_us: u64,
+    /// Where it comes from.
+    pub from: u16,
     /// Where.
     pub to: u16,
     /// What.
@@ -47,12 +49,12 @@ pub struct Network {
     members: usize,
     stream: Stream,
     free_at_us: Vec<u64>,
-    old: Vec<(u16, Vec<u8>)>,
+    old: Vec<(u16, u16, Vec<u8>)>,
     tally: Tally,
 }
 
 impl Network {
-    /// A network of `members` that heals at `heal_at_us`.
+    /// A network of so many hosts that heals at `heal_at_us`.
     #[must_use]
     pub fn new(
         plan: Plan,
@@ -92,10 +94,10 @@ impl Network {
         let start_us = self.queue(now_us, from, to, frame.len());
         if now_us >= self.heal_at_us {
             let at_us = start_us + self.stream.between(self.plan.min_us, self.plan.max_us);
-            arrivals.push(Arrival { at_us, to, frame });
+            arrivals.push(Arrival { at_us, from, to, frame });
             return;
         }
-        self.replay(now_us, to, &frame, arrivals);
+        self.replay(now_us, (from, to), &frame, arrivals);
         if self.is_cut(now_us, from, to) {
             self.tally.cut += 1;
             return;
@@ -107,7 +109,7 @@ impl Network {
         if self.stream.permille(self.plan.duplicate_permille) {
             self.tally.duplicated += 1;
             let at_us = start_us + self.delay();
-            arrivals.push(Arrival { at_us, to, frame: frame.clone() });
+            arrivals.push(Arrival { at_us, from, to, frame: frame.clone() });
         }
         if self.stream.permille(self.plan.corrupt_permille) && !frame.is_empty() {
             self.tally.corrupted += 1;
@@ -115,7 +117,7 @@ impl Network {
             frame[at] ^= 1 << self.stream.below(8);
         }
         let at_us = start_us + self.delay();
-        arrivals.push(Arrival { at_us, to, frame });
+        arrivals.push(Arrival { at_us, from, to, frame });
     }
 
     /// When the link has room for a frame of this length.
@@ -149,24 +151,30 @@ impl Network {
 
     /// Remembers `frame`, and now and then lets an old one arrive again, where it was for or
     /// somewhere else.
-    fn replay(&mut self, now_us: u64, to: u16, frame: &[u8], arrivals: &mut Vec<Arrival>) {
+    fn replay(
+        &mut self,
+        now_us: u64,
+        (from, to): (u16, u16),
+        frame: &[u8],
+        arrivals: &mut Vec<Arrival>,
+    ) {
         if self.plan.replay_permille == 0 {
             return;
         }
         if !self.old.is_empty() && self.stream.permille(self.plan.replay_permille) {
-            let (mut to, frame) = self.old[self.stream.index(self.old.len())].clone();
+            let (from, mut to, frame) = self.old[self.stream.index(self.old.len())].clone();
             if self.stream.permille(250) {
                 to = u16::try_from(self.stream.index(self.members)).unwrap_or(to);
             }
             self.tally.replayed += 1;
             let at_us = now_us + self.delay();
-            arrivals.push(Arrival { at_us, to, frame });
+            arrivals.push(Arrival { at_us, from, to, frame });
         }
         if self.old.len() < OLD_FRAMES {
-            self.old.push((to, frame.to_vec()));
+            self.old.push((from, to, frame.to_vec()));
         } else if self.stream.permille(100) {
             let at = self.stream.index(OLD_FRAMES);
-            self.old[at] = (to, frame.to_vec());
+            self.old[at] = (from, to, frame.to_vec());
         }
     }
 }

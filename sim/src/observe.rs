@@ -6,6 +6,7 @@ use std::sync::Arc;
 use phalanx_core::crypto::Roster;
 use phalanx_core::wire::change::{Justification, Recommended};
 use phalanx_core::wire::frame::{self, FRAGMENT_HEADER, FrameKind, HEADER};
+use phalanx_core::wire::stranger::{self, Stranger};
 use phalanx_core::wire::{self, BodyHead, Packet, Part, casts, change};
 use phalanx_core::{Hash32, Rank, SlotMark, Transmit};
 
@@ -108,12 +109,6 @@ impl Observer {
     }
 
     /// What speaks for changes of the membership.
-    #[must_use]
-    pub const fn grounds(&self) -> &Grounds {
-        &self.grounds
-    }
-
-    /// The same, to add to.
     pub const fn grounds_mut(&mut self) -> &mut Grounds {
         &mut self.grounds
     }
@@ -146,12 +141,31 @@ impl Observer {
                 transmit.append_to(&mut frame);
                 self.fragment(by, to, &frame)
             }
+            Some(3) => self.stranger(by, transmit),
             Some(_) => {
                 self.marks.hit(Mark::FragmentAcknowledged);
                 Ok(())
             }
             None => Err(format!("member {by} sends an empty frame")),
         }
+    }
+
+    /// What is said without a link.
+    fn stranger(&mut self, by: usize, transmit: &Transmit) -> Result<(), String> {
+        let bad = || format!("member {by} says to a stranger what is nothing");
+        let mut bytes = Vec::new();
+        transmit.append_to(&mut bytes);
+        let parsed = frame::parse(&bytes).ok_or_else(bad)?;
+        match stranger::decode(parsed.content()).map_err(|_| bad())? {
+            Stranger::Refused { request, .. } if request != Hash32::ZERO => {
+                self.marks.hit(Mark::JoinRefused);
+            }
+            Stranger::Chain { decisions } if decisions.len() > 1 => {
+                self.marks.hit(Mark::ChainTold);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn whole(&mut self, by: usize, head: &[u8], body: &Arc<[u8]>) -> Result<(), String> {

@@ -8,7 +8,7 @@ use phalanx_core::{Input, Node, Order, Rank, Request, Ticket, Time};
 
 use crate::TRACE_VERSION;
 use crate::cluster::Group;
-use crate::trace::{First, Last, Step, encode_output, from_hex, step_hash};
+use crate::trace::{First, Last, Step, decode_join, encode_output, from_hex, step_hash};
 
 /// A trace that was replayed to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,16 @@ impl Player {
                 return Err(broken("a rank that the group does not have"));
             }
             let node = self.group.node(step.rank, now);
+            let node = node.map_err(|why| Wrong::Broken(why.to_string()))?;
+            self.nodes.insert(step.rank, node);
+        } else if step.input == "join" {
+            let told = from_hex(&step.bytes).and_then(|bytes| decode_join(&bytes));
+            let (host, incarnation, contacts) =
+                told.ok_or_else(|| broken("a process that joins is told nothing"))?;
+            if contacts.iter().chain([&host]).any(|host| *host >= self.group.hosts()) {
+                return Err(broken("a host that the group does not have"));
+            }
+            let node = self.group.joiner(host, incarnation, &contacts, now);
             let node = node.map_err(|why| Wrong::Broken(why.to_string()))?;
             self.nodes.insert(step.rank, node);
         } else {

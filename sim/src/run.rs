@@ -6,6 +6,7 @@
 //! Events at one moment are taken in a fixed order: arrivals, faults, members, checks, and within
 //! these as they were made.
 
+mod comings;
 mod process;
 mod queue;
 mod world;
@@ -16,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use phalanx_core::{ConfigError, Counters};
 
 use crate::adversary;
+use crate::clock::Clock;
 use crate::cluster::Group;
 use crate::history::{History, Installed};
 use crate::marks::{Mark, Marks};
@@ -26,7 +28,7 @@ use crate::scenario::Scenario;
 use crate::swarm;
 use crate::trace::Recorder;
 use crate::verdict::{Promise, Verdict, Violation};
-use process::Process;
+use process::{Process, Start};
 use queue::What;
 use world::World;
 
@@ -120,12 +122,19 @@ pub fn run(scenario: &Scenario, file: Option<Box<dyn Write>>) -> Result<Outcome,
 
 struct Run<'a> {
     scenario: &'a Scenario,
+    group: Group,
+    clocks: Vec<Clock>,
+    /// All processes there were, in the order in which they started.
     processes: Vec<Process>,
+    /// On each host the process that is there, and its incarnation.
+    hosts: Vec<Option<(usize, u64)>>,
     world: World,
     /// When the last fault was triggered.
     trigger_us: u64,
     /// Crashes that wait for casts.
     waiting: Vec<(u64, u16)>,
+    /// What happens when a signal comes, by the place of the signal.
+    signalled: Vec<Vec<What>>,
 }
 
 impl<'a> Run<'a> {
@@ -133,26 +142,44 @@ impl<'a> Run<'a> {
         let group = Group::new(scenario)?;
         let view = group.genesis.view();
         let roster = view.roster(group.suite)?;
-        let oracles = Oracles::new(scenario, view, roster, group.suite);
+        let oracles = Oracles::new(scenario, view.clone(), roster, group.suite);
         let recorder = Recorder::new(scenario, file);
-        let mut world = World::new(scenario, group.peers(), oracles, recorder);
-        let mut clocks = Seed(scenario.seed).stream("clocks", 0);
+        let mut world = World::new(scenario, (&view, group.peers()), oracles, recorder);
+        let mut stream = Seed(scenario.seed).stream("clocks", 0);
+        let hosts = scenario.hosts();
+        let clocks: Vec<Clock> =
+            (0..hosts).map(|_| Clock::draw(&scenario.clocks, &mut stream)).collect();
         let mut processes = Vec::new();
-        for rank in 0..scenario.members {
-            processes.push(Process::new(scenario, &group, rank, &mut clocks, &mut world)?);
+        for (host, clock) in (0..scenario.members).zip(&clocks) {
+            let start = Start { life: host, host, joins: None, casts: None, stay_us: None };
+            processes.push(Process::new(scenario, &group, &start, *clock, &mut world)?);
         }
         for process in &mut processes {
             process.schedule(&mut world);
         }
-        Ok(Self { scenario, processes, world, trigger_us: 0, waiting: Vec::new() })
+        let mut here: Vec<_> = (0..processes.len()).map(|life| Some((life, 0))).collect();
+        here.resize(usize::from(hosts), None);
+        let (trigger_us, waiting, signalled) = (0, Vec::new(), Vec::new());
+        Ok(Self {
+            scenario,
+            group,
+            clocks,
+            processes,
+            hosts: here,
+            world,
+            trigger_us,
+            waiting,
+            signalled,
+        })
     }
 
     fn play(mut self) -> Result<Outcome, RunError> {
         let heal_us = self.scenario.heal_at_us;
         for crash in &self.scenario.crashes {
-            match (crash.at_us, crash.at_casts) {
+            match (crash.at_us, &crash.after) {
                 (Some(at_us), _) => self.world.queue.push(at_us, What::Crash(crash.rank)),
-                (None, at_casts) => self.waiting.push((at_casts.unwrap_or(0), crash.rank)),
+                (None, Some(_)) => self.signalled.push(vec![What::Crash(crash.rank)]),
+                (None, None) => self.waiting.push((crash.at_casts.unwrap_or(0), crash.rank)),
             }
         }
         for pause in &self.scenario.pauses {
@@ -160,11 +187,17 @@ impl<'a> Run<'a> {
             self.world.queue.push(pause.at_us, What::Pause(pause.rank, until_us));
         }
         for suspect in &self.scenario.suspects {
-            for by in &suspect.by {
-                for of in suspect.of.iter().filter(|of| *of != by) {
-                    self.world.queue.push(suspect.at_us, What::Suspect(*by, *of));
-                }
+            let pairs = suspect.by.iter().flat_map(|by| suspect.of.iter().map(move |of| (by, of)));
+            let pairs = pairs.filter(|(by, of)| by != of);
+            let all = pairs.map(|(by, of)| What::Suspect(*by, *of));
+            match suspect.at_us {
+                Some(at_us) => all.for_each(|what| self.world.queue.push(at_us, what)),
+                None => self.signalled.push(all.collect()),
             }
+        }
+        self.plan_comings();
+        for at_us in self.world.script.releases_us().collect::<Vec<_>>() {
+            self.world.queue.push(at_us, What::Release);
         }
         self.world.queue.push(heal_us.max(self.scenario.least_us), What::Check);
         let verdict = loop {
@@ -183,16 +216,31 @@ impl<'a> Run<'a> {
     fn take(&mut self, what: What) -> Option<Verdict> {
         match what {
             What::Frame(arrival) => {
-                let process = &mut self.processes[usize::from(arrival.to)];
-                process.arrive(arrival.frame, &mut self.world);
+                self.world.read((arrival.from, arrival.to), &arrival.frame);
+                if let Some((life, _)) = self.hosts[usize::from(arrival.to)] {
+                    let (process, world) = (&mut self.processes[life], &mut self.world);
+                    process.arrive(arrival.from, arrival.frame, world);
+                }
             }
             What::Crash(rank) => self.crash(rank),
+            What::Release => {}
             What::Pause(rank, until_us) => {
-                self.processes[usize::from(rank)].pause(until_us, &mut self.world);
+                if let Some((life, _)) = self.hosts[usize::from(rank)] {
+                    self.processes[life].pause(until_us, &mut self.world);
+                }
             }
             What::Suspect(by, of) => {
                 self.trigger_us = self.trigger_us.max(self.world.now_us);
-                self.processes[usize::from(by)].suspect(of, &mut self.world);
+                if let (Some((by, _)), Some((of, _))) =
+                    (self.hosts[usize::from(by)], self.hosts[usize::from(of)])
+                {
+                    self.processes[by].suspect(of, &mut self.world);
+                }
+            }
+            What::Start(_) | What::Leave(_) | What::Stop(..) | What::Return(..) => {
+                if let Err(verdict) = self.comes(&what) {
+                    return Some(verdict);
+                }
             }
             What::Run(rank) => {
                 if let Err(text) = self.processes[usize::from(rank)].run(&mut self.world) {
@@ -205,6 +253,12 @@ impl<'a> Run<'a> {
                     return Some(verdict);
                 }
                 self.world.queue.push(self.world.now_us + CHECK_US, What::Check);
+            }
+        }
+        self.world.release();
+        for place in self.world.script.came() {
+            for what in self.signalled.get_mut(place).into_iter().flat_map(std::mem::take) {
+                self.world.queue.push(self.world.now_us, what);
             }
         }
         self.broken()
@@ -224,7 +278,9 @@ impl<'a> Run<'a> {
 
     fn crash(&mut self, rank: u16) {
         self.trigger_us = self.trigger_us.max(self.world.now_us);
-        self.processes[usize::from(rank)].crash(&mut self.world);
+        if let Some((life, _)) = self.hosts[usize::from(rank)] {
+            self.processes[life].crash(&mut self.world);
+        }
     }
 
     /// The verdict if a promise was broken.
@@ -257,20 +313,37 @@ impl<'a> Run<'a> {
         let start_us = self.scenario.heal_at_us.max(self.trigger_us);
         let is_late = self.world.now_us >= start_us.saturating_add(self.scenario.bound_us);
         match missing {
-            None if self.scenario.expect.violates.is_none() => Some(self.verdict(None)),
+            None if self.scenario.expect.violates.is_none() && self.void().is_none() => {
+                Some(self.verdict(None))
+            }
             None if is_late => Some(self.verdict(None)),
             Some(text) if is_late => Some(self.verdict(Some(text))),
             missing => self.overdue().filter(|_| missing.is_some()).map(Verdict::Liveness),
         }
     }
 
+    /// What the run was to show and did not yet, apart from what is owed.
+    fn void(&self) -> Option<String> {
+        let (expect, marks) = (&self.scenario.expect, self.world.oracles.marks());
+        let has_hit = |name: &&String| Mark::parse(name).is_some_and(|mark| marks.has(mark));
+        let missed = expect.marks.iter().find(|name| !has_hit(name));
+        let missed = missed.map(|name| format!("it never came by {name}"));
+        self.world.script.void().or(missed)
+    }
+
     /// What is owed and not there yet.
     fn missing(&self) -> Option<String> {
         let oracles = &self.world.oracles;
+        let pending = self.world.pending;
+        if pending > 0 {
+            return Some(format!("{pending} processes are still to come or go"));
+        }
         let present = oracles.present();
         let is_fixed = self.scenario.membership.is_fixed();
         let is_whole = !is_fixed || present.len() == self.processes.len();
-        let busy = present.iter().find(|process| {
+        let has_entered = |process: &&usize| self.processes[**process].has_entered();
+        let is_owed = is_fixed || oracles.is_owed();
+        let busy = present.iter().filter(has_entered).filter(|_| is_owed).find(|process| {
             let source = self.processes[**process].source();
             let is_excused = source.is_blocked() && (!is_whole || !oracles.is_active(**process));
             !(source.is_done() || is_excused)
@@ -282,7 +355,7 @@ impl<'a> Run<'a> {
         oracles
             .missing()
             .or_else(|| self.undetected())
-            .or_else(|| oracles.misplaced(&expect.removed, &expect.silenced, &expect.kept))
+            .or_else(|| oracles.misplaced(expect))
             .or_else(|| {
                 let (views, least) = (oracles.views(), expect.views);
                 (views < least).then(|| format!("there were {views} views, not {least}"))
@@ -292,16 +365,18 @@ impl<'a> Run<'a> {
     /// Culprits that must be found, each with what is due against it.
     fn culprits(&self) -> Vec<(usize, adversary::Verdict)> {
         let expect = &self.scenario.expect;
-        let mut culprits: Vec<(usize, adversary::Verdict)> = Vec::new();
-        let of = |ranks: &[u16], verdict| {
-            ranks.iter().map(move |rank| (usize::from(*rank), verdict)).collect::<Vec<_>>()
-        };
-        culprits.extend(of(&expect.suspects, adversary::Verdict::Suspected));
-        culprits.extend(of(&expect.proof_against, adversary::Verdict::Proven));
-        for crash in &self.scenario.crashes {
-            culprits.push((usize::from(crash.rank), adversary::Verdict::Suspected));
-        }
-        culprits
+        let crashed: Vec<u16> = self.scenario.crashes.iter().map(|crash| crash.rank).collect();
+        let suspected = expect.suspects.iter().chain(&crashed);
+        let suspected = suspected.map(|rank| (*rank, adversary::Verdict::Suspected));
+        let proven = expect.proof_against.iter();
+        let proven = proven.map(|rank| (*rank, adversary::Verdict::Proven));
+        let life = |(host, verdict)| Some((self.life(host)?, verdict));
+        suspected.chain(proven).filter_map(life).collect()
+    }
+
+    /// The process on this host, the last one if there were several.
+    fn life(&self, host: u16) -> Option<usize> {
+        self.hosts.get(usize::from(host)).copied().flatten().map(|(life, _)| life)
     }
 
     fn undetected(&self) -> Option<String> {
@@ -325,7 +400,7 @@ impl<'a> Run<'a> {
             return None;
         }
         let mut missing = None;
-        for rank in self.scenario.liar_ranks().iter().map(|rank| usize::from(*rank)) {
+        for rank in self.scenario.liar_ranks().iter().filter_map(|rank| self.life(*rank)) {
             if self.processes[rank].fired() > 0 {
                 // A liar that was found ends the search.
                 missing = Some(self.world.oracles.undetected(rank, verdict)?);
@@ -348,9 +423,8 @@ impl<'a> Run<'a> {
             return None;
         }
         let oracles = &self.world.oracles;
-        self.scenario.crashes.iter().find_map(|crash| {
-            oracles.undetected(usize::from(crash.rank), adversary::Verdict::Suspected)
-        })
+        let mut crashed = self.scenario.crashes.iter().filter_map(|crash| self.life(crash.rank));
+        crashed.find_map(|life| oracles.undetected(life, adversary::Verdict::Suspected))
     }
 
     fn is_counted(&self) -> bool {
@@ -376,6 +450,19 @@ impl<'a> Run<'a> {
         }
         if self.scenario.expect.fires && self.fired() == 0 {
             return Verdict::Vacuous("the liars never lied".to_owned());
+        }
+        if let Some(text) = self.void() {
+            return Verdict::Vacuous(text);
+        }
+        let (views, most) = (self.world.oracles.views(), self.scenario.expect.views_max);
+        if most.is_some_and(|most| views > most) {
+            return Verdict::Liveness(format!("there were {views} views"));
+        }
+        let history = self.world.oracles.history();
+        let hurt = [history.excluded(), history.silenced()].concat();
+        let is_hurt = |rank: &&u16| hurt.contains(&usize::from(**rank));
+        if let Some(rank) = self.scenario.expect.untouched.iter().find(is_hurt) {
+            return Verdict::Liveness(format!("member {rank} was excluded or silenced"));
         }
         let (least, held) =
             (self.scenario.expect.memory_permille, self.world.oracles.memory_permille());

@@ -2,12 +2,14 @@
 //!
 //! Read from TOML files in `scenarios/` (unknown fields are refused, errors name file, line and
 //! key) or drawn from a seed ([`crate::swarm`]). Durations are microseconds, sizes are bytes,
-//! probabilities are thousandths. Ranks are those of the genesis view, whatever
-//! view a process is in later.
+//! probabilities are thousandths. Ranks are those of the genesis view, whatever view a process is
+//! in later; those that join have the numbers after them, in the order of their entries.
 
 mod check;
+mod comings;
 mod error;
 mod options;
+mod rules;
 
 use std::path::Path;
 
@@ -18,8 +20,10 @@ use phalanx_core::{Limits, Timeouts};
 use crate::adversary::Strategy;
 use crate::verdict::Promise;
 use check::line_of;
+pub use comings::{Join, Leave, Newcomer, Restart};
 pub use error::ScenarioError;
 pub use options::{CostPreset, Crypto, Membership, Pattern, Quorum};
+pub use rules::{Fate, Kind, Rule, Signal};
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +91,9 @@ pub struct Scenario {
     /// Links that are cut for a while, until healing at the latest.
     #[serde(default, rename = "partition")]
     pub partitions: Vec<Partition>,
+    /// What becomes of one kind of message.
+    #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
     /// Members that stop for ever.
     #[serde(default, rename = "crash")]
     pub crashes: Vec<Crash>,
@@ -96,6 +103,19 @@ pub struct Scenario {
     /// Suspicions that come from the application.
     #[serde(default, rename = "suspect", skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<Suspect>,
+    /// Processes that want to be members.
+    #[serde(default, rename = "join", skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<Join>,
+    /// Members that ask to leave.
+    #[serde(default, rename = "leave", skip_serializing_if = "Vec::is_empty")]
+    pub leaves: Vec<Leave>,
+    /// Processes that stop and come back with nothing.
+    #[serde(default, rename = "restart", skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<Restart>,
+    /// Whether correct processes that were removed for an opinion, cannot follow or lost their
+    /// state come back as their next life, as a runtime would have it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub rejoin: bool,
     /// Byzantine members.
     #[serde(default)]
     pub liars: Option<Liars>,
@@ -111,6 +131,11 @@ const fn one() -> u64 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 const fn is_zero(value: &usize) -> bool {
     *value == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_not(value: &bool) -> bool {
+    !*value
 }
 
 const fn default_bound() -> u64 {
@@ -227,18 +252,22 @@ pub struct Partition {
     pub until_us: u64,
 }
 
-/// A member stops for ever, at a moment or once the group accepted so many casts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A member stops for ever: at a moment, once the group accepted so many casts, or once something
+/// is seen to happen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crash {
     /// Which member.
     pub rank: u16,
-    /// When; exactly one of the two triggers is given.
+    /// When; exactly one of the triggers is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_us: Option<u64>,
     /// After how many accepted casts of the whole group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_casts: Option<u64>,
+    /// After what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Signal>,
 }
 
 /// A member freezes and resumes.
@@ -253,16 +282,21 @@ pub struct Pause {
     pub for_us: u64,
 }
 
-/// At one moment, applications tell their members to suspect others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// At one moment, or once something is seen to happen, applications tell their members to suspect
+/// others; those of liars, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suspect {
     /// Whose applications.
     pub by: Vec<u16>,
     /// Whom they suspect; nobody suspects itself.
     pub of: Vec<u16>,
-    /// When.
-    pub at_us: u64,
+    /// When; exactly one of the two triggers is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_us: Option<u64>,
+    /// After what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Signal>,
 }
 
 /// The Byzantine members: they know each other and act together.
@@ -300,9 +334,21 @@ pub struct Expect {
     /// Members that it lists as Active.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<u16>,
+    /// Hosts of which no view ever lists a process.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub never: Vec<u16>,
+    /// Rare branches that it must come by, see [`crate::marks::Mark`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
+    /// Members that no view excludes or silences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untouched: Vec<u16>,
     /// How many views there are at least, the first included.
     #[serde(skip_serializing_if = "is_zero")]
     pub views: usize,
+    /// How many views there are at most, the first included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views_max: Option<usize>,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }
@@ -333,9 +379,14 @@ impl Scenario {
             clocks: Clocks::default(),
             workload: Workload::default(),
             partitions: Vec::new(),
+            rules: Vec::new(),
             crashes: Vec::new(),
             pauses: Vec::new(),
             suspects: Vec::new(),
+            joins: Vec::new(),
+            leaves: Vec::new(),
+            restarts: Vec::new(),
+            rejoin: false,
             liars: None,
             expect: Expect::default(),
         }
@@ -388,6 +439,12 @@ impl Scenario {
         self.liars.as_ref().and_then(|liars| Strategy::parse(&liars.strategy))
     }
 
+    /// What crashes and suspicions wait for: crashes first.
+    pub fn signals(&self) -> impl Iterator<Item = &Signal> {
+        let crashes = self.crashes.iter().filter_map(|crash| crash.after.as_ref());
+        crashes.chain(self.suspects.iter().filter_map(|suspect| suspect.after.as_ref()))
+    }
+
     /// The promise expected to be broken.
     #[must_use]
     pub fn violates(&self) -> Option<Promise> {
@@ -404,7 +461,8 @@ impl Scenario {
             && network.bytes_per_second == 0
             && network.max_us + network.spike_us <= 50_000;
         let is_quick = matches!(self.cost, CostPreset::Zero | CostPreset::Ed25519);
-        is_timely && is_quick && self.partitions.is_empty() && self.pauses.is_empty()
+        let is_whole = self.partitions.is_empty() && self.rules.is_empty();
+        is_timely && is_quick && is_whole && self.pauses.is_empty()
     }
 }
 
@@ -423,11 +481,25 @@ mod tests {
         let (from, to) = (vec![0], vec![1, 2]);
         let cut = Partition { from, to, both: true, from_us: 5, until_us: 9 };
         scenario.partitions.push(cut);
-        scenario.crashes.push(Crash { rank: 3, at_us: None, at_casts: Some(7) });
+        scenario.crashes.push(Crash { rank: 3, at_casts: Some(7), ..Crash::default() });
         scenario.pauses.push(Pause { rank: 1, at_us: 3, for_us: 10 });
         scenario.expect.suspects = vec![3];
-        scenario.suspects.push(Suspect { by: vec![0, 2], of: vec![1], at_us: 7 });
+        let after = Signal { sent: Some(Kind::Ack), count: Some(3), ..Signal::default() };
+        let (by, of) = (vec![0, 2], vec![1]);
+        scenario.suspects.push(Suspect { by, of, at_us: None, after: Some(after.clone()) });
+        scenario.frame_max = phalanx_core::Config::FRAME_MAX;
+        let (kinds, from) = (vec![Kind::Ready, Kind::Haves], vec![0]);
+        let rule = Rule { kinds, from, after: Some(after), fate: Fate::Hold, ..Rule::default() };
+        scenario.rules.push(rule);
         scenario.expect.removed = vec![1];
+        scenario.membership = Membership::Managed;
+        scenario.joins.push(Join { count: 2, every_us: 9, stay_us: Some(8), ..Join::at(4) });
+        scenario.leaves.push(Leave { rank: 5, at_us: 9 });
+        scenario.restarts.push(Restart { rank: 0, at_us: 6, down_us: 2 });
+        scenario.rejoin = true;
+        scenario.expect.never = vec![4];
+        scenario.expect.marks = vec!["removed".to_owned()];
+        assert_eq!((scenario.hosts(), scenario.newcomers()[1].at_us), (6, 13));
         let text = scenario.to_toml();
         assert_eq!(Scenario::parse("x.toml", &text).unwrap(), scenario);
     }
@@ -463,5 +535,14 @@ mod tests {
         assert_eq!(text, "x.toml:3: crash: needs exactly one of at_us and at_casts");
         let text = error("name = \"x\"\nmembers = 4\n[liars]\nranks = [1]\nstrategy = \"no\"\n");
         assert!(text.starts_with("x.toml:5: strategy: there is no strategy `no`"), "{text}");
+        let text = error("name = \"x\"\nmembers = 4\n[[join]]\nat_us = 4\n");
+        assert!(text.starts_with("x.toml:3: join: only"), "{text}");
+        let managed = "name = \"x\"\nmembers = 4\nmembership = \"managed\"\n";
+        let text = error(&format!("{managed}[[join]]\nat_us = 4\ncount = 10\n"));
+        assert!(text.starts_with("x.toml:4: join: "), "{text}");
+        let text = error(&format!("{managed}[[leave]]\nat_us = 4\nrank = 4\n"));
+        assert_eq!(text, "x.toml:6: rank: there is no rank 4 among 4 members");
+        let text = error(&format!("{managed}[expect]\nmarks = [\"no\"]\n"));
+        assert_eq!(text, "x.toml:5: marks: there is no mark `no`");
     }
 }

@@ -7,8 +7,8 @@ use crate::adversary::Strategy;
 use crate::oracle::quorums;
 use crate::rng::{Seed, Stream};
 use crate::scenario::{
-    CostPreset, Crash, Liars, Membership, Network, Partition, Pattern, Pause, Scenario, Suspect,
-    Workload,
+    CostPreset, Crash, Join, Leave, Liars, Membership, Network, Partition, Pattern, Pause, Restart,
+    Scenario, Suspect, Workload,
 };
 
 /// Group sizes; those that are no `3f + 1`, where thresholds are easily got wrong, stand twice.
@@ -25,6 +25,7 @@ pub const LEAST_US: u64 = 1_000_000;
 pub fn draw(seed: u64) -> Scenario {
     let mut scenario = draw_fixed(seed);
     draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+    draw_comings(&mut scenario, &mut Seed(seed).stream("swarm comings", 0));
     scenario
 }
 
@@ -99,6 +100,7 @@ fn draw_culprits(scenario: &mut Scenario, topology: &mut Stream) {
                 rank,
                 at_us: is_timed.then_some(at_us),
                 at_casts: (!is_timed).then_some(casts),
+                after: None,
             });
         }
     }
@@ -126,7 +128,7 @@ fn draw_membership(scenario: &mut Scenario, stream: &mut Stream) {
     let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
     let has_crash = stream.permille(400);
     if has_crash && !is_culprit && culprits < quorums::faulty(scenario.members) {
-        scenario.crashes.push(Crash { rank, at_us: Some(at_us), at_casts: None });
+        scenario.crashes.push(Crash { rank, at_us: Some(at_us), ..Crash::default() });
     }
     let has_suspicion = stream.permille(350);
     if has_suspicion || (needs_change && scenario.crashes.is_empty()) {
@@ -144,7 +146,43 @@ fn draw_suspicions(scenario: &mut Scenario, stream: &mut Stream, end_us: u64) {
         let by = stream.distinct(n, by);
         let of = if stream.permille(700) { 1 } else { stream.index(usize::from(n)) + 1 };
         let of = stream.distinct(n, of);
-        scenario.suspects.push(Suspect { by, of, at_us });
+        scenario.suspects.push(Suspect { by, of, at_us: Some(at_us), after: None });
+    }
+}
+
+/// In two thirds of those groups processes join, leave, stop and come back, at any time.
+fn draw_comings(scenario: &mut Scenario, stream: &mut Stream) {
+    if scenario.membership.is_fixed() || !stream.permille(660) {
+        return;
+    }
+    let n = scenario.members;
+    let end_us = scenario.heal_at_us.max(LEAST_US) + LEAST_US;
+    scenario.rejoin = stream.permille(600);
+    for _ in 0..stream.below(4) {
+        scenario.joins.push(Join {
+            count: stream.pick(&[1, 1, 2, 5]),
+            every_us: stream.pick(&[0, 1_000, 300_000]),
+            stay_us: stream.permille(300).then(|| stream.between(1, LEAST_US)),
+            is_authorised: stream.permille(900),
+            ..Join::at(stream.between(1, end_us))
+        });
+    }
+    scenario.limits.max_members = scenario.limits.max_members.min(quorums::MEMBERS_MAX);
+    for _ in 0..stream.below(3) {
+        let rank = u16::try_from(stream.below(u64::from(scenario.hosts()))).unwrap_or(0);
+        scenario.leaves.push(Leave { rank, at_us: stream.between(1, end_us) });
+    }
+    let is_culprit = |rank: u16| {
+        scenario.liar_ranks().contains(&rank)
+            || scenario.crashes.iter().any(|crash| crash.rank == rank)
+    };
+    let well: Vec<u16> = (0..n).filter(|rank| !is_culprit(*rank)).collect();
+    for _ in 0..stream.below(3) {
+        let (rank, at_us) = (stream.index(well.len().max(1)), stream.between(1, end_us));
+        let down_us = stream.pick(&[0, 50_000, 1_000_000, 4_000_000]);
+        if let Some(rank) = well.get(rank).copied().filter(|_| scenario.hosts() > 1) {
+            scenario.restarts.push(Restart { rank, at_us, down_us });
+        }
     }
 }
 
@@ -247,7 +285,7 @@ mod tests {
     fn managed_groups_are_drawn_beside_all_else() {
         let mut crashes = 0;
         let mut strategies = BTreeSet::new();
-        let mut classes = [0; 5];
+        let mut classes = [0; 9];
         for seed in 0..2_000 {
             let (fixed, scenario) = (draw_fixed(seed), draw(seed));
             let text = scenario.to_toml();
@@ -265,6 +303,10 @@ mod tests {
             classes[2] += usize::from(!scenario.suspects.is_empty());
             classes[3] += usize::from(scenario.liars.is_none());
             classes[4] += usize::from(scenario.pledge == Some(1));
+            classes[5] += usize::from(!scenario.joins.is_empty());
+            classes[6] += usize::from(!scenario.leaves.is_empty());
+            classes[7] += usize::from(!scenario.restarts.is_empty());
+            classes[8] += usize::from(scenario.rejoin);
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
         assert_eq!(strategies.len(), Strategy::GROUP.len());

@@ -41,14 +41,14 @@ pub struct Step {
     pub step: u64,
     /// Local time in microseconds.
     pub at: u64,
-    /// Rank of the member.
+    /// Number of the process: of a member of the genesis view its rank there.
     pub rank: u16,
-    /// `boot`, `frame`, `tick`, `fifo` or `total`.
+    /// `boot`, `join`, `frame`, `tick`, `fifo`, `total`, `suspect` or `leave`.
     pub input: String,
     /// Of a cast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<u64>,
-    /// Of a frame or a cast, in hexadecimal.
+    /// Of a frame or a cast, or of what a process that joins is told, in hexadecimal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bytes: String,
     /// How many outputs there were.
@@ -122,6 +122,26 @@ pub fn encode_output(output: &Output, out: &mut Vec<u8>) {
     }
 }
 
+/// What a process that joins is told when it starts, as bytes.
+fn encode_join((host, incarnation): (u16, u64), contacts: &[u16]) -> Vec<u8> {
+    let mut bytes = host.to_le_bytes().to_vec();
+    bytes.extend(incarnation.to_le_bytes());
+    contacts.iter().for_each(|contact| bytes.extend(contact.to_le_bytes()));
+    bytes
+}
+
+/// Reads them back: host, incarnation and contacts; `None` if they are none.
+#[must_use]
+pub fn decode_join(bytes: &[u8]) -> Option<(u16, u64, Vec<u16>)> {
+    let (host, rest) = bytes.split_first_chunk::<2>()?;
+    let (incarnation, rest) = rest.split_first_chunk::<8>()?;
+    let (contacts, rest) = rest.as_chunks::<2>();
+    let contacts = contacts.iter().map(|contact| u16::from_le_bytes(*contact)).collect();
+    let is_whole = rest.is_empty();
+    let found = (u16::from_le_bytes(*host), u64::from_le_bytes(*incarnation), contacts);
+    is_whole.then_some(found)
+}
+
 /// The first eight bytes of the hash of a step's outputs.
 #[must_use]
 pub fn step_hash(outputs: &[u8]) -> String {
@@ -178,6 +198,14 @@ impl Recorder {
     /// A correct member starts.
     pub fn boot(&mut self, rank: u16, local: Time) {
         self.begin(rank, local, 0, "boot", None, &[], true);
+        self.end();
+    }
+
+    /// A correct process starts that wants to be a member: on a host, in this life, with these hosts
+    /// as contacts.
+    pub fn join(&mut self, rank: u16, local: Time, life: (u16, u64), contacts: &[u16]) {
+        let bytes = encode_join(life, contacts);
+        self.begin(rank, local, 8, "join", None, &bytes, true);
         self.end();
     }
 
@@ -308,6 +336,14 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
         assert_eq!((from_hex("0"), from_hex("0g"), from_hex("")), (None, None, Some(Vec::new())));
+    }
+
+    #[test]
+    fn what_a_joiner_is_told_reads_back() {
+        let told = (5, 1 << 40, vec![0, 3]);
+        let bytes = encode_join((told.0, told.1), &told.2);
+        assert_eq!(decode_join(&bytes), Some(told));
+        assert_eq!((decode_join(&bytes[..9]), decode_join(&bytes[..11])), (None, None));
     }
 
     #[test]

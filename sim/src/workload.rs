@@ -79,6 +79,11 @@ impl Source {
         (order, len)
     }
 
+    /// The first cast is not due before `now_us` and the pause drawn for it.
+    pub const fn begin(&mut self, now_us: u64) {
+        self.due_us = self.due_us.saturating_add(now_us);
+    }
+
     /// When the next cast is due; `None` if there is none or the last one was refused.
     #[must_use]
     pub fn due_us(&self) -> Option<u64> {

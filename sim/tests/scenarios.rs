@@ -1,4 +1,5 @@
-//! Every scenario that comes with the simulator ends as it says, and the canary turns red.
+//! Every scenario that comes with the simulator ends as it says (those of the flaws: `flaws.rs`), and
+//! the canary turns red.
 
 use std::sync::Mutex;
 
@@ -7,7 +8,8 @@ use phalanx_sim::{Verdict, canary, library};
 
 #[test]
 fn every_scenario_ends_as_it_says() {
-    let scenarios = Mutex::new(library::all().into_iter());
+    let all = library::all().into_iter();
+    let scenarios = Mutex::new(all.filter(|scenario| !scenario.name.starts_with("flaws/")));
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -221,8 +221,10 @@ impl Transfer {
 
     /// The application has lost its state: nothing is loaded any more, and nothing handed over that it
     /// was not asked for yet.
-    pub(crate) fn lose(&mut self) {
-        self.load = None;
+    pub(crate) fn lose(&mut self, now: Time) {
+        if let Some(load) = &mut self.load {
+            load.give_up(now);
+        }
         self.offers.lose();
     }
 

@@ -37,7 +37,7 @@ impl Node {
             None => {}
             Some(Decided::Install(decision)) => self.install(*decision),
             Some(Decided::Follow(decision)) => {
-                if self.gate.lose() {
+                if self.gate.lose(self.now) {
                     self.outputs.push_back(Output::Event(Event::StateLost));
                 }
                 self.install(*decision);

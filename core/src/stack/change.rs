@@ -56,6 +56,9 @@ impl Stack {
         let post = self.vsync.begin(&mut step.cx);
         step.posts.extend(post);
         self.begin_transfer(step, before);
+        if self.is_leaving {
+            self.say_leave(step);
+        }
     }
 
     /// Takes what a member says about the next view.
@@ -237,11 +240,20 @@ impl Stack {
         if core::mem::replace(&mut self.is_leaving, true) {
             return Err(Refusal::AlreadyDone);
         }
+        self.say_leave(step);
+        Ok(())
+    }
+
+    /// A wish to leave holds in one view, and is told again in the next as long as there is no room
+    /// for it.
+    fn say_leave(&mut self, step: &mut Step<'_>) {
         let said = step.cx.door.sign(step.cx.roster, self.me, Leave);
         let said = said.signed().as_ref().clone();
         step.posts.push(Post::part(To::All, Part::Leave(said.clone())));
         // Its own word is a good one.
         let _: Result<(), LinkFault> = self.run_group(step, group::In::Leave(said));
-        Ok(())
+        if self.group.as_mut().is_some_and(Group::must_stay) {
+            step.event(Event::MustStay);
+        }
     }
 }

@@ -75,10 +75,10 @@ impl Gate {
     }
 
     /// The application misses something that was delivered; says whether that is news.
-    pub(crate) fn lose(&mut self) -> bool {
+    pub(crate) fn lose(&mut self, now: Time) -> bool {
         self.bytes = 0;
         self.spare = 0;
-        self.transfer.lose();
+        self.transfer.lose(now);
         !matches!(core::mem::replace(&mut self.phase, Phase::Lost), Phase::Lost)
     }
 

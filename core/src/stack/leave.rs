@@ -28,6 +28,8 @@ pub(crate) struct Legacy {
     inter: Inter,
     /// Own casts that the cut does not hold.
     pub(crate) casts: Requeue,
+    /// Whether this process wants to leave the group.
+    is_leaving: bool,
 }
 
 /// What goes over for one member.
@@ -64,7 +66,8 @@ impl Stack {
         let place = |rank| rank_of(next?, self.view.member(rank)?);
         let proven = self.suspect.proven();
         let proven = proven.filter_map(|(rank, hash)| Some((place(rank)?, hash))).collect();
-        let mut legacy = Legacy { heirs: Vec::new(), proven, inter: self.inter, casts };
+        let (inter, is_leaving) = (self.inter, self.is_leaving);
+        let mut legacy = Legacy { heirs: Vec::new(), proven, inter, casts, is_leaving };
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
@@ -92,6 +95,7 @@ impl Stack {
     /// Takes over what the stack of the view before left behind; once, before anything else.
     pub(crate) fn inherit(&mut self, legacy: Legacy, now: Time) {
         self.reliable.requeue(legacy.casts);
+        self.is_leaving = legacy.is_leaving;
         self.inter.inherit(legacy.inter, now);
         for (member, proof) in legacy.proven {
             self.suspect.carry(member, proof);

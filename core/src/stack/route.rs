@@ -99,7 +99,7 @@ impl Stack {
                 }
                 reliable::Out::Overtaken => {
                     self.total.forget();
-                    if step.gate.lose() {
+                    if step.gate.lose(step.cx.now) {
                         step.event(Event::StateLost);
                     }
                 }

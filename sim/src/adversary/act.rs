@@ -133,6 +133,12 @@ pub(super) trait Act: core::fmt::Debug {
     }
 }
 
+/// What a correct member does.
+#[derive(Debug)]
+pub(super) struct Honest;
+
+impl Act for Honest {}
+
 /// Strokes of a [`Pulse`] before it slows down.
 const FRESH_STROKES: u32 = 256;
 

@@ -8,7 +8,7 @@ use phalanx_core::{
     Transmit, View,
 };
 
-use super::act::{Act, Stage};
+use super::act::{Act, Honest, Stage};
 use super::puppet::{Letter, Opened, Puppet};
 use super::{Sent, Setup, Strategy};
 
@@ -147,12 +147,6 @@ impl Liar {
         self.fired
     }
 }
-
-/// What a correct member does.
-#[derive(Debug)]
-struct Honest;
-
-impl Act for Honest {}
 
 /// Who sent the frame in `input`, if a member did.
 fn sender(puppet: &Puppet, input: &Input<'_>) -> Option<Rank> {

@@ -1,18 +1,19 @@
 //! The strategies by name, and what becomes of a liar that follows one.
 
-use super::act::Act;
+use super::act::{Act, Honest};
 use super::bad_certificates::{BadCertificates, Flaw};
 use super::commit_timeout::CommitTimeout;
 use super::phase_stopper::Phase;
 use super::puppet::Puppet;
 use super::ready_to_switch_timeout::ReadyToSwitchTimeout;
 use super::{
-    bad_commit, bad_new_view, bogus_signatures, byte_mutator, certificate_to_subset,
-    colluding_replier, far_future_numbers, fetch_storm, fragment_flood, gap_sender,
-    impede_stabilization, impede_total_ordering, max_size_flood, mutant_message, new_view_timeout,
-    over_exclusion, payload_mismatch, phase_stopper, reflection, reply_to_all_but_one,
-    silent_towards_some, skip_to_end, slander, slow_nulls, small_scope_mutator, split_digest,
-    stability, stale_numbers, suspect_flood, twins, two_new_views, two_rows, under_exclusion,
+    acks_both, bad_commit, bad_new_view, bogus_signatures, byte_mutator, certificate_to_subset,
+    colluding_replier, false_lock, far_attempts, far_future_numbers, fetch_storm, fragment_flood,
+    gap_sender, impede_stabilization, impede_total_ordering, lock_hider, max_size_flood,
+    mixed_decision, mutant_message, new_view_timeout, over_exclusion, payload_mismatch,
+    phase_stopper, reflection, replayer, reply_to_all_but_one, silent_towards_some, skip_to_end,
+    slander, slow_nulls, small_scope_mutator, split_digest, stability, stale_numbers,
+    suspect_flood, twins, two_flushes, two_new_views, two_rows, under_exclusion,
     window_never_finished,
 };
 
@@ -119,6 +120,24 @@ pub enum Strategy {
     SuspectFlood,
     /// Correct until it would enter this phase of a view change, then silent.
     PhaseStopper(Phase),
+    /// Proposes two next views as leader; all liars acknowledge both, and are ready for both.
+    AcksBoth,
+    /// Reports locks that nobody can prove.
+    FalseLock,
+    /// Goes on to attempts far above all others, and early towards one member.
+    FarAttempts,
+    /// Reports no lock, and proposes afresh over the locks of others.
+    LockHider,
+    /// Makes decisions of Readys of several attempts.
+    MixedDecision,
+    /// Repeats what others signed, in later attempts and views.
+    Replayer,
+    /// Two Flushes, one of which says that all logs are empty.
+    TwoFlushes,
+    /// A Flush with bodies that nobody ever saw.
+    OverstatedFlush,
+    /// Does what a correct member does: what the rules of the scenario make of it.
+    Scripted,
 }
 
 impl Strategy {
@@ -142,6 +161,19 @@ impl Strategy {
         Self::PhaseStopper(Phase::Commit),
         Self::PhaseStopper(Phase::Ready),
         Self::PhaseStopper(Phase::Decision),
+    ];
+
+    /// Those that need a script to be what they are for: their schedule is in scenario files.
+    pub const SCRIPTED: [Self; 9] = [
+        Self::OverstatedFlush,
+        Self::AcksBoth,
+        Self::FalseLock,
+        Self::FarAttempts,
+        Self::LockHider,
+        Self::MixedDecision,
+        Self::Replayer,
+        Self::TwoFlushes,
+        Self::Scripted,
     ];
 
     /// All others.
@@ -228,12 +260,21 @@ impl Strategy {
             Self::PhaseStopper(Phase::Commit) => "phase_stopper_commit",
             Self::PhaseStopper(Phase::Ready) => "phase_stopper_ready",
             Self::PhaseStopper(Phase::Decision) => "phase_stopper_decision",
+            Self::AcksBoth => "acks_both",
+            Self::FalseLock => "false_lock",
+            Self::FarAttempts => "far_attempts",
+            Self::LockHider => "lock_hider",
+            Self::MixedDecision => "mixed_decision",
+            Self::Replayer => "replayer",
+            Self::TwoFlushes => "two_flushes",
+            Self::OverstatedFlush => "overstated_flush",
+            Self::Scripted => "scripted",
         }
     }
 
     /// All there are.
     pub fn every() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().chain(Self::GROUP)
+        Self::ALL.into_iter().chain(Self::GROUP).chain(Self::SCRIPTED)
     }
 
     /// The strategy with this name.
@@ -261,7 +302,8 @@ impl Strategy {
             | Self::ReadyToSwitchTimeout
             | Self::ImpedeStabilization
             | Self::ReadyToSubset
-            | Self::SuspectFlood => Verdict::Harmless,
+            | Self::SuspectFlood
+            | Self::Scripted => Verdict::Harmless,
             Self::ImpedeTotalOrdering
             | Self::ForgedCertificates
             | Self::ShortCertificates
@@ -287,7 +329,15 @@ impl Strategy {
             | Self::BadCommit
             | Self::TwoNewViews
             | Self::CommitTimeout
-            | Self::CommitToSubset => Verdict::MayBeProven,
+            | Self::CommitToSubset
+            | Self::AcksBoth
+            | Self::FalseLock
+            | Self::FarAttempts
+            | Self::LockHider
+            | Self::MixedDecision
+            | Self::Replayer
+            | Self::TwoFlushes
+            | Self::OverstatedFlush => Verdict::MayBeProven,
         }
     }
 
@@ -350,7 +400,23 @@ impl Strategy {
             Self::OverExclusion => Box::new(over_exclusion::OverExclusion),
             Self::SuspectFlood => Box::new(suspect_flood::SuspectFlood::new()),
             Self::PhaseStopper(phase) => Box::new(phase_stopper::PhaseStopper::new(phase)),
-            other => unreachable!("{} shows in any view", other.name()),
+            other => other.scripted_act(),
+        }
+    }
+
+    /// The same for those that need a script.
+    fn scripted_act(self) -> Box<dyn Act> {
+        match self {
+            Self::AcksBoth => Box::<acks_both::AcksBoth>::default(),
+            Self::FalseLock => Box::new(false_lock::FalseLock),
+            Self::FarAttempts => Box::new(far_attempts::FarAttempts::new()),
+            Self::LockHider => Box::<lock_hider::LockHider>::default(),
+            Self::MixedDecision => Box::<mixed_decision::MixedDecision>::default(),
+            Self::Replayer => Box::new(replayer::Replayer::new()),
+            Self::TwoFlushes => Box::new(two_flushes::TwoFlushes),
+            Self::OverstatedFlush => Box::new(two_flushes::OverstatedFlush),
+            Self::Scripted => Box::new(Honest),
+            other => unreachable!("{} needs no script", other.name()),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct TwoNewViews;
 
 /// The other proposal: as good as the first with a Flush less if one is not needed, otherwise one
 /// with another cut.
-fn part(view: &mut View, justification: &mut Justification, quorum: usize) {
+pub(super) fn part(view: &mut View, justification: &mut Justification, quorum: usize) {
     if let Justification::Fresh { flushes, .. } = justification {
         let reaches = |log: usize, place: usize| {
             let flush = flushes.get(place).and_then(|flush| flush.statement.ends.get(log));

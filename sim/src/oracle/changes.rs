@@ -1,7 +1,9 @@
 //! What the oracles about views share: they all look on when a member installs one.
 
-use phalanx_core::{Departure, Exclusion, Status, View};
+use phalanx_core::{Departure, Exclusion, Member, PublicKey, Status, Ticket, View};
 
+use super::arrivals::Arrivals;
+use super::parting::Parting;
 use super::progress::Progress;
 use super::removal::Removal;
 use super::self_inclusion::SelfInclusion;
@@ -21,6 +23,8 @@ pub(super) struct Changes {
     synchrony: Synchrony,
     pub(super) removal: Removal,
     pub(super) progress: Progress,
+    pub(super) arrivals: Arrivals,
+    pub(super) parting: Parting,
     /// Members that could not complete a view and vote on without application state.
     stateless: Vec<bool>,
     /// Whether no more members lie than the genesis record pledges for.
@@ -32,8 +36,11 @@ pub(super) struct Changes {
 
 impl Changes {
     pub(super) fn new(scenario: &Scenario, genesis: &View) -> Self {
-        let n = genesis.members.len();
+        let n = scenario.lives_max();
+        let max_members = scenario.limits.max_members;
         Self {
+            arrivals: Arrivals::new(genesis.members.len(), max_members, scenario.rejoin),
+            parting: Parting::default(),
             succession: Succession::new(genesis.clone(), n),
             inclusion: SelfInclusion::new(n),
             synchrony: Synchrony::new(n),
@@ -52,6 +59,12 @@ impl Changes {
 
     pub(super) fn is_stateless(&self, process: usize) -> bool {
         self.stateless[process]
+    }
+
+    /// Another process starts; whether it may join.
+    pub(super) fn started(&mut self, process: usize, is_authorised: bool) {
+        self.arrivals.started(is_authorised);
+        self.succession.joins(process);
     }
 
     /// A member suspects another, in the view at this place.
@@ -76,39 +89,46 @@ impl Changes {
 impl Oracles {
     /// Correct member `by` installs a view.
     pub(super) fn installed(&mut self, now_us: u64, by: usize, view: &View) {
-        let key = *self.views.key(by);
-        let result = self.changes.inclusion.installed(by, &key, view);
+        let life = self.views.lives()[by];
+        let result = self.changes.inclusion.installed(by, (life.key, life.incarnation), view);
         self.judge(now_us, Promise::P7, result);
         let result = self.changes.succession.installed(by, view);
         self.judge(now_us, Promise::P6, result);
-        let (before, was) = (self.views.place(by), self.views.present(by).view.clone());
+        let has_entered = self.views.has_entered(by);
+        let (was_at, was) = (self.views.place(by), self.views.present(by).view.clone());
+        // A process that joins was never in the view before; others were.
+        let before = self.views.by_id(&view.prev).map(|(before, _)| before);
+        let before = before.filter(|_| !has_entered).unwrap_or(was_at);
         let (at, is_new) = self.views.installed(by, view);
         self.history.installed(now_us, by, at, self.views.at(at), self.views.at(before));
         if is_new {
-            self.begins(now_us, at, &was);
+            let before = self.views.at(before).view.clone();
+            self.begins(now_us, at, &before);
         }
-        if at != before {
-            self.completed(now_us, by, before, &was);
+        if !has_entered {
+            self.fifo.joins(by, before);
+            let earlier = &self.views.lives()[..by];
+            let is_back = |process: usize| self.changes.inclusion.is_out(process);
+            if (0..).zip(earlier).any(|(process, other)| other.key == life.key && is_back(process))
+            {
+                self.marks.hit(Mark::Rejoined);
+            }
+        } else if at != was_at {
+            self.completed(now_us, by, was_at, &was);
         }
     }
 
     /// The view at this place is seen for the first time, as successor of `before`.
     fn begins(&mut self, now_us: u64, at: usize, before: &View) {
         let record = self.views.at(at).clone();
-        let result = self.observer.grounds().changed(before, &record.view);
+        let result = self.observer.grounds_mut().changed(before, &record.view);
         self.judge(now_us, Promise::P8, result);
         let is_liar = |process: &&Option<usize>| process.is_none_or(|process| self.liars[process]);
         let liars = record.processes.iter().filter(is_liar).count();
-        for (_, why) in record.view.departed.iter() {
-            match why {
-                Departure::Proof => self.marks.hit(Mark::Expelled),
-                Departure::Opinion => self.marks.hit(Mark::Removed),
-                Departure::Left | Departure::Replaced => {}
-            }
+        if record.processes.len() == 1 && liars == 0 {
+            self.observer.grounds_mut().alone(record.id);
         }
-        if !record.view.silenced.is_empty() {
-            self.marks.hit(Mark::Silenced);
-        }
+        self.mark_changes(before, &record.view);
         let result = pledge::check(&record.view, liars, self.changes.is_kept);
         self.judge(now_us, Promise::Pledge, result);
         self.changes.is_overrun |= liars > pledge::bears(&record.view);
@@ -125,10 +145,43 @@ impl Oracles {
         }
     }
 
+    /// Which kinds of changes a view shows.
+    fn mark_changes(&mut self, before: &View, after: &View) {
+        for (_, why) in after.departed.iter() {
+            self.marks.hit(match why {
+                Departure::Proof => Mark::Expelled,
+                Departure::Opinion => Mark::Removed,
+                Departure::Left => Mark::Left,
+                Departure::Replaced => Mark::Replaced,
+            });
+        }
+        if !after.silenced.is_empty() {
+            self.marks.hit(Mark::Silenced);
+        }
+        let was = |key: &PublicKey| before.rank_of(key).and_then(|rank| before.member(rank));
+        let is_new = |member: &&Member| was(&member.key).is_none();
+        let is_awake = |member: &&Member| {
+            let was_silent = was(&member.key).is_some_and(|was| was.status == Status::Silenced);
+            was_silent && member.status == Status::Active
+        };
+        if after.members.iter().any(|member| is_awake(&member)) {
+            self.marks.hit(Mark::ActiveAgain);
+        }
+        let has_new = after.members.iter().any(|member| is_new(&member));
+        let is_forced = |why: &Departure| matches!(why, Departure::Proof | Departure::Opinion);
+        if has_new {
+            self.marks.hit(Mark::Joined);
+        }
+        if has_new && after.departed.iter().any(|(_, why)| is_forced(why)) {
+            self.marks.hit(Mark::JoinDuringRemoval);
+        }
+    }
+
     /// `by` goes on from the view at this place. One that was silenced in it may do so without
     /// having delivered everything: then it has not completed it, and delivers nothing any more.
     fn completed(&mut self, now_us: u64, by: usize, place: usize, view: &View) {
-        let member = view.members.iter().find(|member| member.key == *self.views.key(by));
+        let key = self.views.lives()[by].key;
+        let member = view.members.iter().find(|member| member.key == key);
         let was_silent = member.is_some_and(|member| member.status == Status::Silenced);
         if self.changes.stateless[by]
             || (was_silent && self.agreement.missing(place, &[by]).is_some())
@@ -143,6 +196,7 @@ impl Oracles {
         self.judge(now_us, Promise::P4, result);
         let result = self.changes.synchrony.completed(place, by);
         self.judge(now_us, Promise::P5, result);
+        self.fifo.completed(place, by);
     }
 
     /// `by` says that it goes on as a voter. Only who is Silenced may lack what all others delivered.
@@ -150,7 +204,7 @@ impl Oracles {
         self.marks.hit(Mark::VoterWithoutState);
         self.changes.stateless[by] = true;
         let record = self.views.present(by);
-        let member = record.view.members.iter().find(|member| member.key == *self.views.key(by));
+        let member = record.rank(by).and_then(|rank| record.view.member(rank));
         let result = match member.map(|member| member.status) {
             Some(Status::Silenced) => Ok(()),
             _ => Err(format!("process {by}, Active in view {}, lacks bodies", record.view.number)),
@@ -159,8 +213,16 @@ impl Oracles {
     }
 
     /// Correct member `by` learns that it is no member of `next`.
-    pub(super) fn excluded(&mut self, now_us: u64, by: usize, why: Exclusion, next: &View) {
+    pub(super) fn excluded(
+        &mut self,
+        now_us: u64,
+        by: usize,
+        (why, next): (Exclusion, &View),
+        lost: &[Ticket],
+    ) {
         self.marks.hit(Mark::Excluded);
+        let result = self.changes.parting.gone(by, lost);
+        self.judge(now_us, Promise::P1, result);
         let rank = self.views.present(by).rank(by);
         let result = self.changes.inclusion.excluded(by, rank, why, next);
         self.judge(now_us, Promise::P7, result);

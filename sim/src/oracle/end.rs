@@ -5,6 +5,7 @@ use phalanx_core::Order;
 use super::progress::Progress;
 use super::{Oracles, lasting, owed};
 use crate::adversary;
+use crate::scenario::Expect;
 
 /// Views that each member may cause once the network is well: it goes, its going is agreed a second
 /// time after a lock, and it is told apart from another.
@@ -19,7 +20,14 @@ impl Oracles {
                 && !self.crashed[*process]
                 && !self.changes.inclusion.is_out(*process)
         };
-        (0..self.n).filter(is_there).collect()
+        (0..self.views.lives().len()).filter(is_there).collect()
+    }
+
+    /// Whether the correct members that are there can make the group go on; otherwise nothing is
+    /// owed.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        Progress::is_owed(&self.views, &self.present(), self.is_paper)
     }
 
     /// What is owed and still missing, if anything; see [`owed`].
@@ -29,7 +37,7 @@ impl Oracles {
             return self.missing_of_managed();
         }
         let present = self.present();
-        let is_whole = present.len() == self.n;
+        let is_whole = present.len() == self.views.lives().len();
         self.agreement.missing(0, &present).or_else(|| {
             present.iter().find_map(|sender| {
                 let cast = self.fifo.cast(*sender, Order::Fifo);
@@ -52,7 +60,7 @@ impl Oracles {
     #[must_use]
     pub fn stands_at_overflow(&self) -> bool {
         let present = self.present();
-        present.len() < self.n
+        present.len() < self.views.lives().len()
             && present
                 .iter()
                 .any(|sender| self.observer.opened(*sender).1 + 1 >= self.window.bodies)
@@ -61,7 +69,7 @@ impl Oracles {
     /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
     #[must_use]
     pub fn undetected(&self, culprit: usize, verdict: adversary::Verdict) -> Option<String> {
-        if self.is_managed && self.is_settled(culprit, verdict) {
+        if self.is_managed && (!self.is_owed() || self.is_settled(culprit, verdict)) {
             return None;
         }
         match verdict {
@@ -102,6 +110,9 @@ impl Oracles {
             .or_else(|| changes.removal.missing(at, newest, &present))
             .or_else(|| self.agreement.missing(at, &whole))
             .or_else(|| lasting::missing(&self.fifo, &senders, &whole))
+            .or_else(|| changes.parting.missing(&self.fifo, &whole))
+            .or_else(|| changes.parting.staying(newest))
+            .or_else(|| changes.arrivals.missing(&self.views, &present))
     }
 
     /// Whether `process` is an Active member of the newest view; then it has casts to make.
@@ -113,7 +124,7 @@ impl Oracles {
     /// More views after healing than there may be, if so.
     #[must_use]
     pub fn restless(&self) -> Option<String> {
-        self.changes.progress.restless(VIEWS_PER_MEMBER * self.n)
+        self.changes.progress.restless(VIEWS_PER_MEMBER * self.views.lives().len())
     }
 
     /// How many views there were, the genesis view included.
@@ -133,19 +144,30 @@ impl Oracles {
         }
     }
 
-    /// Which of `removed`, `silenced` and `kept` is not what the newest view says of it; for
-    /// `silenced`, any view.
+    /// Which host is not what the scenario says of the newest view, if any; for `silenced`, of any
+    /// view, and for `never`, of all.
     #[must_use]
-    pub fn misplaced(&self, removed: &[u16], silenced: &[u16], kept: &[u16]) -> Option<String> {
-        let newest = self.views.newest().1;
-        let number = newest.view.number;
-        let at = |process: &u16| usize::from(*process);
-        let stays = removed.iter().map(at).find(|process| newest.lists(*process));
-        let talks = silenced.iter().map(at).find(|process| !self.views.was_silenced(*process));
-        let gone = kept.iter().map(at).find(|process| !newest.is_active(*process));
+    pub fn misplaced(&self, expect: &Expect) -> Option<String> {
+        let (at, newest) = self.views.newest();
+        let (number, all) = (newest.view.number, 0..self.views.count());
+        let is_on = |host: u16| {
+            let lives = (0..).zip(self.views.lives());
+            lives.filter(move |(_, life)| life.host == host).map(|(process, _)| process)
+        };
+        let find = |hosts: &[u16], is_wrong: &dyn Fn(u16) -> bool| {
+            hosts.iter().copied().find(|host| is_wrong(*host))
+        };
+        let stays = find(&expect.removed, &|host| self.views.lists_host(host, at..at + 1));
+        let talks = find(&expect.silenced, &|host| {
+            !is_on(host).any(|process| self.views.was_silenced(process))
+        });
+        let gone =
+            find(&expect.kept, &|host| !is_on(host).any(|process| newest.is_active(process)));
+        let came = find(&expect.never, &|host| self.views.lists_host(host, all.clone()));
         stays
-            .map(|process| format!("member {process} is not removed in view {number}"))
-            .or_else(|| talks.map(|p| format!("member {p} is silenced in no view")))
-            .or_else(|| gone.map(|p| format!("member {p} is not Active in view {number}")))
+            .map(|host| format!("member {host} is not removed in view {number}"))
+            .or_else(|| talks.map(|host| format!("member {host} is silenced in no view")))
+            .or_else(|| gone.map(|host| format!("member {host} is not Active in view {number}")))
+            .or_else(|| came.map(|host| format!("{host} was a member")))
     }
 }

@@ -1,5 +1,8 @@
 //! P2 FIFO: the casts of one sender are delivered in the order cast, per order class and without a
-//! gap, also from one view to the next; those of a liar in the order of its bodies.
+//! gap, also from one view to the next; those of a liar in the order of its bodies. A process that
+//! joins begins where those that were there before ended the view before its first.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use phalanx_core::Order;
 
@@ -15,6 +18,10 @@ pub struct Fifo {
     position: Vec<Vec<[usize; 2]>>,
     /// By member, sender and class: the last body, and in which view.
     number: Vec<Vec<[(usize, u64); 2]>>,
+    /// By view: how far those were that completed it.
+    ends: BTreeMap<usize, Vec<[usize; 2]>>,
+    /// Members that begin where a view ended, as long as nobody has completed it.
+    waiting: Vec<(usize, usize)>,
 }
 
 impl Fifo {
@@ -25,7 +32,35 @@ impl Fifo {
             cast: vec![[Vec::new(), Vec::new()]; n],
             position: vec![vec![[0; 2]; n]; n],
             number: vec![vec![[(0, 0); 2]; n]; n],
+            ends: BTreeMap::new(),
+            waiting: Vec::new(),
         }
+    }
+
+    /// `by` joins: its first view follows the view at place `before`.
+    pub fn joins(&mut self, by: usize, before: usize) {
+        match self.ends.get(&before) {
+            Some(ends) => self.position[by].clone_from(ends),
+            None => self.waiting.push((by, before)),
+        }
+    }
+
+    /// Correct member `by` completed this view.
+    pub fn completed(&mut self, view: usize, by: usize) {
+        if self.waiting.iter().any(|(waiting, _)| *waiting == by) {
+            return;
+        }
+        let ends = self.ends.entry(view).or_insert_with(|| self.position[by].clone());
+        for (joiner, _) in self.waiting.iter().filter(|(_, before)| *before == view) {
+            self.position[*joiner].clone_from(ends);
+        }
+        self.waiting.retain(|(_, before)| *before != view);
+    }
+
+    /// How many of these casts of `sender` are of this class.
+    #[must_use]
+    pub fn count(&self, sender: usize, order: Order, casts: &BTreeSet<u32>) -> usize {
+        self.cast[sender][class(order)].iter().filter(|index| casts.contains(index)).count()
     }
 
     /// `sender` asks for its cast `index`.
@@ -56,6 +91,9 @@ impl Fifo {
     /// What is wrong with it.
     pub fn delivered(&mut self, delivery: &Delivery<'_>, is_correct: bool) -> Result<(), String> {
         let Delivery { by, sender, number, order, payload, .. } = *delivery;
+        if self.waiting.iter().any(|(waiting, _)| *waiting == by) {
+            return Err(format!("member {by} delivers before anybody ended the view before"));
+        }
         let last = &mut self.number[by][sender][class(order)];
         if last.0 == delivery.view && number < last.1 {
             return Err(format!(
@@ -113,5 +151,35 @@ mod tests {
         workload::payload(0, 2, Order::Fifo, 0, &mut payload);
         let gap = Delivery { payload: &payload, ..later };
         assert!(lost.delivered(&gap, true).is_err(), "cast 1 was lost between the views");
+    }
+    #[test]
+    fn who_joins_begins_where_the_view_before_ended() {
+        let rig = || {
+            let mut oracle = Fifo::new(3);
+            (0..4).for_each(|index| oracle.attempted(0, index, Order::Fifo));
+            assert!((0..2).all(|index| deliver(&mut oracle, index, 1, true).is_ok()));
+            oracle
+        };
+        let joined = |oracle: &mut Fifo, index| {
+            let mut payload = Vec::new();
+            workload::payload(0, index, Order::Fifo, 0, &mut payload);
+            let first = Delivery { by: 2, view: 1, ..Delivery::test(0, 1, Order::Fifo) };
+            oracle.delivered(&Delivery { payload: &payload, ..first }, true)
+        };
+        for (index, is_good) in [(2, true), (1, false), (3, false)] {
+            for is_early in [true, false] {
+                let mut oracle = rig();
+                if is_early {
+                    oracle.joins(2, 0);
+                    assert!(joined(&mut oracle, index).unwrap_err().contains("before anybody"));
+                }
+                oracle.completed(0, 1);
+                if !is_early {
+                    oracle.joins(2, 0);
+                }
+                assert_eq!(oracle.position(2, 0, Order::Fifo), 2);
+                assert_eq!(joined(&mut oracle, index).is_ok(), is_good, "{index}");
+            }
+        }
     }
 }

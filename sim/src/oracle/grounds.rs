@@ -1,5 +1,6 @@
 //! P8 Membership integrity: who leaves asked to, or was suspected by a correct member of the view;
-//! who joins, or is Active again, was recommended by one. And a view is no more than its departures
+//! who joins, or is Active again, was recommended by one, and was a member before, or somebody said
+//! that it may. And a view is no more than its departures
 //! say: survivors keep their order, joiners come last, and at most `max(1, f)` go at once.
 
 use std::collections::BTreeSet;
@@ -17,6 +18,10 @@ pub struct Grounds {
     leaving: BTreeSet<(Hash32, Rank)>,
     /// For whom a correct member of a view is.
     recommended: BTreeSet<(Hash32, PublicKey, u64)>,
+    /// Views of which nothing is seen: their only member is correct and talks to nobody.
+    alone: BTreeSet<Hash32>,
+    /// Who may join: the keys in the members' configuration, and of members.
+    authorised: BTreeSet<PublicKey>,
 }
 
 impl Grounds {
@@ -35,13 +40,24 @@ impl Grounds {
         self.recommended.insert((view, key, incarnation));
     }
 
+    /// The only member of a view is correct.
+    pub fn alone(&mut self, view: Hash32) {
+        self.alone.insert(view);
+    }
+
+    /// The holder of this key may join.
+    pub fn authorised(&mut self, key: PublicKey) {
+        self.authorised.insert(key);
+    }
+
     /// Checks the step from one view to the next.
     ///
     /// # Errors
     /// What there are no grounds for.
-    pub fn changed(&self, before: &View, after: &View) -> Result<(), String> {
+    pub fn changed(&mut self, before: &View, after: &View) -> Result<(), String> {
         let number = after.number;
         let id = before.id();
+        self.authorised.extend(before.members.iter().map(|member| member.key));
         let cap = quorums::faulty(u16::try_from(before.members.len()).unwrap_or(1)).max(1);
         if after.departed.len() + after.silenced.len() > cap {
             return Err(format!("view {number} does away with more than {cap} members"));
@@ -62,7 +78,10 @@ impl Grounds {
         }
         for joiner in after.members.iter().skip(expected.len()) {
             let (key, life) = (joiner.key, joiner.incarnation);
-            if !self.recommended.contains(&(id, key, life)) {
+            if !self.authorised.contains(&key) {
+                return Err(format!("view {number}: nobody said that a joiner may join"));
+            }
+            if !self.recommended.contains(&(id, key, life)) && !self.alone.contains(&id) {
                 return Err(format!("view {number}: nobody correct recommended a joiner"));
             }
         }
@@ -151,7 +170,7 @@ mod tests {
             if why == Departure::Proof {
                 second.expelled.as_mut_vec().push(first.members[2].key);
             }
-            let none = grounds(&first, &[1]);
+            let mut none = grounds(&first, &[1]);
             assert!(none.changed(&first, &second).unwrap_err().contains("rank 2"), "{why:?}");
             let mut some = grounds(&first, if why == Departure::Left { &[] } else { &[2] });
             if why == Departure::Left {
@@ -214,6 +233,14 @@ mod tests {
         let mut oracle = Grounds::default();
         assert!(oracle.changed(&first, &second).unwrap_err().contains("joiner"));
         oracle.recommended(first.id(), stranger.key, stranger.incarnation);
+        assert!(oracle.changed(&first, &second).unwrap_err().contains("said that a joiner may"));
+        oracle.authorised(stranger.key);
         assert_eq!(oracle.changed(&first, &second), Ok(()));
+        let (mut once, mut alone) = (Grounds::default(), Grounds::default());
+        once.authorised(stranger.key);
+        assert!(once.changed(&first, &second).unwrap_err().contains("nobody correct recommended"));
+        alone.authorised(stranger.key);
+        alone.alone(first.id());
+        assert_eq!(alone.changed(&first, &second), Ok(()));
     }
 }

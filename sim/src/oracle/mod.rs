@@ -5,6 +5,7 @@
 //! from what is owed at its end ([`owed`], [`agreement`], [`suspicion`]).
 
 pub mod agreement;
+pub mod arrivals;
 pub mod blame;
 pub mod conflict;
 pub mod fifo;
@@ -14,6 +15,7 @@ pub mod lasting;
 pub mod memory;
 pub mod order;
 pub mod owed;
+pub mod parting;
 pub mod pledge;
 pub mod progress;
 pub mod quorums;
@@ -29,7 +31,7 @@ mod changes;
 mod end;
 
 use phalanx_core::crypto::{Roster, Suite};
-use phalanx_core::{Event, Fault, Order, Rank, Reason, Slot, Transmit, View};
+use phalanx_core::{Event, Fault, Order, PublicKey, Rank, Reason, Slot, Transmit, View};
 
 use crate::adversary::{self, Strategy};
 use crate::history::History;
@@ -37,6 +39,7 @@ use crate::marks::{Mark, Marks};
 use crate::observe::Observer;
 use crate::scenario::Scenario;
 use crate::verdict::{Promise, Violation};
+use crate::workload;
 use agreement::Agreement;
 use blame::Blame;
 use changes::Changes;
@@ -89,8 +92,9 @@ const fn class(order: Order) -> usize {
 /// All oracles of one run.
 #[derive(Debug)]
 pub struct Oracles {
-    n: usize,
     liars: Vec<bool>,
+    /// Hosts whose processes lie.
+    liar_hosts: Vec<u16>,
     crashed: Vec<bool>,
     is_calm: bool,
     is_within_model: bool,
@@ -125,17 +129,23 @@ impl Oracles {
     /// The oracles of a run of `scenario` in this view.
     #[must_use]
     pub fn new(scenario: &Scenario, view: View, roster: Roster, suite: Suite) -> Self {
-        let n = usize::from(scenario.members);
+        let n = scenario.lives_max();
         let mut liars = vec![false; n];
-        scenario.liar_ranks().iter().for_each(|rank| liars[usize::from(*rank)] = true);
+        let members = 0..scenario.members;
+        let first = scenario.liar_ranks().iter().filter(|rank| members.contains(rank));
+        first.for_each(|rank| liars[usize::from(*rank)] = true);
         let is_paper = scenario.quorum == crate::scenario::Quorum::Paper;
         let quorum = quorums::quorum(scenario.members, is_paper);
-        let views = Views::new(&view);
+        let views = Views::new(&view, &liars);
         let mut observer = Observer::new(n);
         observer.installed(views.at(0), roster.clone(), &liars, quorum);
-        let faulty = scenario.liar_ranks().len();
+        if view.members.len() == 1 && !liars[0] {
+            observer.grounds_mut().alone(view.id());
+        }
+        // Those that come later count as members only once they are: [`Changes`] looks at that.
+        let faulty = liars.iter().filter(|is_liar| **is_liar).count();
         Self {
-            n,
+            liar_hosts: scenario.liar_ranks().to_vec(),
             is_managed: !scenario.membership.is_fixed(),
             is_paper,
             is_told: !scenario.suspects.is_empty(),
@@ -224,6 +234,25 @@ impl Oracles {
         }
     }
 
+    /// Another process starts, which wants to be a member: host, key and incarnation; and whether
+    /// its host may join. Returns its number.
+    pub fn started(&mut self, life: (u16, PublicKey, u64), is_authorised: bool) -> usize {
+        let (host, key, incarnation) = life;
+        let is_liar = self.liar_hosts.contains(&host);
+        let process = self.views.started(views::Life { host, key, incarnation, is_liar });
+        self.liars[process] = is_liar;
+        self.changes.started(process, is_authorised);
+        if is_authorised {
+            self.observer.grounds_mut().authorised(key);
+        }
+        process
+    }
+
+    /// The application of `process` has it leave.
+    pub fn leaves(&mut self, process: usize) {
+        self.changes.parting.asked(process);
+    }
+
     /// `process` stopped for ever.
     pub fn crashed(&mut self, now_us: u64, process: usize) {
         self.history.fault(now_us);
@@ -239,6 +268,12 @@ impl Oracles {
     #[must_use]
     pub fn rank(&self, by: usize, process: usize) -> Option<Rank> {
         self.views.present(by).rank(process)
+    }
+
+    /// The rank of this process in the newest view.
+    #[must_use]
+    pub fn newest_rank(&self, process: usize) -> Option<Rank> {
+        self.views.newest().1.rank(process)
     }
 
     /// Correct member `sender` asks for a cast.
@@ -289,6 +324,10 @@ impl Oracles {
     pub fn event(&mut self, now_us: u64, by: usize, event: &Event) {
         match event {
             Event::Cast { view, sender, number, order, slot, own_ticket, payload } => {
+                if !self.views.has_entered(by) {
+                    let text = format!("process {by} delivers before it is a member");
+                    return self.judge(now_us, Promise::P5, Err(text));
+                }
                 let Some(sender) = self.process(by, *sender) else { return };
                 let delivery = Delivery {
                     view: self.views.place(by),
@@ -322,8 +361,8 @@ impl Oracles {
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
             Event::Unblock => self.changes.progress.blocked(by, false),
-            Event::Excluded { why, decision, .. } => {
-                self.excluded(now_us, by, *why, &decision.view)
+            Event::Excluded { why, decision, lost } => {
+                self.excluded(now_us, by, (*why, &decision.view), lost);
             }
             Event::TransitionalView { attempt } => {
                 self.marks.hit(Mark::TransitionalView);
@@ -331,6 +370,7 @@ impl Oracles {
             }
             Event::NoQuorum { .. } => self.marks.hit(Mark::NoQuorum),
             Event::Alarm { .. }
+            | Event::MustStay
             | Event::Fork { .. }
             | Event::Joining { .. }
             | Event::JoinWanted { .. }
@@ -383,6 +423,10 @@ impl Oracles {
         if is_correct {
             let result = self.integrity.delivered(delivery);
             self.judge(now_us, Promise::P1, result);
+            if let Some((_, index)) = workload::identify(delivery.payload) {
+                let result = self.changes.parting.delivered(delivery.sender, index);
+                self.judge(now_us, Promise::P1, result);
+            }
         }
         let result = self.fifo.delivered(delivery, is_correct);
         self.judge(now_us, Promise::P2, result);

@@ -62,7 +62,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::super::views::tests::{genesis, next};
+    use super::super::views::tests::{all_correct, genesis, next};
     use super::*;
     use phalanx_core::Departure;
 
@@ -70,7 +70,7 @@ mod tests {
     fn laggards_and_unfinished_changes_are_seen() {
         let first = genesis(5);
         let second = next(&first, &[(4, Departure::Opinion)], &[]);
-        let mut views = Views::new(&first);
+        let mut views = all_correct(&first);
         let mut oracle = Progress::new(5);
         assert_eq!(oracle.missing(&views, &[0, 1, 4]), None);
         views.installed(0, &second);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn without_a_quorum_nothing_is_owed() {
-        let views = Views::new(&genesis(5));
+        let views = all_correct(&genesis(5));
         assert!(Progress::is_owed(&views, &[0, 1, 2, 4], false));
         assert!(!Progress::is_owed(&views, &[0, 1, 2], false));
         assert!(Progress::is_owed(&views, &[0, 1, 2], true));

@@ -41,15 +41,14 @@ impl Removal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::views::Views;
-    use super::super::views::tests::{genesis, next};
+    use super::super::views::tests::{all_correct, genesis, next};
     use super::*;
     use phalanx_core::Departure;
 
     #[test]
     fn whom_weak_suspect_must_go() {
         let first = genesis(5);
-        let mut views = Views::new(&first);
+        let mut views = all_correct(&first);
         let mut oracle = Removal::default();
         oracle.suspected(0, 1, 4);
         assert_eq!(oracle.missing(0, views.at(0), &[0, 1, 2]), None, "one is not weak");
@@ -68,7 +67,7 @@ mod tests {
     #[test]
     fn the_last_active_member_stays() {
         let first = genesis(3);
-        let mut views = Views::new(&first);
+        let mut views = all_correct(&first);
         let (last, _) = views.installed(0, &next(&first, &[], &[1, 2]));
         let mut oracle = Removal::default();
         oracle.suspected(last, 1, 0);

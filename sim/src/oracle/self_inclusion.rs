@@ -1,7 +1,7 @@
 //! P7 Self-inclusion: a correct member installs only views that list it, and none after it is out;
 //! who is told that it is out is so for the reason that the view gives.
 
-use phalanx_core::{Departure, Exclusion, PublicKey, Rank, View};
+use phalanx_core::{Departure, Exclusion, Member, PublicKey, Rank, View};
 
 /// Who is out, and by which view.
 #[derive(Debug)]
@@ -22,16 +22,22 @@ impl SelfInclusion {
         self.out[process]
     }
 
-    /// Checks that correct member `by`, whose key is `key`, may install `view`.
+    /// Checks that correct member `by`, this life of that key, may install `view`.
     ///
     /// # Errors
     /// If the view does not list it, or it is out.
-    pub fn installed(&self, by: usize, key: &PublicKey, view: &View) -> Result<(), String> {
+    pub fn installed(
+        &self,
+        by: usize,
+        (key, incarnation): (PublicKey, u64),
+        view: &View,
+    ) -> Result<(), String> {
         let number = view.number;
         if self.out[by] {
             return Err(format!("member {by} installed view {number} although it is out"));
         }
-        if view.members.iter().any(|member| member.key == *key) {
+        let is_it = |member: &Member| (member.key, member.incarnation) == (key, incarnation);
+        if view.members.iter().any(is_it) {
             return Ok(());
         }
         Err(format!("member {by} installed view {number}, which does not list it"))
@@ -74,15 +80,16 @@ mod tests {
     #[test]
     fn views_without_their_member_are_seen() {
         let first = genesis(5);
-        let key = first.members[4].key;
+        let (key, second_life) = ((first.members[4].key, 0), (first.members[4].key, 1));
         let mut oracle = SelfInclusion::new(5);
-        assert_eq!(oracle.installed(4, &key, &first), Ok(()));
+        assert_eq!(oracle.installed(4, key, &first), Ok(()));
+        assert!(oracle.installed(4, second_life, &first).is_err(), "that was another life");
         let second = next(&first, &[(4, Departure::Opinion)], &[]);
-        assert!(oracle.installed(4, &key, &second).unwrap_err().contains("does not list"));
+        assert!(oracle.installed(4, key, &second).unwrap_err().contains("does not list"));
         let why = Exclusion::Departed(Departure::Opinion);
         assert_eq!(oracle.excluded(4, Some(Rank::new(4)), why, &second), Ok(()));
         assert!(oracle.is_out(4) && !oracle.is_out(3));
-        assert!(oracle.installed(4, &key, &first).unwrap_err().contains("is out"));
+        assert!(oracle.installed(4, key, &first).unwrap_err().contains("is out"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Whole records are compared, and each must name the one before it by id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use phalanx_core::{Hash32, View};
 
@@ -14,13 +14,26 @@ pub struct Succession {
     successor: BTreeMap<Hash32, (View, usize)>,
     /// Of each process: number and id of the view it is in; `None` before its first.
     present: Vec<Option<(u64, Hash32)>>,
+    /// Processes that begin later than with the genesis view.
+    joiners: BTreeSet<usize>,
 }
 
 impl Succession {
     /// For `n` processes that begin with this view.
     #[must_use]
     pub fn new(genesis: View, n: usize) -> Self {
-        Self { genesis, successor: BTreeMap::new(), present: vec![None; n] }
+        let (successor, joiners) = (BTreeMap::new(), BTreeSet::new());
+        Self { genesis, successor, present: vec![None; n], joiners }
+    }
+
+    /// `by` is a process that joins: its first view is any successor of a view that others were in.
+    pub fn joins(&mut self, by: usize) {
+        self.joiners.insert(by);
+    }
+
+    fn follows(&self, view: &View) -> bool {
+        let is_known = |known: &View| known.id() == view.prev && known.number + 1 == view.number;
+        is_known(&self.genesis) || self.successor.values().any(|(known, _)| is_known(known))
     }
 
     /// Checks that correct member `by` may install `view` next.
@@ -29,13 +42,18 @@ impl Succession {
     /// What is wrong with it.
     pub fn installed(&mut self, by: usize, view: &View) -> Result<(), String> {
         let before = self.present[by].replace((view.number, view.id()));
-        let Some((number, id)) = before else {
-            let is_genesis = *view == self.genesis;
-            return if is_genesis {
-                Ok(())
-            } else {
-                Err(format!("member {by} begins with a view that is not the genesis view"))
-            };
+        let (number, id) = match before {
+            Some(before) => before,
+            None if self.joiners.contains(&by) => {
+                if !self.follows(view) {
+                    return Err(format!("member {by} begins with a view that follows none"));
+                }
+                (view.number.saturating_sub(1), view.prev)
+            }
+            None if *view == self.genesis => return Ok(()),
+            None => {
+                return Err(format!("member {by} begins with a view that is not the genesis view"));
+            }
         };
         if view.number != number + 1 {
             return Err(format!("member {by} installed view {} after {number}", view.number));
@@ -115,5 +133,19 @@ mod tests {
         assert!(oracle.installed(2, &foreign).unwrap_err().contains("another group"));
         let mut late = Succession::new(first, 1);
         assert!(late.installed(0, &third).unwrap_err().contains("begins"));
+    }
+    #[test]
+    fn who_joins_begins_with_a_successor() {
+        let (mut oracle, first) = rig();
+        let second = next(&first, &[(4, Departure::Opinion)], &[]);
+        let third = next(&second, &[], &[]);
+        let mut later = Succession::new(first.clone(), 9);
+        (6..9).for_each(|joiner| later.joins(joiner));
+        assert!(later.installed(6, &third).unwrap_err().contains("follows none"));
+        assert_eq!(later.installed(7, &second), Ok(()));
+        assert_eq!(later.installed(7, &third), Ok(()));
+        let other = next(&second, &[], &[1]);
+        assert!(later.installed(8, &other).unwrap_err().contains("two successors"));
+        assert!(oracle.installed(0, &second).is_ok());
     }
 }

@@ -5,16 +5,17 @@ use phalanx_core::wire::List;
 use phalanx_core::wire::change::Decision;
 use phalanx_core::{Departure, Exclusion, Number, Payload};
 
-use super::views::tests::next;
+use super::views::tests::{next, with};
 use super::*;
 use crate::cluster::Group;
-use crate::scenario::Membership;
+use crate::scenario::{Expect, Join, Membership};
 use crate::workload;
 
 /// The oracles of a managed group of five in which nobody lies, and its first view.
 fn rig() -> (Oracles, View) {
     let mut scenario = Scenario::calm("oracles", 5, 1);
     scenario.membership = Membership::Managed;
+    scenario.joins.push(Join::at(1));
     let group = Group::new(&scenario).unwrap();
     let view = group.genesis.view();
     let roster = view.roster(group.suite).unwrap();
@@ -91,10 +92,15 @@ fn a_removal_in_order_is_good_and_ranks_are_translated() {
     }
     assert_eq!((oracles.missing(), broken(&oracles)), (None, vec![]));
     assert_eq!((oracles.views(), oracles.is_active(1), oracles.is_active(4)), (2, false, true));
-    assert_eq!(oracles.misplaced(&[1], &[], &[0, 2, 3, 4]), None);
-    assert!(oracles.misplaced(&[2], &[], &[]).is_some());
-    assert!(oracles.misplaced(&[], &[2], &[]).is_some());
-    assert!(oracles.misplaced(&[], &[], &[1]).is_some());
+    let misplaced = |removed: &[u16], silenced: &[u16], kept: &[u16]| {
+        let (removed, silenced, kept) = (removed.to_vec(), silenced.to_vec(), kept.to_vec());
+        oracles.misplaced(&Expect { removed, silenced, kept, ..Expect::default() })
+    };
+    assert_eq!(misplaced(&[1], &[], &[0, 2, 3, 4]), None);
+    assert!(misplaced(&[2], &[], &[]).is_some());
+    assert!(misplaced(&[], &[2], &[]).is_some());
+    assert!(misplaced(&[], &[], &[1]).is_some());
+    assert!(oracles.misplaced(&Expect { never: vec![1], ..Expect::default() }).is_some());
     assert!(oracles.undetected(1, adversary::Verdict::Suspected).is_none());
 }
 
@@ -188,4 +194,61 @@ fn beyond_the_pledge_only_what_always_holds_is_judged() {
     let before = oracles.violations().len();
     installs(&mut oracles, 3, &next(&fork, &[(1, Departure::Opinion)], &[]));
     assert_eq!(oracles.violations().len(), before, "nothing is promised any more");
+}
+
+/// A newcomer, process 5, is recommended, and all are in the view with it.
+fn arrival(oracles: &mut Oracles, first: &View) -> View {
+    let second = with(first, 5, 0);
+    let key = second.members[5].key;
+    assert_eq!(oracles.started((5, key, 0), true), 5);
+    oracles.observer.grounds_mut().recommended(first.id(), key, 0);
+    second
+}
+
+#[test]
+fn who_joins_delivers_from_its_first_view_on() {
+    let (mut oracles, first) = rig();
+    casts(&mut oracles, 0, 0);
+    (0..5).for_each(|by| delivers(&mut oracles, by, 0, 0, (0, 0)));
+    let second = arrival(&mut oracles, &first);
+    assert!(oracles.missing().unwrap().contains("process 5 is no member"));
+    casts(&mut oracles, 0, 1);
+    (0..6).for_each(|by| installs(&mut oracles, by, &second));
+    (0..5).for_each(|by| delivers(&mut oracles, by, 1, 0, (0, 1)));
+    assert!(oracles.missing().unwrap().contains("member 5 delivered"));
+    delivers(&mut oracles, 5, 1, 0, (0, 1));
+    assert_eq!((oracles.missing(), broken(&oracles)), (None, vec![]));
+    casts(&mut oracles, 5, 0);
+    assert!(oracles.missing().unwrap().contains("casts that 5 is owed"));
+}
+
+#[test]
+fn who_delivers_before_it_is_a_member_or_what_was_before_is_seen() {
+    let (mut oracles, first) = rig();
+    casts(&mut oracles, 0, 0);
+    (0..5).for_each(|by| delivers(&mut oracles, by, 0, 0, (0, 0)));
+    let second = arrival(&mut oracles, &first);
+    delivers(&mut oracles, 5, 0, 0, (0, 0));
+    assert_eq!(broken(&oracles), ["P5"]);
+    (0..6).for_each(|by| installs(&mut oracles, by, &second));
+    delivers(&mut oracles, 5, 1, 0, (0, 0));
+    assert!(broken(&oracles).contains(&"P2"));
+}
+
+#[test]
+fn who_leaves_is_owed_its_casts_or_told_that_they_are_lost() {
+    let (mut oracles, first) = rig();
+    oracles.leaves(4);
+    assert!(oracles.missing().unwrap().contains("asked to leave"));
+    casts(&mut oracles, 4, 0);
+    oracles.observer.grounds_mut().leaves(first.id(), Rank::new(4));
+    let second = next(&first, &[(4, Departure::Left)], &[]);
+    (0..4).for_each(|by| installs(&mut oracles, by, &second));
+    let why = Exclusion::Departed(Departure::Left);
+    for (lost, is_owed) in [(vec![], true), (vec![phalanx_core::Ticket(0)], false)] {
+        let decision = Box::new(Decision { view: second.clone(), readys: List::new() });
+        oracles.event(9, 4, &Event::Excluded { why, decision, lost });
+        assert_eq!(oracles.missing().is_some(), is_owed);
+    }
+    assert_eq!(broken(&oracles), [""; 0]);
 }

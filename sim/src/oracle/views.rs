@@ -1,7 +1,10 @@
 //! Who is who: processes keep their index for ever (genesis rank, then in the order in which they
-//! came), ranks are those of one view. Every rank in an event is translated here.
+//! started), ranks are those of one view. Every rank in an event is translated here.
+//!
+//! A correct process is one life of its key. A liar is all lives of its key, whatever it makes of
+//! them.
 
-use phalanx_core::{Hash32, PublicKey, Rank, Status, View};
+use phalanx_core::{Hash32, Member, PublicKey, Rank, Status, View};
 
 /// A view that some correct member installed.
 #[derive(Clone, Debug)]
@@ -14,10 +17,28 @@ pub struct Record {
     pub processes: Vec<Option<usize>>,
 }
 
+/// A process.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// Where it runs.
+    pub host: u16,
+    /// Its key.
+    pub key: PublicKey,
+    /// Which life of it.
+    pub incarnation: u64,
+    /// Whether it lies.
+    pub is_liar: bool,
+}
+
 impl Record {
-    fn new(view: &View, keys: &[PublicKey]) -> Self {
-        let process = |key: &PublicKey| keys.iter().position(|known| known == key);
-        let processes = view.members.iter().map(|member| process(&member.key)).collect();
+    fn new(view: &View, lives: &[Life]) -> Self {
+        let process = |member: &Member| {
+            let is_it = |life: &Life| {
+                life.key == member.key && (life.incarnation == member.incarnation || life.is_liar)
+            };
+            lives.iter().position(is_it)
+        };
+        let processes = view.members.iter().map(process).collect();
         Self { view: view.clone(), id: view.id(), processes }
     }
 
@@ -56,18 +77,57 @@ impl Record {
 /// All views of a run, and which of them each process is in.
 #[derive(Debug)]
 pub struct Views {
-    keys: Vec<PublicKey>,
+    lives: Vec<Life>,
     records: Vec<Record>,
+    /// The place of the view that a process is in; the first until it is in one.
     present: Vec<usize>,
+    has_entered: Vec<bool>,
 }
 
 impl Views {
-    /// Everybody in the genesis view.
+    /// Everybody in the genesis view; `liars` tells who lies.
     #[must_use]
-    pub fn new(genesis: &View) -> Self {
-        let keys: Vec<PublicKey> = genesis.members.iter().map(|member| member.key).collect();
-        let present = vec![0; keys.len()];
-        Self { records: vec![Record::new(genesis, &keys)], keys, present }
+    pub fn new(genesis: &View, liars: &[bool]) -> Self {
+        let lives: Vec<Life> = (0..)
+            .zip(&genesis.members)
+            .zip(liars)
+            .map(|((host, member), is_liar)| {
+                let Member { key, incarnation, .. } = *member;
+                Life { host, key, incarnation, is_liar: *is_liar }
+            })
+            .collect();
+        let n = lives.len();
+        let records = vec![Record::new(genesis, &lives)];
+        Self { records, lives, present: vec![0; n], has_entered: vec![true; n] }
+    }
+
+    /// Another process starts; its index.
+    pub fn started(&mut self, life: Life) -> usize {
+        self.lives.push(life);
+        self.present.push(0);
+        self.has_entered.push(false);
+        self.lives.len() - 1
+    }
+
+    /// All processes there were so far.
+    #[must_use]
+    pub fn lives(&self) -> &[Life] {
+        &self.lives
+    }
+
+    /// Whether a process is, or was, in a view.
+    #[must_use]
+    pub fn has_entered(&self, process: usize) -> bool {
+        self.has_entered[process]
+    }
+
+    /// Whether any of these views lists a process of this host.
+    #[must_use]
+    pub fn lists_host(&self, host: u16, views: std::ops::Range<usize>) -> bool {
+        let on_host = |process: &Option<usize>| {
+            process.is_some_and(|process| self.lives[process].host == host)
+        };
+        self.records[views].iter().any(|record| record.processes.iter().any(on_host))
     }
 
     /// Process `by` installs `view`: its place among the views, and whether it is new.
@@ -75,10 +135,10 @@ impl Views {
         let id = view.id();
         let known = self.records.iter().position(|record| record.id == id);
         let at = known.unwrap_or_else(|| {
-            self.records.push(Record::new(view, &self.keys));
+            self.records.push(Record::new(view, &self.lives));
             self.records.len() - 1
         });
-        self.present[by] = at;
+        (self.present[by], self.has_entered[by]) = (at, true);
         (at, known.is_none())
     }
 
@@ -129,12 +189,6 @@ impl Views {
     pub fn count(&self) -> usize {
         self.records.len()
     }
-
-    /// The key of a process.
-    #[must_use]
-    pub fn key(&self, process: usize) -> &PublicKey {
-        &self.keys[process]
-    }
 }
 
 #[cfg(test)]
@@ -168,11 +222,44 @@ pub(super) mod tests {
         next
     }
 
+    /// All views of a run in which nobody lies.
+    pub(in crate::oracle) fn all_correct(genesis: &View) -> Views {
+        Views::new(genesis, &vec![false; genesis.members.len()])
+    }
+
+    /// `view` with another life of the host at its end, which replaces an old one if there is one.
+    pub(in crate::oracle) fn with(view: &View, host: u16, incarnation: u64) -> View {
+        let group = Group::new(&Scenario::calm("views", host + 1, 1)).unwrap();
+        let key = *group.identity(host).public_key();
+        let old = view.rank_of(&key).map(|rank| (rank.value(), Departure::Replaced));
+        let mut next = next(view, &Vec::from_iter(old), &[]);
+        let status = Status::Active;
+        next.members.push(Member { key, incarnation, addr: Vec::new(), status });
+        next
+    }
+
+    #[test]
+    fn lives_are_told_apart_except_those_of_liars() {
+        let first = genesis(5);
+        let mut views = Views::new(&first, &[false, false, false, true, false]);
+        let key = |rank: usize| first.members[rank].key;
+        let life = |host: u16, key, incarnation| Life { host, key, incarnation, is_liar: false };
+        assert_eq!(views.started(life(2, key(2), 1)), 5);
+        assert!(!views.has_entered(5));
+        let second = with(&with(&first, 2, 1), 3, 9);
+        views.installed(5, &second);
+        let record = views.present(5);
+        assert!(record.lists(5) && !record.lists(2) && record.lists(3) && views.has_entered(5));
+        assert!(views.lists_host(2, 1..2) && !views.lists_host(5, 0..2));
+        views.installed(0, &with(&first, 2, 7));
+        assert_eq!(views.present(0).process(Rank::new(4)), None, "nobody knows that life");
+    }
+
     #[test]
     fn processes_keep_their_index_when_ranks_move() {
         let first = genesis(5);
         let second = next(&first, &[(1, Departure::Opinion)], &[3]);
-        let mut views = Views::new(&first);
+        let mut views = all_correct(&first);
         assert_eq!(views.installed(2, &first), (0, false));
         assert_eq!(views.installed(2, &second), (1, true));
         assert_eq!(views.installed(4, &second), (1, false));

@@ -1,9 +1,11 @@
-//! One member at work: a correct node, a liar, or nobody any more.
+//! One process at work: a correct node, a liar, or nobody any more.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use phalanx_core::wire::frame::is_stranger;
 use phalanx_core::{
-    ConfigError, Counters, Event, Input, Node, Order, Output, Request, Ticket, Time, Transmit,
+    ConfigError, Counters, Departure, Event, Exclusion, Input, Node, Order, Output, PeerId,
+    Request, Ticket, Time, Transmit, peek_sender,
 };
 
 use super::queue::What;
@@ -11,7 +13,7 @@ use super::world::World;
 use crate::adversary::Liar;
 use crate::clock::Clock;
 use crate::cluster::Group;
-use crate::rng::{Seed, Stream};
+use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::workload::Source;
 
@@ -27,6 +29,30 @@ const INBOX_BYTES: usize = 8 * 1024 * 1024;
 /// The ticket of every suspicion of the application; casts have tickets from 0.
 const SUSPECT_TICKET: u64 = 1 << 62;
 
+/// The ticket of its wish to leave.
+const LEAVE_TICKET: u64 = 1 << 61;
+
+/// How long it takes a runtime to start a process again.
+const REJOIN_US: u64 = 200_000;
+
+/// The most peers of which it is remembered where their strangers' frames came from.
+const HEARD_MAX: usize = 256;
+
+/// Which process is to be started.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    /// Its number among all processes of the run.
+    pub(super) life: u16,
+    /// Where it runs.
+    pub(super) host: u16,
+    /// `None` for a member of the genesis view; otherwise its incarnation and whom it asks.
+    pub(super) joins: Option<(u64, Vec<u16>)>,
+    /// Casts, if other than those of the workload.
+    pub(super) casts: Option<u32>,
+    /// How long it stays once it is a member.
+    pub(super) stay_us: Option<u64>,
+}
+
 #[derive(Debug)]
 enum Actor {
     Node(Box<Node>),
@@ -37,8 +63,17 @@ enum Actor {
 /// A member with what is around it.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Its place in the genesis view, for ever; its rank changes with the view.
+    /// Its number for ever; its rank changes with the view.
     index: u16,
+    /// Where it runs.
+    host: u16,
+    /// Whether it is, or was, a member.
+    has_entered: bool,
+    stay_us: Option<u64>,
+    /// Its application wants it to leave, and asks again in each view.
+    wants_out: bool,
+    /// Where the last stranger's frame that named a peer came from.
+    heard: BTreeMap<PeerId, u16>,
     actor: Actor,
     clock: Clock,
     source: Source,
@@ -62,25 +97,37 @@ impl Process {
     pub(super) fn new(
         scenario: &Scenario,
         group: &Group,
-        index: u16,
-        clocks: &mut Stream,
+        start: &Start,
+        clock: Clock,
         world: &mut World,
     ) -> Result<Self, ConfigError> {
-        let clock = Clock::draw(&scenario.clocks, clocks);
-        let now = clock.local(0);
-        let actor = if let Some(liar) = group.liar(scenario, index, now)? {
+        let Start { life: index, host, .. } = *start;
+        let now = clock.local(world.now_us);
+        let is_first = start.joins.as_ref().is_none_or(|(incarnation, _)| *incarnation == 0);
+        let liar = if is_first { group.liar(scenario, host, now)? } else { None };
+        let is_liar = liar.is_some();
+        let actor = if let Some(liar) = liar {
             Actor::Liar(Box::new(liar))
+        } else if let Some((incarnation, contacts)) = &start.joins {
+            world.recorder.join(index, now, (host, *incarnation), contacts);
+            Actor::Node(Box::new(group.joiner(host, *incarnation, contacts, now)?))
         } else {
             world.recorder.boot(index, now);
             Actor::Node(Box::new(group.node(index, now)?))
         };
         let mut workload = scenario.workload;
-        if index < workload.silent {
+        workload.casts = start.casts.unwrap_or(workload.casts);
+        if host < workload.silent || (is_liar && start.joins.is_some()) {
             workload.casts = 0;
         }
         let stream = Seed(scenario.seed).stream("workload", u64::from(index));
         Ok(Self {
             index,
+            host,
+            has_entered: start.joins.is_none(),
+            stay_us: start.stay_us,
+            wants_out: false,
+            heard: BTreeMap::new(),
             actor,
             clock,
             source: Source::new(index, workload, stream),
@@ -96,6 +143,11 @@ impl Process {
             transmits: Vec::new(),
             payload: Vec::new(),
         })
+    }
+
+    /// Whether it is, or was, a member.
+    pub(super) const fn has_entered(&self) -> bool {
+        self.has_entered
     }
 
     pub(super) const fn source(&self) -> &Source {
@@ -144,19 +196,43 @@ impl Process {
     }
 
     /// Its application suspects a process, if that is a member of the view that it is in.
-    pub(super) fn suspect(&mut self, of: u16, world: &mut World) {
-        let (by, of) = (usize::from(self.index), usize::from(of));
-        if matches!(self.actor, Actor::Node(_))
-            && let Some(member) = world.oracles.rank(by, of)
-        {
-            world.oracles.told(world.now_us);
+    pub(super) fn suspect(&mut self, of: usize, world: &mut World) {
+        let by = usize::from(self.index);
+        let is_correct = matches!(self.actor, Actor::Node(_));
+        let rank = match is_correct {
+            true if !self.has_entered => None,
+            true => world.oracles.rank(by, of),
+            false => world.oracles.newest_rank(of),
+        };
+        if let Some(member) = rank {
+            if is_correct {
+                world.oracles.told(world.now_us);
+            }
             self.step(Input::Request(Ticket(SUSPECT_TICKET), Request::Suspect { member }), world);
             self.schedule(world);
         }
     }
 
-    /// A frame arrives.
-    pub(super) fn arrive(&mut self, frame: Vec<u8>, world: &mut World) {
+    /// Its application has it leave.
+    pub(super) fn leave(&mut self, world: &mut World) {
+        if matches!(self.actor, Actor::Node(_)) {
+            self.wants_out = self.has_entered;
+            let answer = self.step(Input::Request(Ticket(LEAVE_TICKET), Request::Leave), world);
+            if answer == Some(true) {
+                world.oracles.leaves(usize::from(self.index));
+            }
+            self.schedule(world);
+        }
+    }
+
+    /// A frame arrives from a host.
+    pub(super) fn arrive(&mut self, from: u16, frame: Vec<u8>, world: &mut World) {
+        if is_stranger(&frame)
+            && let Some(peer) = peek_sender(&frame)
+            && (self.heard.len() < HEARD_MAX || self.heard.contains_key(&peer))
+        {
+            self.heard.insert(peer, from);
+        }
         let is_gone = matches!(self.actor, Actor::Gone);
         if is_gone || self.inbox_bytes + frame.len() > INBOX_BYTES {
             world.recycle(frame);
@@ -187,7 +263,8 @@ impl Process {
     }
 
     fn casts_due_us(&self) -> Option<u64> {
-        if matches!(self.actor, Actor::Gone) { None } else { self.source.due_us() }
+        let may_cast = self.has_entered && !matches!(self.actor, Actor::Gone);
+        if may_cast { self.source.due_us() } else { None }
     }
 
     /// Its turn: everything there is to do now.
@@ -283,7 +360,7 @@ impl Process {
             Actor::Liar(liar) => {
                 for sent in liar.step(local, input) {
                     world.recorder.sent(&sent);
-                    world.lie(self.index, sent.to, sent.frame);
+                    world.lie(self.host, sent.to, sent.frame);
                 }
                 None
             }
@@ -297,16 +374,51 @@ impl Process {
                 if outcome.is_writable {
                     self.source.writable();
                 }
+                if outcome.is_out && world.rejoins {
+                    world.pending += 1;
+                    let what = What::Return(self.host, usize::from(self.index));
+                    world.queue.push(world.now_us + REJOIN_US, what);
+                }
+                if outcome.has_view && self.wants_out {
+                    world.pending += 1;
+                    world.queue.push(world.now_us, What::Leave(self.host));
+                }
+                if outcome.has_view && !self.has_entered {
+                    self.enters(world);
+                }
                 self.pay(world);
                 outcome.answer
             }
         };
         world.recorder.end();
         let at_us = self.busy_until_us.max(world.now_us);
-        for transmit in self.transmits.drain(..) {
-            world.transmit(at_us, self.index, &transmit);
+        for transmit in std::mem::take(&mut self.transmits) {
+            if let Some(to) = self.route(&transmit, world) {
+                world.transmit(at_us, (self.index, self.host), to, &transmit);
+            }
         }
         answer
+    }
+
+    /// Where a frame goes: that of a stranger as [`Transmit`] says.
+    fn route(&self, transmit: &Transmit, world: &World) -> Option<u16> {
+        let to = transmit.to;
+        if !transmit.is_stranger() {
+            return world.host(to);
+        }
+        let Actor::Node(node) = &self.actor else { return None };
+        let heard = self.heard.get(&to).copied();
+        heard.or_else(|| world.host(to).filter(|_| node.peers().any(|(peer, ..)| peer == to)))
+    }
+
+    /// It is a member for the first time.
+    fn enters(&mut self, world: &mut World) {
+        self.has_entered = true;
+        self.source.begin(world.now_us);
+        if let Some(stay_us) = self.stay_us {
+            world.pending += 1;
+            world.queue.push(world.now_us + stay_us, What::Leave(self.host));
+        }
     }
 
     /// The work since it last paid takes its time.
@@ -329,6 +441,9 @@ struct Stepped {
     process: usize,
     answer: Option<bool>,
     is_writable: bool,
+    has_view: bool,
+    /// A runtime would start it anew.
+    is_out: bool,
 }
 
 impl Stepped {
@@ -342,8 +457,10 @@ impl Stepped {
                     Event::Accepted(_) => self.answer = Some(true),
                     Event::Refused(..) => self.answer = Some(false),
                     Event::Writable => self.is_writable = true,
-                    Event::View(_)
-                    | Event::Cast { .. }
+                    Event::View(_) => self.has_view = true,
+                    Event::Excluded { why, .. } => self.is_out |= is_to_return(*why),
+                    Event::StateLost => self.is_out = true,
+                    Event::Cast { .. }
                     | Event::Send { .. }
                     | Event::SendFailed { .. }
                     | Event::Suspected { .. }
@@ -351,8 +468,19 @@ impl Stepped {
                     | Event::Alarm { .. } => {}
                     _ => {}
                 }
+                if let (Event::View(view), Ok(by)) = (&event, u16::try_from(self.process)) {
+                    world.script.installed(by, view);
+                }
                 world.oracles.event(world.now_us, self.process, &event);
             }
         }
+    }
+}
+
+/// Whether a process that is out comes back.
+const fn is_to_return(why: Exclusion) -> bool {
+    match why {
+        Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken => true,
+        Exclusion::Departed(Departure::Proof | Departure::Left | Departure::Replaced) => false,
     }
 }

@@ -16,6 +16,16 @@ pub(super) enum What {
     Pause(u16, u64),
     /// The application of the first suspects the second.
     Suspect(u16, u16),
+    /// A newcomer starts.
+    Start(u16),
+    /// The process on a host asks to leave.
+    Leave(u16),
+    /// The process on a host stops, and comes back after so long.
+    Stop(u16, u64),
+    /// The process on a host, if it is this one, makes way for its next life.
+    Return(u16, usize),
+    /// Frames that were held may go on.
+    Release,
     /// A member's turn.
     Run(u16),
     /// The end of the run is looked for.
@@ -26,7 +36,14 @@ impl What {
     const fn class(&self) -> u8 {
         match self {
             Self::Frame(_) => 0,
-            Self::Crash(_) | Self::Pause(..) | Self::Suspect(..) => 1,
+            Self::Crash(_)
+            | Self::Pause(..)
+            | Self::Suspect(..)
+            | Self::Start(_)
+            | Self::Leave(_)
+            | Self::Stop(..)
+            | Self::Return(..)
+            | Self::Release => 1,
             Self::Run(_) => 2,
             Self::Check => 3,
         }
@@ -91,7 +108,7 @@ mod tests {
         queue.push(5, What::Run(1));
         queue.push(5, What::Run(0));
         queue.push(4, What::Check);
-        queue.push(5, What::Frame(Arrival { at_us: 5, to: 0, frame: Vec::new() }));
+        queue.push(5, What::Frame(Arrival { at_us: 5, from: 1, to: 0, frame: Vec::new() }));
         let order: Vec<_> = std::iter::from_fn(|| queue.pop())
             .map(|(at_us, what)| match what {
                 What::Run(rank) => (at_us, what.class(), rank),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::replay::{ReplayError, replay};
-use crate::scenario::{Crash, Crypto, Pause};
+use crate::scenario::{Crash, Crypto, Join, Leave, Pause, Restart, Suspect};
 use crate::swarm;
 use crate::trace::Step;
 
@@ -86,6 +86,24 @@ fn recording_changes_nothing_and_a_trace_replays() {
 }
 
 #[test]
+fn a_trace_with_processes_that_come_and_go_replays() {
+    let mut scenario = small(5, 5);
+    scenario.membership = crate::scenario::Membership::Managed;
+    (scenario.pledge, scenario.rejoin, scenario.least_us) = (Some(0), true, 3_100_000);
+    scenario.joins.push(Join { stay_us: Some(100_000), ..Join::at(20_000) });
+    scenario.restarts.push(Restart { rank: 1, at_us: 40_000, down_us: 50_000 });
+    scenario.leaves.push(Leave { rank: 0, at_us: 30_000 });
+    let (by, of) = (vec![0, 2, 3, 4], vec![4]);
+    scenario.suspects.push(Suspect { by, of, at_us: Some(3_000_000), after: None });
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    assert_eq!(text.matches("\"input\":\"join\"").count(), 3);
+    let replayed = replay(text.as_bytes()).unwrap();
+    assert_eq!(replayed.last.hash, outcome.hash);
+    assert_eq!(outcome.history.joined().len(), 3);
+}
+
+#[test]
 fn a_changed_or_cut_trace_does_not_replay() {
     let (_, text) = traced(&small(4, 5));
     let lines: Vec<&str> = text.lines().collect();
@@ -127,7 +145,7 @@ fn an_idle_group_is_not_polled() {
 fn a_crashed_member_takes_no_step_and_a_frozen_one_none_while_it_is() {
     let mut scenario = small(4, 1);
     scenario.least_us = 1_000_000;
-    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), at_casts: None });
+    scenario.crashes.push(Crash { rank: 1, at_us: Some(15_000), ..Crash::default() });
     let (outcome, text) = traced(&scenario);
     assert_eq!(outcome.verdict, Verdict::Held);
     let last = steps(&text, 1).last().map(|step| step.at).unwrap();

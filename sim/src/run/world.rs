@@ -1,13 +1,14 @@
 //! What all members of a run share: time, the network, the oracles, the record.
 
-use phalanx_core::{PeerId, Transmit};
+use phalanx_core::{PeerId, Transmit, View};
 
 use super::queue::{Queue, What};
 use crate::cost::Cost;
 use crate::network::{Arrival, Network};
 use crate::oracle::Oracles;
 use crate::rng::Seed;
-use crate::scenario::Scenario;
+use crate::scenario::{Fate, Scenario};
+use crate::script::{Frame, Script};
 use crate::trace::Recorder;
 
 /// Buffers kept to be used again.
@@ -23,6 +24,11 @@ pub(super) struct World {
     pub(super) oracles: Oracles,
     pub(super) recorder: Recorder,
     pub(super) cost: Cost,
+    /// Whether processes that are out come back.
+    pub(super) rejoins: bool,
+    /// Comings and goings that are still to happen.
+    pub(super) pending: usize,
+    pub(super) script: Script,
     peers: Vec<PeerId>,
     arrivals: Vec<Arrival>,
     pool: Vec<Vec<u8>>,
@@ -31,16 +37,17 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(
         scenario: &Scenario,
-        peers: Vec<PeerId>,
+        (genesis, peers): (&View, Vec<PeerId>),
         oracles: Oracles,
         recorder: Recorder,
     ) -> Self {
+        let stream = |name| Seed(scenario.seed).stream(name, 0);
         let network = Network::new(
             scenario.network,
             scenario.partitions.clone(),
             scenario.heal_at_us,
-            scenario.members,
-            Seed(scenario.seed).stream("network", 0),
+            scenario.hosts(),
+            stream("network"),
         );
         Self {
             now_us: 0,
@@ -50,21 +57,30 @@ impl World {
             oracles,
             recorder,
             cost: Cost::of(scenario.cost),
+            rejoins: scenario.rejoin,
+            pending: 0,
+            script: Script::new(scenario, genesis, stream("script")),
             peers,
             arrivals: Vec::new(),
             pool: Vec::new(),
         }
     }
 
-    fn process(&self, peer: PeerId) -> Option<u16> {
-        let process = self.peers.iter().position(|known| *known == peer)?;
-        u16::try_from(process).ok()
+    /// The host of this name.
+    pub(super) fn host(&self, peer: PeerId) -> Option<u16> {
+        let host = self.peers.iter().position(|known| *known == peer)?;
+        u16::try_from(host).ok()
     }
 
-    /// Correct member `from` sends `transmit` at `at_us`.
-    pub(super) fn transmit(&mut self, at_us: u64, from: u16, transmit: &Transmit) {
-        let Some(to) = self.process(transmit.to) else { return };
-        self.oracles.frame(self.now_us, usize::from(from), usize::from(to), transmit);
+    /// Correct process `life` on a host sends `transmit` to another at `at_us`.
+    pub(super) fn transmit(
+        &mut self,
+        at_us: u64,
+        (life, from): (u16, u16),
+        to: u16,
+        transmit: &Transmit,
+    ) {
+        self.oracles.frame(self.now_us, usize::from(life), usize::from(to), transmit);
         let mut frame = self.pool.pop().unwrap_or_default();
         transmit.append_to(&mut frame);
         self.dispatch(at_us, from, to, frame);
@@ -72,13 +88,33 @@ impl World {
 
     /// A liar sends `frame`; what is for nobody is lost.
     pub(super) fn lie(&mut self, from: u16, to: PeerId, frame: Vec<u8>) {
-        if let Some(to) = self.process(to) {
+        if let Some(to) = self.host(to) {
             self.dispatch(self.now_us, from, to, frame);
         }
     }
 
-    fn dispatch(&mut self, at_us: u64, from: u16, to: u16, frame: Vec<u8>) {
-        self.network.send(at_us, from, to, frame, &mut self.arrivals);
+    fn dispatch(&mut self, at_us: u64, from: u16, to: u16, bytes: Vec<u8>) {
+        let frame = Frame { from, to, bytes };
+        match self.script.sent(at_us, &frame) {
+            (Fate::Late, delay_us) => self.deliver(at_us + delay_us, frame),
+            (Fate::Drop | Fate::Hold, _) => self.recycle(frame.bytes),
+        }
+    }
+
+    /// A frame arrives.
+    pub(super) fn read(&mut self, (from, to): (u16, u16), bytes: &[u8]) {
+        self.script.read(from, to, bytes);
+    }
+
+    /// Frames that were held and need not wait any longer go on.
+    pub(super) fn release(&mut self) {
+        for frame in self.script.released(self.now_us) {
+            self.deliver(self.now_us, frame);
+        }
+    }
+
+    fn deliver(&mut self, at_us: u64, frame: Frame) {
+        self.network.send(at_us, frame.from, frame.to, frame.bytes, &mut self.arrivals);
         for arrival in self.arrivals.drain(..) {
             self.queue.push(arrival.at_us, What::Frame(arrival));
         }

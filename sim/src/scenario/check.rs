@@ -1,10 +1,14 @@
 //! What a scenario must be like beyond its syntax: values in range, ranks that exist, names that
 //! are known.
 
-use super::{Liars, Membership, Scenario};
+use super::{Fate, Liars, Membership, Rule, Scenario};
 use crate::adversary::Strategy;
+use crate::marks::Mark;
 use crate::oracle::quorums::MEMBERS_MAX;
 use crate::verdict::Promise;
+
+/// From this `frame_max` on no frame of a run is cut to pieces.
+const WHOLE_FRAMES: usize = 1024 * 1024;
 
 impl Scenario {
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
@@ -40,16 +44,91 @@ impl Scenario {
         if self.clocks.drift_ppm > 100_000 {
             return Err(("drift_ppm", "must be at most 100000".to_owned()));
         }
-        self.check_faults()
+        self.check_comings()?;
+        self.check_faults()?;
+        self.check_rules()
+    }
+
+    /// Pieces of frames do not tell what they are of, so rules need whole ones.
+    fn check_rules(&self) -> Result<(), (&'static str, String)> {
+        let rules = self.rules.iter();
+        let signals = rules.clone().flat_map(|rule| rule.after.iter().chain(&rule.until));
+        let signals: Vec<_> = signals.chain(self.signals()).collect();
+        let is_needed = !self.rules.is_empty() || !signals.is_empty();
+        if is_needed && self.frame_max < WHOLE_FRAMES {
+            let text = format!("must be at least {WHOLE_FRAMES} where there are rules");
+            return Err(("frame_max", text));
+        }
+        for (from, to) in rules
+            .clone()
+            .map(|rule| (&rule.from, &rule.to))
+            .chain(signals.iter().map(|signal| (&signal.from, &signal.to)))
+        {
+            if let Some(rank) = from.iter().chain(to).find(|rank| **rank >= self.members) {
+                return Err(("rule", format!("there is no rank {rank}")));
+            }
+        }
+        if signals.iter().any(|signal| !signal.is_one()) {
+            let text = "a signal needs exactly one of sent, read and installed".to_owned();
+            return Err(("rule", text));
+        }
+        let is_odd = |rule: &Rule| {
+            (rule.fate == Fate::Late) != (rule.delay_us > 0)
+                || rule.permille.is_some_and(|permille| permille > 1000)
+        };
+        if self.rules.iter().any(is_odd) {
+            let text = "delay_us goes with fate \"late\", permille is at most 1000".to_owned();
+            return Err(("rule", text));
+        }
+        Ok(())
+    }
+
+    fn ranks(&self, key: &'static str, ranks: &[u16]) -> Result<(), (&'static str, String)> {
+        let hosts = self.hosts();
+        let foreign = ranks.iter().find(|rank| **rank >= hosts);
+        foreign.map_or(Ok(()), |rank| {
+            Err((key, format!("there is no rank {rank} among {hosts} members")))
+        })
+    }
+
+    fn check_comings(&self) -> Result<(), (&'static str, String)> {
+        let is_fixed = self.membership == Membership::Fixed;
+        let only = |key| Err((key, "only members of a managed group come and go".to_owned()));
+        match () {
+            () if is_fixed && !self.joins.is_empty() => return only("join"),
+            () if is_fixed && !self.leaves.is_empty() => return only("leave"),
+            () if is_fixed && !self.restarts.is_empty() => return only("restart"),
+            () if is_fixed && self.rejoin => return only("rejoin"),
+            () => {}
+        }
+        let most = self.limits.max_members.min(self.hosts());
+        if most > MEMBERS_MAX {
+            let text = format!("{most} may be members at once, the oracles count to {MEMBERS_MAX}");
+            return Err(("join", text));
+        }
+        for join in &self.joins {
+            self.ranks("contacts", &join.contacts)?;
+        }
+        for leave in &self.leaves {
+            self.ranks("rank", &[leave.rank])?;
+        }
+        for restart in &self.restarts {
+            self.ranks("rank", &[restart.rank])?;
+            let is_liar = self.liar_ranks().contains(&restart.rank);
+            if self.hosts() == 1 {
+                return Err(("restart", "nobody is left that it could ask".to_owned()));
+            }
+            if is_liar || self.crashes.iter().any(|crash| crash.rank == restart.rank) {
+                return Err(("restart", "its host lies, or crashes for ever".to_owned()));
+            }
+        }
+        self.ranks("never", &self.expect.never)?;
+        let unknown = self.expect.marks.iter().find(|name| Mark::parse(name).is_none());
+        unknown.map_or(Ok(()), |name| Err(("marks", format!("there is no mark `{name}`"))))
     }
 
     fn check_faults(&self) -> Result<(), (&'static str, String)> {
-        let ranks = |key, ranks: &[u16]| {
-            let foreign = ranks.iter().find(|rank| **rank >= self.members);
-            foreign.map_or(Ok(()), |rank| {
-                Err((key, format!("there is no rank {rank} among {} members", self.members)))
-            })
-        };
+        let ranks = |key, ranks: &[u16]| self.ranks(key, ranks);
         for partition in &self.partitions {
             ranks("from", &partition.from)?;
             ranks("to", &partition.to)?;
@@ -59,8 +138,9 @@ impl Scenario {
         }
         for crash in &self.crashes {
             ranks("rank", &[crash.rank])?;
-            if crash.at_us.is_some() == crash.at_casts.is_some() {
-                return Err(("crash", "needs exactly one of at_us and at_casts".to_owned()));
+            let given = [crash.at_us.is_some(), crash.at_casts.is_some(), crash.after.is_some()];
+            if given.into_iter().filter(|given| *given).count() != 1 {
+                return Err(("crash", "needs exactly one of at_us, at_casts and after".to_owned()));
             }
         }
         for pause in &self.pauses {
@@ -72,10 +152,14 @@ impl Scenario {
         for suspect in &self.suspects {
             ranks("by", &suspect.by)?;
             ranks("of", &suspect.of)?;
+            if suspect.at_us.is_some() == suspect.after.is_some() {
+                return Err(("suspect", "needs exactly one of at_us and after".to_owned()));
+            }
         }
         ranks("removed", &self.expect.removed)?;
         ranks("silenced", &self.expect.silenced)?;
         ranks("kept", &self.expect.kept)?;
+        ranks("untouched", &self.expect.untouched)?;
         ranks("ranks", self.liar_ranks())?;
         if let Some(Liars { victims: Some(victims), .. }) = &self.liars {
             ranks("victims", victims)?;
@@ -87,6 +171,9 @@ impl Scenario {
         {
             let text = format!("there is no strategy `{}`; see `list`", liars.strategy);
             return Err(("strategy", text));
+        }
+        if let Some(name) = self.expect.marks.iter().find(|name| Mark::parse(name).is_none()) {
+            return Err(("marks", format!("there is no mark `{name}`")));
         }
         if let Some(name) = &self.expect.violates
             && Promise::parse(name).is_none()

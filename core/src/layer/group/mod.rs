@@ -316,6 +316,13 @@ impl Group {
         }
     }
 
+    /// Whether this member is in the next view, if it is for what is known here to decide.
+    pub(crate) fn must_stay(&mut self) -> bool {
+        let plan = self.plan();
+        let me = self.view.member(self.me);
+        me.is_some_and(|me| plan.members.iter().any(|member| member.key == me.key))
+    }
+
     fn n(&self) -> usize {
         self.view.members.len()
     }

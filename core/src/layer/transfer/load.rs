@@ -82,6 +82,14 @@ impl Load {
         Self { phase: Phase::Done(FAREWELLS), ..Self::new(settings, entered, now) }
     }
 
+    /// What it is for is lost: the sources need not wait.
+    pub(super) fn give_up(&mut self, now: Time) {
+        if !self.is_done() {
+            self.phase = Phase::Done(FAREWELLS);
+            self.ask.restart(now);
+        }
+    }
+
     /// The view whose state it is.
     pub(super) const fn of(&self) -> u64 {
         self.of

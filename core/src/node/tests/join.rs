@@ -203,6 +203,50 @@ fn who_was_excluded_by_opinion_comes_back_with_a_later_life() {
 }
 
 #[test]
+fn who_asks_to_leave_is_let_go_once_and_is_told_so() {
+    let mut world = World::new(5, 0, |_| {});
+    world.run(300);
+    world.step(2, Input::Request(Ticket(1), Request::Leave));
+    world.step(2, Input::Request(Ticket(2), Request::Leave));
+    world.settle(5, &[0, 1, 3, 4]);
+    world.run(1_000);
+    let events = &world.events[2];
+    assert!(events.contains(&Event::Accepted(Ticket(1))));
+    assert!(events.contains(&Event::Refused(Ticket(2), Refusal::AlreadyDone)));
+    let left = |event: &Event| match event {
+        Event::Excluded { why, .. } => *why == Exclusion::Departed(Departure::Left),
+        _ => false,
+    };
+    assert!(events.iter().any(left) && !events.contains(&Event::MustStay));
+    let spare = |event: &Event| match event {
+        Event::Resilience { spare } => Some(*spare),
+        _ => None,
+    };
+    let told: Vec<u16> = world.events[0].iter().filter_map(spare).collect();
+    assert_eq!(told, [], "one may stop as before: 5 have a quorum of 4, and 4 one of 3");
+}
+
+#[test]
+fn who_cannot_be_let_go_is_told_so_and_goes_when_others_make_room() {
+    let mut world = World::new(4, 1, |_| {});
+    world.run(300);
+    world.step(1, Input::Request(Ticket(1), Request::Leave));
+    let stays =
+        |world: &World| world.events[1].iter().filter(|event| **event == Event::MustStay).count();
+    world.run(3_000);
+    assert_eq!((world.node(1).view().number, stays(&world)), (0, 1));
+    world.join(4, FIRST, &[0]);
+    world.settle(10, &[0, 2, 3, 4]);
+}
+
+#[test]
+fn the_last_member_is_not_let_go() {
+    let mut world = World::new(1, 0, |_| {});
+    world.step(0, Input::Request(Ticket(1), Request::Leave));
+    assert!(world.events[0].contains(&Event::Refused(Ticket(1), Refusal::LastMember)));
+}
+
+#[test]
 fn a_silenced_member_is_active_again_though_one_slanders_it() {
     let mut world = World::new(4, 0, |_| {});
     world.run(300);

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use super::app::{App, Manner};
 use super::world::{FIRST, World};
 use crate::config::Config;
-use crate::crypto::Reason;
+use crate::crypto::{Reason, Snapshot};
 use crate::input::{Input, Request, Ticket};
 use crate::member::{Rank, Status};
 use crate::output::{Event, Exclusion};
-use crate::wire::transfer::CHUNK_BYTES;
+use crate::rig::{quick_identity, some_hash};
+use crate::wire::transfer::{CHUNK_BYTES, TransferPart};
 
 const MIB: usize = 1024 * 1024;
 
@@ -183,29 +184,88 @@ fn a_joiner_overtaken_by_two_views_finishes_its_own_state() {
 #[test]
 fn a_member_that_is_active_again_loads_only_if_it_missed_something() {
     for misses in [false, true] {
-        let mut world = world(4, 0, 3 * CHUNK_BYTES, |config| {
-            config.timeouts.retain_us = 3_000_000;
-        });
+        let mut world = world(4, 0, 3 * CHUNK_BYTES, |_| {});
         load(&mut world, &[0, 1, 2, 3], 5);
         world.run(1_000);
-        world.away = alloc::vec![3];
-        let silenced = |world: &World| world.node(0).view().members[3].status == Status::Silenced;
-        let end = world.now.plus(20_000_000);
-        assert!(world.run_until(end, silenced));
-        if misses {
-            load(&mut world, &[0, 1, 2], 100);
-            world.run(2_000);
-        }
-        world.away.clear();
+        silence(&mut world, misses);
         world.settle(60, &[0, 1, 2, 3]);
         assert_eq!(has(&world, 3, is_lost), misses);
+        let back = world.now;
         load(&mut world, &[0, 3], 5);
         agree(&mut world, 20, &[0, 1, 2, 3]);
         let loaded = has(&world, 3, |event| matches!(event, Event::StateLoaded { .. }));
         assert_eq!(loaded, misses);
         let wanted = has(&world, 0, |event| matches!(event, Event::SnapshotWanted { .. }));
         assert!(wanted);
-        assert!(released(&world), "long before the time is up");
+        assert!(released(&world) && world.now.since(back) < 5_000_000, "before the time is up");
+    }
+}
+
+/// The last member is cut off until it is silenced, and comes back; the others cast meanwhile, more
+/// than is kept for it, or nothing.
+fn silence(world: &mut World, misses: bool) {
+    world.away = alloc::vec![3];
+    let silenced = |world: &World| world.node(0).view().members[3].status == Status::Silenced;
+    let end = world.now.plus(20_000_000);
+    assert!(world.run_until(end, silenced));
+    if misses {
+        load(world, &[0, 1, 2], 100);
+        world.run(2_000);
+    }
+    world.away.clear();
+}
+
+#[test]
+fn who_is_silenced_while_it_loads_goes_on_or_begins_anew() {
+    for misses in [false, true] {
+        let mut world = world(4, 0, 3 * CHUNK_BYTES, |_| {});
+        load(&mut world, &[0, 1, 2, 3], 5);
+        delay(&mut world);
+        world.apps[3].restart();
+        world.join(3, FIRST, &[0, 1, 2]);
+        world.settle(5, &[0, 1, 2, 3]);
+        load(&mut world, &[0, 3], 5);
+        silence(&mut world, misses);
+        world.settle(60, &[0, 1, 2, 3]);
+        assert_eq!(has(&world, 3, is_lost), misses);
+        load(&mut world, &[0, 3], 5);
+        assert!(!world.apps[3].is_loaded);
+        hand_over(&mut world);
+        agree(&mut world, 20, &[0, 1, 2, 3]);
+        world.run(5_000);
+        assert!(released(&world));
+        assert_eq!(world.delivered(3).len(), if misses { 10 } else { 20 });
+    }
+}
+
+#[test]
+fn two_states_signed_for_one_joiner_are_a_proof_in_its_first_view_and_after() {
+    for is_overtaken in [false, true] {
+        let mut world = world(4, 2, CHUNK_BYTES, |_| {});
+        world.faults = Some(Vec::new());
+        delay(&mut world);
+        world.join(4, FIRST, &[0]);
+        world.settle(5, &[0, 1, 2, 3, 4]);
+        world.run(500);
+        let roster = world.node(4).roster().clone();
+        if is_overtaken {
+            world.join(5, FIRST, &[0]);
+            world.settle(5, &[0, 1, 2, 3, 4, 5]);
+        }
+        let joiner = *quick_identity(4).public_key();
+        let statement = Snapshot { joiner, root: some_hash(1), length: 7 };
+        let door = &mut world.nodes[1].as_mut().unwrap().door;
+        let said = door.sign(&roster, Rank::new(1), statement).signed().as_ref().clone();
+        world.lie(1, &TransferPart::Root { of: 1, said });
+        world.nodes.iter_mut().flatten().for_each(|node| node.now = world.now);
+        for index in 0..6 {
+            world.step(index, Input::Tick);
+        }
+        world.run(100);
+        let faults = world.faults.take().unwrap();
+        let fault = faults.first().expect("it is proven");
+        assert_eq!(fault.key, *quick_identity(1).public_key());
+        assert_eq!(fault.proof.verify(&roster), Ok(()));
     }
 }
 
@@ -226,7 +286,11 @@ fn a_full_join_buffer_holds_the_bodies_in_the_logs() {
     }
     world.run(3_000);
     assert!(world.delivered(4).is_empty());
+    let held = world.node(4).gate.held_bytes();
+    assert!((50 * 1024..66 * 1024).contains(&held), "{held}");
     assert_eq!(world.node(0).view().number, 1);
+    let suspected = |event: &Event| matches!(event, Event::Suspected { .. });
+    assert!(!(0..5).any(|index| has(&world, index, suspected)), "nobody is to blame for it");
     hand_over(&mut world);
     agree(&mut world, 10, &[0, 1, 2, 3, 4]);
     assert_eq!(world.delivered(4).len(), 60);

@@ -9,10 +9,11 @@ use crate::crypto::peer_id;
 use crate::input::{Input, Order, Request, Ticket};
 use crate::member::{PeerId, Status};
 use crate::node::Node;
-use crate::output::{Event, Output};
+use crate::output::{Event, Fault, Output};
 use crate::rig::{genesis_of, quick_identity};
 use crate::time::Time;
 use crate::view::{Genesis, Membership};
+use crate::wire::transfer::TransferPart;
 use crate::wire::{Part, frame};
 
 pub(super) struct World {
@@ -30,6 +31,8 @@ pub(super) struct World {
     pub(super) loss: u64,
     /// Who is cut off from everybody else.
     pub(super) away: Vec<usize>,
+    /// What was proven, if a test expects that.
+    pub(super) faults: Option<Vec<Fault>>,
     /// The application of each process, if there are applications.
     pub(super) apps: Vec<App>,
     /// All strangers' frames ever sent, with their receivers.
@@ -65,6 +68,7 @@ impl World {
             random: 7,
             loss: 0,
             away: Vec::new(),
+            faults: None,
             apps: Vec::new(),
             strangers: Vec::new(),
         };
@@ -131,7 +135,9 @@ impl World {
                     self.events[index].push(event.clone());
                     self.tell_app(index, &event);
                 }
-                Output::Fault(fault) => panic!("{fault:?}"),
+                Output::Fault(fault) => {
+                    self.faults.as_mut().unwrap_or_else(|| panic!("{fault:?}")).push(fault);
+                }
             }
         }
     }
@@ -149,18 +155,21 @@ impl World {
                 let chunk = Request::Chunk { view, index: at, bytes: &bytes };
                 self.step(index, Input::Request(Ticket(2), chunk));
             }
-            Reply::Lie(part) => {
-                let node = self.nodes[index].as_mut().unwrap();
-                let peers: Vec<PeerId> = node.view().peers().values().copied().collect();
-                node.say(|bottom, cx, frames| {
-                    let (me, view) = (bottom.name(), bottom.view());
-                    for peer in peers.into_iter().filter(|peer| *peer != me) {
-                        let parts = alloc::vec![Part::Transfer(part.clone())];
-                        bottom.tell(cx, peer, view, parts, frames);
-                    }
-                });
-            }
+            Reply::Lie(part) => self.lie(index, &part),
         }
+    }
+
+    /// A process says something to all others.
+    pub(super) fn lie(&mut self, index: usize, part: &TransferPart) {
+        let node = self.nodes[index].as_mut().unwrap();
+        let peers: Vec<PeerId> = node.view().peers().values().copied().collect();
+        node.say(|bottom, cx, frames| {
+            let (me, view) = (bottom.name(), bottom.view());
+            for peer in peers.into_iter().filter(|peer| *peer != me) {
+                let parts = alloc::vec![Part::Transfer(part.clone())];
+                bottom.tell(cx, peer, view, parts, frames);
+            }
+        });
     }
 
     pub(super) fn send(&mut self, to: usize, bytes: Vec<u8>, delay_us: u64) {

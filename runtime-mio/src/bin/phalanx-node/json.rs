@@ -70,6 +70,7 @@ fn event(event: &Event) -> Value {
                    "address": addr})
         }
         Event::Block => json!({"event": "block"}),
+        Event::MustStay => json!({"event": "must_stay"}),
         Event::StateLost => json!({"event": "state_lost"}),
         Event::Unblock => json!({"event": "unblock"}),
         Event::TransitionalView { attempt } => {
