@@ -136,6 +136,59 @@ fn seven_are_whole_again_after_three_stood_still() {
     half_stands_still(7, Duration::from_secs(30));
 }
 
+/// Five newcomers come and go, ten times each, while all others cast.
+#[test]
+fn fifty_joins_and_leaves_lose_no_cast_and_repeat_none() {
+    const NEWCOMERS: usize = 5;
+    let testnet = Testnet::with_newcomers(4, 5, "tcp");
+    // They come and go as they would in a week.
+    testnet.edit_all("# cool = \"2 s\"", "cool = \"1 ms\"");
+    testnet.edit_all("# cool_max = \"5 min\"", "cool_max = \"1 ms\"");
+    let members = testnet.homes[..4].iter().map(|home| Member::start(home, &[])).collect();
+    let seen = (0..4).map(|_| Seen::default()).collect();
+    let mut group = Group { testnet, members, seen, count: 0 };
+    group.look(Duration::from_millis(500));
+    let began = Instant::now();
+    let all = [0, 1, 2, 3];
+    let size = |group: &Group| group.seen[0].view["n"].as_u64().unwrap();
+    for round in 0..50 {
+        let home = &group.testnet.homes[4 + round % NEWCOMERS];
+        let mut newcomer = Member::start(home, &["--join", "--linger", "1 ms"]);
+        let end = Instant::now() + Duration::from_secs(20);
+        while size(&group) < 5 {
+            assert!(Instant::now() < end, "round {round}: not taken in");
+            group.cast(&all);
+            group.look(Duration::from_millis(5));
+        }
+        let text = format!("guest:{round}");
+        newcomer.cast(&text);
+        // Who leaves before its casts have come back is told that they are lost.
+        while !group.seen[0].casts.contains(&text) {
+            assert!(Instant::now() < end, "round {round}: its cast does not come");
+            group.cast(&all);
+            group.look(Duration::from_millis(5));
+        }
+        newcomer.cast("/leave");
+        while size(&group) > 4 {
+            assert!(Instant::now() < end, "round {round}: not let go");
+            group.cast(&all);
+            group.look(Duration::from_millis(5));
+        }
+        newcomer.stdin = None;
+        assert_eq!(newcomer.child.wait().unwrap().code(), Some(4));
+    }
+    let took = began.elapsed();
+    group.heals(Duration::from_secs(20));
+    group.check(&all);
+    let guests = |seen: &Seen| seen.casts.iter().filter(|cast| cast.starts_with("guest")).count();
+    assert!(group.seen.iter().all(|seen| guests(seen) == 50));
+    println!(
+        "50 joins and leaves in {:.1} s, {} casts of each member meanwhile",
+        took.as_secs_f64(),
+        group.count,
+    );
+}
+
 #[test]
 fn a_killed_member_comes_back_and_nobody_misses_anything() {
     let mut group = Group::start(4);
