@@ -532,7 +532,7 @@ mod tests {
         let text = error("name = \"x\"\nmembers = 4\n[[crash]]\nrank = 4\nat_us = 1\n");
         assert_eq!(text, "x.toml:4: rank: there is no rank 4 among 4 members");
         let text = error("name = \"x\"\nmembers = 4\n[[crash]]\nrank = 3\n");
-        assert_eq!(text, "x.toml:3: crash: needs exactly one of at_us and at_casts");
+        assert_eq!(text, "x.toml:3: crash: needs exactly one of at_us, at_casts and after");
         let text = error("name = \"x\"\nmembers = 4\n[liars]\nranks = [1]\nstrategy = \"no\"\n");
         assert!(text.starts_with("x.toml:5: strategy: there is no strategy `no`"), "{text}");
         let text = error("name = \"x\"\nmembers = 4\n[[join]]\nat_us = 4\n");
