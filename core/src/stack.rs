@@ -131,6 +131,8 @@ pub(crate) struct Stack {
     is_leaving: bool,
     /// How long bodies of the cut are waited for once it is decided.
     cut_us: u64,
+    /// The same, once the others have gone on even further.
+    hurry_us: u64,
 }
 
 impl Stack {
@@ -162,6 +164,7 @@ impl Stack {
                 // Long before the others, who go on without it, miss its rows in the next view.
                 false => timeouts.mute_us / 2,
             },
+            hurry_us: timeouts.mute_us / 2,
             roster,
             view,
             me,

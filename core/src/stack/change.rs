@@ -11,7 +11,7 @@ use crate::input::Order;
 use crate::layer::group::{self, Group};
 use crate::layer::inter::Origin;
 use crate::layer::vsync;
-use crate::layer::{Post, To, reliable, suspect};
+use crate::layer::{Context, Post, To, reliable, suspect};
 use crate::member::{Rank, Status};
 use crate::output::{Event, Exclusion, Refusal};
 use crate::time::{Time, earliest};
@@ -68,6 +68,12 @@ impl Stack {
         from: Rank,
         part: Part,
     ) -> Result<(), LinkFault> {
+        if let Part::Decision(later) = &part
+            && self.ending.decided.is_some()
+        {
+            self.on_later(step, later);
+            return Ok(());
+        }
         let mut seconded = None;
         if let Part::Recommend(message) = &part {
             seconded = Some(Box::new(message.request.clone()));
@@ -173,6 +179,21 @@ impl Stack {
         }
         let until = step.cx.now.plus(self.cut_us);
         self.ending.decided = Some((decision, until));
+    }
+
+    /// The others have gone on from the next view, too, and keep no more than one that is over: what
+    /// cannot be had soon of the cut of the present one cannot be had at all.
+    fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {
+        let soon = step.cx.now.plus(self.hurry_us);
+        let Some((next, until)) = &mut self.ending.decided else { return };
+        if later.view.prev != next.view.id() || *until <= soon {
+            return;
+        }
+        let Ok(roster) = next.view.roster(step.cx.door.identity().suite()) else { return };
+        let mut cx = Context { now: step.cx.now, door: step.cx.door, roster: &roster };
+        if group::is_decided(&mut cx, &next.view, later).unwrap_or(false) {
+            *until = soon;
+        }
     }
 
     pub(super) fn is_active(&self) -> bool {
