@@ -129,6 +129,8 @@ pub(crate) struct Stack {
     inter: Inter,
     ending: Ending,
     is_leaving: bool,
+    /// That was told to the others in this view.
+    has_said_leave: bool,
     /// How long bodies of the cut are waited for once it is decided.
     cut_us: u64,
     /// The same, once the others have gone on even further.
@@ -159,6 +161,7 @@ impl Stack {
             inter: Inter::new(config, &view, me, now),
             ending: Ending::default(),
             is_leaving: false,
+            has_said_leave: false,
             cut_us: match active.contains(&me) {
                 true => timeouts.retain_us,
                 // Long before the others, who go on without it, miss its rows in the next view.

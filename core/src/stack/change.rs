@@ -49,6 +49,7 @@ impl Stack {
         if self.vsync.deadline().is_some_and(|due| due <= now) {
             self.run_vsync(step, vsync::In::Tick);
         }
+        self.say_leave(step);
     }
 
     /// The view is installed, after `before` if this process was a member of that: says so.
@@ -56,9 +57,7 @@ impl Stack {
         let post = self.vsync.begin(&mut step.cx);
         step.posts.extend(post);
         self.begin_transfer(step, before);
-        if self.is_leaving {
-            self.say_leave(step);
-        }
+        self.say_leave(step);
     }
 
     /// Takes what a member says about the next view.
@@ -266,8 +265,13 @@ impl Stack {
     }
 
     /// A wish to leave holds in one view, and is told again in the next as long as there is no room
-    /// for it.
+    /// for it. It waits until those that join have the state: all that have it might leave at once.
+    /// Snapshots are kept for a limited time, so nobody can hold this member for ever.
     fn say_leave(&mut self, step: &mut Step<'_>) {
+        if !self.is_leaving || self.has_said_leave || step.gate.is_handing_over() {
+            return;
+        }
+        self.has_said_leave = true;
         let said = step.cx.door.sign(step.cx.roster, self.me, Leave);
         let said = said.signed().as_ref().clone();
         step.posts.push(Post::part(To::All, Part::Leave(said.clone())));
