@@ -295,3 +295,106 @@ impl Script {
             .or_else(|| signal.map(|place| format!("signal {} never came", place + 1)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Group;
+    use crate::rng::Seed;
+    use phalanx_core::crypto::MacKey;
+    use phalanx_core::wire::frame::{Header, Prepared};
+    use phalanx_core::wire::{List, Part};
+    use phalanx_core::{Attempt, PeerId, Rank};
+
+    const HEAL: u64 = 1_000;
+
+    fn script(scenario: &mut Scenario, rules: &str) -> Script {
+        #[derive(serde::Deserialize)]
+        struct Rules {
+            rule: Vec<Rule>,
+        }
+        scenario.rules = toml::from_str::<Rules>(rules).unwrap().rule;
+        scenario.heal_at_us = HEAL;
+        let genesis = Group::new(scenario).unwrap().genesis.view();
+        Script::new(scenario, &genesis, Seed(1).stream("script", 0))
+    }
+
+    /// A frame of the genesis view that says this.
+    fn frame(scenario: &Scenario, from: u16, to: u16, part: Part) -> Frame {
+        let view = Group::new(scenario).unwrap().genesis.view();
+        let packet = Packet { view: view.id(), haves: List::new(), parts: List::from(vec![part]) };
+        let (packet, hash) = (wire::encode(&packet), Hash32::ZERO);
+        let header = Header { kind: FrameKind::Whole, group: 0, from: PeerId(1), counter: 1 };
+        let bytes = Prepared::new(packet, hash, hash).seal(&MacKey::derive(&[7; 32], &[]), &header);
+        Frame { from, to, bytes }
+    }
+
+    fn row(scenario: &Scenario, from: u16, to: u16) -> Frame {
+        frame(scenario, from, to, Part::AskRow { member: Rank::new(0), above: 1 })
+    }
+
+    fn ask(scenario: &Scenario, from: u16, to: u16, attempt: u32) -> Frame {
+        frame(scenario, from, to, Part::AskNewView(Attempt::new(attempt)))
+    }
+
+    const PASSES: (Fate, u64) = (Fate::Late, 0);
+
+    #[test]
+    fn a_rule_means_its_kinds_links_and_attempts_only() {
+        let mut calm = Scenario::calm("script", 4, 1);
+        let rule = "[[rule]]\nkinds = [\"ask_new_view\"]\nfrom = [0]\nto = [1]\nattempt = 2\n";
+        let mut script = script(&mut calm, rule);
+        assert!(script.void().is_some());
+        assert_eq!(script.sent(0, &ask(&calm, 0, 1, 2)), (Fate::Drop, 0));
+        assert!(script.void().is_none());
+        for frame in
+            [ask(&calm, 0, 1, 1), ask(&calm, 0, 2, 2), ask(&calm, 1, 0, 2), row(&calm, 0, 1)]
+        {
+            assert_eq!(script.sent(0, &frame), PASSES);
+        }
+        assert_eq!(script.sent(HEAL, &ask(&calm, 0, 1, 2)), PASSES, "it is well");
+    }
+
+    #[test]
+    fn a_liars_link_is_never_well() {
+        let mut calm = Scenario::calm("script", 4, 1);
+        calm.liars = Some(crate::scenario::Liars {
+            ranks: vec![0],
+            strategy: "scripted".to_owned(),
+            victims: None,
+        });
+        let mut script = script(&mut calm, "[[rule]]\nfrom = [0]\n");
+        assert_eq!(script.sent(HEAL, &row(&calm, 0, 1)), (Fate::Drop, 0));
+        assert_eq!(script.sent(HEAL, &row(&calm, 1, 0)), PASSES);
+    }
+
+    #[test]
+    fn what_is_held_goes_on_when_the_signal_comes() {
+        let mut calm = Scenario::calm("script", 4, 1);
+        let rule = "[[rule]]\nkinds = [\"ask_row\"]\nfate = \"hold\"\n\
+                    until = { sent = \"ask_new_view\", count = 2 }\n";
+        let mut script = script(&mut calm, rule);
+        let held = row(&calm, 2, 3);
+        assert_eq!(script.sent(0, &held), (Fate::Hold, 0));
+        script.sent(1, &ask(&calm, 0, 1, 0));
+        script.sent(1, &ask(&calm, 0, 2, 0));
+        assert_eq!(script.released(1), [], "one member said it twice");
+        script.sent(2, &ask(&calm, 1, 2, 0));
+        assert_eq!(script.released(2), std::slice::from_ref(&held));
+        assert_eq!(script.sent(3, &held), PASSES);
+    }
+
+    #[test]
+    fn a_rule_begins_after_what_it_waits_for() {
+        let mut calm = Scenario::calm("script", 4, 1);
+        let rule = "[[rule]]\nfate = \"late\"\ndelay_us = 7\n\
+                    after = { read = \"ask_row\", to = [3] }\n";
+        let mut script = script(&mut calm, rule);
+        let frame = row(&calm, 2, 3);
+        assert_eq!(script.sent(0, &frame), PASSES);
+        script.read(2, 1, &frame.bytes);
+        assert_eq!(script.sent(0, &frame), PASSES);
+        script.read(2, 3, &frame.bytes);
+        assert_eq!(script.sent(0, &frame), (Fate::Late, 7));
+    }
+}

@@ -1,6 +1,8 @@
 //! Draws a run from a seed. Every seed switches whole classes of faults on or off, so that each is
 //! met alone and together with every other; at most `f` members crash or lie.
 
+mod rules;
+
 use phalanx_core::Config;
 
 use crate::adversary::Strategy;
@@ -25,6 +27,7 @@ pub const LEAST_US: u64 = 1_000_000;
 pub fn draw(seed: u64) -> Scenario {
     let mut scenario = draw_fixed(seed);
     draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
+    rules::draw(&mut scenario);
     draw_comings(&mut scenario, &mut Seed(seed).stream("swarm comings", 0));
     scenario
 }
@@ -285,7 +288,7 @@ mod tests {
     fn managed_groups_are_drawn_beside_all_else() {
         let mut crashes = 0;
         let mut strategies = BTreeSet::new();
-        let mut classes = [0; 9];
+        let mut classes = [0; 10];
         for seed in 0..2_000 {
             let (fixed, scenario) = (draw_fixed(seed), draw(seed));
             let text = scenario.to_toml();
@@ -307,6 +310,7 @@ mod tests {
             classes[6] += usize::from(!scenario.leaves.is_empty());
             classes[7] += usize::from(!scenario.restarts.is_empty());
             classes[8] += usize::from(scenario.rejoin);
+            classes[9] += usize::from(!scenario.rules.is_empty());
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
         assert_eq!(strategies.len(), Strategy::GROUP.len());

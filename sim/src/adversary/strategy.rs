@@ -163,17 +163,16 @@ impl Strategy {
         Self::PhaseStopper(Phase::Decision),
     ];
 
-    /// Those that need a script to be what they are for: their schedule is in scenario files.
-    pub const SCRIPTED: [Self; 9] = [
-        Self::OverstatedFlush,
+    /// Those that show where an attempt of a view change fails.
+    pub const NEED_FAILURE: [Self; 8] = [
         Self::AcksBoth,
         Self::FalseLock,
         Self::FarAttempts,
         Self::LockHider,
         Self::MixedDecision,
+        Self::OverstatedFlush,
         Self::Replayer,
         Self::TwoFlushes,
-        Self::Scripted,
     ];
 
     /// All others.
@@ -272,15 +271,15 @@ impl Strategy {
         }
     }
 
-    /// All there are.
+    /// All there are, but for the one that only a script makes anything of.
     pub fn every() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().chain(Self::GROUP).chain(Self::SCRIPTED)
+        Self::ALL.into_iter().chain(Self::GROUP).chain(Self::NEED_FAILURE)
     }
 
     /// The strategy with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::every().find(|strategy| strategy.name() == name)
+        Self::every().chain([Self::Scripted]).find(|strategy| strategy.name() == name)
     }
 
     /// What a run with such liars, and no more of them than the view bears, ends in.
@@ -404,7 +403,7 @@ impl Strategy {
         }
     }
 
-    /// The same for those that need a script.
+    /// The same for those that show where attempts fail, and for what only a script makes anything of.
     fn scripted_act(self) -> Box<dyn Act> {
         match self {
             Self::AcksBoth => Box::<acks_both::AcksBoth>::default(),

@@ -64,7 +64,7 @@ impl Scenario {
             .map(|rule| (&rule.from, &rule.to))
             .chain(signals.iter().map(|signal| (&signal.from, &signal.to)))
         {
-            if let Some(rank) = from.iter().chain(to).find(|rank| **rank >= self.members) {
+            if let Some(rank) = from.iter().chain(to).find(|rank| **rank >= self.hosts()) {
                 return Err(("rule", format!("there is no rank {rank}")));
             }
         }
