@@ -53,5 +53,7 @@ pub mod net;
 mod runtime;
 mod start;
 
-pub use runtime::{Clock, Handle, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses};
+pub use runtime::{
+    Clock, Handle, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses,
+};
 pub use start::{StartError, StartOptions};

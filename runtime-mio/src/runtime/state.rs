@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn memory_and_files_are_hashed_and_cut_alike() {
         for len in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES - 1] {
-            let bytes: Vec<u8> = (0..len).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
+            let bytes: Vec<u8> =
+                (0..len).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
             let mut file = tempfile::tempfile().unwrap();
             io::Write::write_all(&mut file, &bytes).unwrap();
             let memory = Snapshot::Bytes(bytes.clone().into());

@@ -7,6 +7,10 @@ use super::phase_stopper::Phase;
 use super::puppet::Puppet;
 use super::ready_to_switch_timeout::ReadyToSwitchTimeout;
 use super::{
+    amnesia, churning_joiner, forged_chain, hover, impostor, join_request_to_some, stalling_joiner,
+    unauthorised_joiner, view_replay, zombie,
+};
+use super::{
     bad_commit, bad_new_view, bogus_signatures, byte_mutator, certificate_to_subset,
     colluding_replier, far_future_numbers, fetch_storm, fragment_flood, gap_sender,
     impede_stabilization, impede_total_ordering, max_size_flood, mutant_message, new_view_timeout,
@@ -119,6 +123,26 @@ pub enum Strategy {
     SuspectFlood,
     /// Correct until it would enter this phase of a view change, then silent.
     PhaseStopper(Phase),
+    /// Asks for membership, which nobody said that it may.
+    UnauthorisedJoiner,
+    /// Asks for membership with keys of members, and shows views that nobody decided.
+    Impostor,
+    /// Joins, goes and comes again without end.
+    ChurningJoiner,
+    /// Joins and is never heard of again.
+    StallingJoiner,
+    /// Asks one member only for membership.
+    JoinRequestToSome,
+    /// Shows those who join another history.
+    ForgedChain,
+    /// Keeps talking once it is expelled, and asks to come back.
+    Zombie,
+    /// Says in a view what was said in those before.
+    ViewReplay,
+    /// Everything it says leaves at 0.95 of a time-out.
+    Hover,
+    /// Starts again in the same life without its memory.
+    Amnesia,
 }
 
 impl Strategy {
@@ -143,6 +167,19 @@ impl Strategy {
         Self::PhaseStopper(Phase::Ready),
         Self::PhaseStopper(Phase::Decision),
     ];
+
+    /// Those of processes that want to be members.
+    pub const JOINERS: [Self; 5] = [
+        Self::UnauthorisedJoiner,
+        Self::Impostor,
+        Self::ChurningJoiner,
+        Self::StallingJoiner,
+        Self::JoinRequestToSome,
+    ];
+
+    /// Those of members that show when processes come and go.
+    pub const COMING: [Self; 5] =
+        [Self::ForgedChain, Self::Zombie, Self::ViewReplay, Self::Hover, Self::Amnesia];
 
     /// All others.
     pub const ALL: [Self; 29] = [
@@ -228,12 +265,29 @@ impl Strategy {
             Self::PhaseStopper(Phase::Commit) => "phase_stopper_commit",
             Self::PhaseStopper(Phase::Ready) => "phase_stopper_ready",
             Self::PhaseStopper(Phase::Decision) => "phase_stopper_decision",
+            Self::UnauthorisedJoiner => "unauthorised_joiner",
+            Self::Impostor => "impostor",
+            Self::ChurningJoiner => "churning_joiner",
+            Self::StallingJoiner => "stalling_joiner",
+            Self::JoinRequestToSome => "join_request_to_some",
+            Self::ForgedChain => "forged_chain",
+            Self::Zombie => "zombie",
+            Self::ViewReplay => "view_replay",
+            Self::Hover => "hover",
+            Self::Amnesia => "amnesia",
         }
     }
 
     /// All there are.
     pub fn every() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().chain(Self::GROUP)
+        let late = Self::JOINERS.into_iter().chain(Self::COMING);
+        Self::ALL.into_iter().chain(Self::GROUP).chain(late)
+    }
+
+    /// Whether it is one of processes that want to be members.
+    #[must_use]
+    pub fn is_joiner(self) -> bool {
+        Self::JOINERS.contains(&self)
     }
 
     /// The strategy with this name.
@@ -261,7 +315,11 @@ impl Strategy {
             | Self::ReadyToSwitchTimeout
             | Self::ImpedeStabilization
             | Self::ReadyToSubset
-            | Self::SuspectFlood => Verdict::Harmless,
+            | Self::SuspectFlood
+            | Self::UnauthorisedJoiner
+            | Self::Impostor
+            | Self::JoinRequestToSome
+            | Self::ForgedChain => Verdict::Harmless,
             Self::ImpedeTotalOrdering
             | Self::ForgedCertificates
             | Self::ShortCertificates
@@ -277,7 +335,8 @@ impl Strategy {
             | Self::SplitDigest
             | Self::ColludingReplier
             | Self::Twins
-            | Self::TwoRows => Verdict::Proven,
+            | Self::TwoRows
+            | Self::Zombie => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers
             | Self::ByteMutator
@@ -287,7 +346,12 @@ impl Strategy {
             | Self::BadCommit
             | Self::TwoNewViews
             | Self::CommitTimeout
-            | Self::CommitToSubset => Verdict::MayBeProven,
+            | Self::CommitToSubset
+            | Self::ChurningJoiner
+            | Self::StallingJoiner
+            | Self::ViewReplay
+            | Self::Hover
+            | Self::Amnesia => Verdict::MayBeProven,
         }
     }
 
@@ -350,6 +414,23 @@ impl Strategy {
             Self::OverExclusion => Box::new(over_exclusion::OverExclusion),
             Self::SuspectFlood => Box::new(suspect_flood::SuspectFlood::new()),
             Self::PhaseStopper(phase) => Box::new(phase_stopper::PhaseStopper::new(phase)),
+            other => other.coming_act(),
+        }
+    }
+
+    /// The same for those that show when processes come and go.
+    fn coming_act(self) -> Box<dyn Act> {
+        match self {
+            Self::UnauthorisedJoiner => Box::new(unauthorised_joiner::UnauthorisedJoiner),
+            Self::Impostor => Box::new(impostor::Impostor::new()),
+            Self::ChurningJoiner => Box::new(churning_joiner::ChurningJoiner::new()),
+            Self::StallingJoiner => Box::new(stalling_joiner::StallingJoiner),
+            Self::JoinRequestToSome => Box::new(join_request_to_some::JoinRequestToSome),
+            Self::ForgedChain => Box::new(forged_chain::ForgedChain),
+            Self::Zombie => Box::new(zombie::Zombie::new()),
+            Self::ViewReplay => Box::new(view_replay::ViewReplay::new()),
+            Self::Hover => Box::new(hover::Hover),
+            Self::Amnesia => Box::new(amnesia::Amnesia::new()),
             other => unreachable!("{} shows in any view", other.name()),
         }
     }

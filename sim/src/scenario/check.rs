@@ -129,6 +129,13 @@ impl Scenario {
             let text = format!("there is no strategy `{}`; see `list`", liars.strategy);
             return Err(("strategy", text));
         }
+        let is_newcomer = |rank: &u16| *rank >= self.members;
+        if let Some(strategy) = self.strategy()
+            && !self.liar_ranks().iter().all(|rank| is_newcomer(rank) == strategy.is_joiner())
+        {
+            let text = format!("`{}` is for other processes, see `list`", strategy.name());
+            return Err(("strategy", text));
+        }
         if let Some(name) = &self.expect.violates
             && Promise::parse(name).is_none()
         {

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use phalanx_core::{Order, PublicKey, Rank};
