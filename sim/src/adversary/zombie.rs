@@ -31,8 +31,8 @@ pub(super) struct Zombie {
 
 impl Zombie {
     pub(super) const fn new() -> Self {
-        let (pulse, said) = (Pulse::new(50_000), Vec::new());
-        Self { alive: TwoRows, pulse, said, is_out: false, life: 0 }
+        let pulse = Pulse::new(50_000);
+        Self { alive: TwoRows, pulse, said: Vec::new(), is_out: false, life: 0 }
     }
 }
 
