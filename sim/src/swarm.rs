@@ -177,7 +177,11 @@ fn draw_comings(scenario: &mut Scenario, stream: &mut Stream) {
             || scenario.crashes.iter().any(|crash| crash.rank == rank)
     };
     let well: Vec<u16> = (0..n).filter(|rank| !is_culprit(*rank)).collect();
-    for _ in 0..stream.below(3) {
+    // No more at once than the others can do without.
+    let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
+    let spare = usize::from(n) - quorums::quorum(n, false);
+    let most = stream.index(3).min(spare.saturating_sub(culprits));
+    for _ in 0..most {
         let (rank, at_us) = (stream.index(well.len().max(1)), stream.between(1, end_us));
         let down_us = stream.pick(&[0, 50_000, 1_000_000, 4_000_000]);
         if let Some(rank) = well.get(rank).copied().filter(|_| scenario.hosts() > 1) {

@@ -73,7 +73,7 @@ impl Act for ViewReplay {
                 frame.iter_mut().skip(GROUP_AT).take(8).for_each(|byte| *byte ^= 1);
                 stage.post_frame(to, frame);
             }
-            if self.turn % 8 == 0 {
+            if self.turn.is_multiple_of(8) {
                 again.packet.view = present;
                 stage.post(&again);
             }
