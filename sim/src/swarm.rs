@@ -157,6 +157,8 @@ fn draw_comings(scenario: &mut Scenario, stream: &mut Stream) {
     let n = scenario.members;
     let end_us = scenario.heal_at_us.max(LEAST_US) + LEAST_US;
     scenario.rejoin = stream.permille(600);
+    // Who cannot follow any more waits for `retain_us` before it knows.
+    scenario.bound_us += scenario.timeouts.retain_us;
     for _ in 0..stream.below(4) {
         scenario.joins.push(Join {
             count: stream.pick(&[1, 1, 2, 5]),
