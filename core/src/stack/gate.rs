@@ -173,7 +173,7 @@ impl Stack {
     /// The view is installed, after `before` if this process was a member of that.
     pub(super) fn begin_transfer(&mut self, step: &mut Step<'_>, before: Option<&View>) {
         let number = self.view.number;
-        if self.is_back(before) && step.gate.is_loading() && step.gate.lose() {
+        if self.is_back(before) && step.gate.is_loading() && step.gate.lose(step.cx.now) {
             step.event(Event::StateLost);
         }
         let stand = step.gate.begin(before.is_none(), self.is_active());
