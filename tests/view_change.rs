@@ -16,7 +16,7 @@ fn four_delays_lead_from_complete_evidence_to_the_next_view() {
         scenario.membership = Membership::Managed;
         scenario.network = Network { min_us: DELAY_US, max_us: DELAY_US, ..Network::default() };
         scenario.workload.casts = 20;
-        scenario.crashes = vec![Crash { rank: n - 1, at_us: Some(150_000), at_casts: None }];
+        scenario.crashes = vec![Crash { rank: n - 1, at_us: Some(150_000), ..Crash::default() }];
         scenario.expect.views = 2;
         let outcome = run(&scenario, None).expect("a good scenario");
         assert_eq!(outcome.verdict, Verdict::Held, "n = {n}");

@@ -129,8 +129,12 @@ pub(crate) struct Stack {
     inter: Inter,
     ending: Ending,
     is_leaving: bool,
+    /// That was told to the others in this view.
+    has_said_leave: bool,
     /// How long bodies of the cut are waited for once it is decided.
     cut_us: u64,
+    /// The same, once the others have gone on even further.
+    hurry_us: u64,
 }
 
 impl Stack {
@@ -157,11 +161,13 @@ impl Stack {
             inter: Inter::new(config, &view, me, now),
             ending: Ending::default(),
             is_leaving: false,
+            has_said_leave: false,
             cut_us: match active.contains(&me) {
                 true => timeouts.retain_us,
                 // Long before the others, who go on without it, miss its rows in the next view.
                 false => timeouts.mute_us / 2,
             },
+            hurry_us: timeouts.mute_us / 2,
             roster,
             view,
             me,

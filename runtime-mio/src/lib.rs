@@ -10,7 +10,9 @@
 //! net::Network       frames over one TCP connection per pair, or datagrams
 //! ```
 //!
-//! * [`Runtime`] is the loop, and follows the views of its node. It drains all sockets before it lets the node sign, and sleeps until
+//! * [`Runtime`] is the loop, and follows the views of its node; put out by opinion it begins again as
+//!   a new incarnation. It hands the state of the application to those that join, see
+//!   [`Runtime::offer`]. It drains all sockets before it lets the node sign, and sleeps until
 //!   a socket is ready or the node's deadline comes: there is no other timer.
 //! * [`net`] moves frames. They carry their own MACs, so a connection needs no handshake; it is
 //!   trusted to reach a peer once an authentic frame came through it. **Frames are authenticated,

@@ -18,11 +18,17 @@ fn the_demo_proves_the_liar_guilty_over_tcp() {
     let keep = dir.path().join("keep");
     let (code, out) = demo(&["--keep", keep.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}");
-    assert!(out.contains("carol goes on") && out.contains("carol has caught up"), "{out}");
-    assert!(out.contains("all hold a proof against dave: mutant message"), "{out}");
+    assert!(out.contains("hold a proof against dave: mutant message"), "{out}");
     assert!(out.contains("-dave (proof: mutant message)"), "{out}");
     assert!(out.contains("ok    dave is expelled by proof"), "{out}");
     assert!(out.contains("installed the same chain of"), "{out}");
+    assert!(out.contains("-carol (opinion: "), "{out}");
+    assert!(out.contains("+carol (incarnation 2)") && out.contains("+erin"), "{out}");
+    for who in ["carol, who was killed, joined as incarnation 2 with the state", "erin, who was no"]
+    {
+        assert!(out.contains(&format!("ok    {who}")), "{out}");
+    }
+    assert!(out.contains("ok    they ended with the same state"), "{out}");
     let (proof, group) = (keep.join("liar.proof"), keep.join("group.toml"));
     let verify = |proof: &std::path::Path| {
         let group = group.to_str().unwrap();
@@ -64,7 +70,14 @@ fn the_demo_fails_when_the_mutants_are_lost() {
 fn the_demo_fails_when_a_sequence_is_altered() {
     let (code, out) = demo(&["--alter", "1"]);
     assert_eq!(code, Some(1), "{out}");
-    assert!(out.contains("FAILED") && out.contains("delivered different sequences"), "{out}");
+    assert!(out.contains("FAILED") && out.contains("different sequences"), "{out}");
+}
+
+#[test]
+fn the_demo_fails_when_a_state_is_wrong() {
+    let (code, out) = demo(&["--alter-state", "0"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("different states") || out.contains("differ on the state"), "{out}");
 }
 
 #[test]
@@ -79,5 +92,7 @@ fn seven_bear_a_crash_and_a_liar_at_once() {
     let (code, out) = demo(&["--members", "7"]);
     assert_eq!(code, Some(0), "{out}");
     assert!(out.contains("-grace (proof: mutant message)"), "{out}");
-    assert!(out.contains("ok    frank, who was killed, is"), "{out}");
+    assert!(out.contains("ok    frank, who was killed, was"), "{out}");
+    assert!(out.contains("ok    frank, who was killed, joined as incarnation 2"), "{out}");
+    assert!(out.contains("ok    heidi, who was no member before, joined"), "{out}");
 }

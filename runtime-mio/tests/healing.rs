@@ -102,14 +102,13 @@ impl Group {
     }
 }
 
-/// Half of the group stands still for ten seconds. There is no quorum meanwhile, so nobody is put
-/// out; afterwards nobody needs to come back, and every cast comes to all.
-fn half_stands_still(n: u16, bound: Duration) {
+/// The first so many of a group stand still for ten seconds while the others cast, or try to.
+fn some_stand_still(n: u16, still: usize, bound: Duration) {
     let mut group = Group::start(n);
     let all: Vec<usize> = (0..usize::from(n)).collect();
     group.look(Duration::from_secs(1));
     group.cast(&all);
-    let (still, rest) = all.split_at(all.len() / 2);
+    let (still, rest) = all.split_at(still);
     still.iter().for_each(|rank| group.members[*rank].freeze(true));
     let end = Instant::now() + Duration::from_secs(10);
     while Instant::now() < end {
@@ -121,19 +120,82 @@ fn half_stands_still(n: u16, bound: Duration) {
     println!("{n} of {n} whole again after {:.1} s", took.as_secs_f64());
     let lost = group.seen.iter().filter(|seen| seen.is_out).count();
     println!("{lost} of them were put out or lost their state meanwhile");
-    if lost == 0 {
-        group.check(rest);
-    }
+    group.check(rest);
 }
 
+/// Without a quorum nobody is put out, and nobody needs to come back.
 #[test]
 fn four_are_whole_again_after_two_stood_still() {
-    half_stands_still(4, Duration::from_secs(30));
+    some_stand_still(4, 2, Duration::from_secs(30));
 }
 
 #[test]
 fn seven_are_whole_again_after_three_stood_still() {
-    half_stands_still(7, Duration::from_secs(30));
+    some_stand_still(7, 3, Duration::from_secs(30));
+}
+
+/// The others go on meanwhile: who stood still is silenced, misses casts, and comes back.
+#[test]
+fn four_are_whole_again_after_one_stood_still() {
+    some_stand_still(4, 1, Duration::from_secs(30));
+}
+
+#[test]
+fn seven_are_whole_again_after_two_stood_still() {
+    some_stand_still(7, 2, Duration::from_secs(30));
+}
+
+/// Five newcomers come and go, ten times each, while all others cast.
+#[test]
+fn fifty_joins_and_leaves_lose_no_cast_and_repeat_none() {
+    const NEWCOMERS: usize = 5;
+    let testnet = Testnet::with_newcomers(4, 5, "tcp");
+    // They come and go as they would in a week.
+    testnet.edit_all("# cool = \"2 s\"", "cool = \"1 ms\"");
+    testnet.edit_all("# cool_max = \"5 min\"", "cool_max = \"1 ms\"");
+    let members = testnet.homes[..4].iter().map(|home| Member::start(home, &[])).collect();
+    let seen = (0..4).map(|_| Seen::default()).collect();
+    let mut group = Group { testnet, members, seen, count: 0 };
+    group.look(Duration::from_millis(500));
+    let began = Instant::now();
+    let all = [0, 1, 2, 3];
+    let size = |group: &Group| group.seen[0].view["n"].as_u64().unwrap();
+    for round in 0..50 {
+        let home = &group.testnet.homes[4 + round % NEWCOMERS];
+        let mut newcomer = Member::start(home, &["--join", "--linger", "1 ms"]);
+        let end = Instant::now() + Duration::from_secs(20);
+        while size(&group) < 5 {
+            assert!(Instant::now() < end, "round {round}: not taken in");
+            group.cast(&all);
+            group.look(Duration::from_millis(5));
+        }
+        let text = format!("guest:{round}");
+        newcomer.cast(&text);
+        // Who leaves before its casts have come back is told that they are lost.
+        while !group.seen[0].casts.contains(&text) {
+            assert!(Instant::now() < end, "round {round}: its cast does not come");
+            group.cast(&all);
+            group.look(Duration::from_millis(5));
+        }
+        newcomer.cast("/leave");
+        while size(&group) > 4 {
+            assert!(Instant::now() < end, "round {round}: not let go");
+            group.cast(&all);
+            group.look(Duration::from_millis(5));
+        }
+        newcomer.stdin = None;
+        assert_eq!(newcomer.child.wait().unwrap().code(), Some(4));
+    }
+    let took = began.elapsed();
+    group.heals(Duration::from_secs(20));
+    group.check(&all);
+    let guests = |seen: &Seen| seen.casts.iter().filter(|cast| cast.starts_with("guest")).count();
+    assert!(group.seen.iter().all(|seen| guests(seen) == 50));
+    println!(
+        "50 joins and leaves in {:.1} s, {} casts of each member meanwhile",
+        took.as_secs_f64(),
+        group.count,
+    );
 }
 
 #[test]

@@ -161,6 +161,8 @@ fn draw_comings(scenario: &mut Scenario, stream: &mut Stream) {
     let n = scenario.members;
     let end_us = scenario.heal_at_us.max(LEAST_US) + LEAST_US;
     scenario.rejoin = stream.permille(600);
+    // Who cannot follow any more waits for `retain_us` before it knows.
+    scenario.bound_us += scenario.timeouts.retain_us;
     for _ in 0..stream.below(4) {
         scenario.joins.push(Join {
             count: stream.pick(&[1, 1, 2, 5]),
@@ -175,17 +177,40 @@ fn draw_comings(scenario: &mut Scenario, stream: &mut Stream) {
         let rank = u16::try_from(stream.below(u64::from(scenario.hosts()))).unwrap_or(0);
         scenario.leaves.push(Leave { rank, at_us: stream.between(1, end_us) });
     }
+    draw_coming_liar(scenario, stream);
     let is_culprit = |rank: u16| {
         scenario.liar_ranks().contains(&rank)
             || scenario.crashes.iter().any(|crash| crash.rank == rank)
     };
     let well: Vec<u16> = (0..n).filter(|rank| !is_culprit(*rank)).collect();
-    for _ in 0..stream.below(3) {
+    // No more at once than the others can do without.
+    let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
+    let spare = usize::from(n) - quorums::quorum(n, false);
+    let most = stream.index(3).min(spare.saturating_sub(culprits));
+    for _ in 0..most {
         let (rank, at_us) = (stream.index(well.len().max(1)), stream.between(1, end_us));
         let down_us = stream.pick(&[0, 50_000, 1_000_000, 4_000_000]);
         if let Some(rank) = well.get(rank).copied().filter(|_| scenario.hosts() > 1) {
             scenario.restarts.push(Restart { rank, at_us, down_us });
         }
+    }
+}
+
+/// Some of the liars lie about that, and where there are none one may come.
+fn draw_coming_liar(scenario: &mut Scenario, stream: &mut Stream) {
+    let (member, joiner) = (stream.pick(&Strategy::COMING), stream.pick(&Strategy::JOINERS));
+    let (is_drawn, at_us) = (stream.permille(400), stream.between(1, LEAST_US));
+    if let Some(liars) = scenario.liars.as_mut().filter(|_| is_drawn) {
+        member.name().clone_into(&mut liars.strategy);
+        return;
+    }
+    let culprits = scenario.liar_ranks().len() + scenario.crashes.len();
+    if is_drawn && culprits < quorums::faulty(scenario.members) {
+        let ranks = vec![scenario.hosts()];
+        let is_authorised = !matches!(joiner, Strategy::UnauthorisedJoiner | Strategy::Impostor);
+        scenario.joins.push(Join { is_authorised, ..Join::at(at_us) });
+        let strategy = joiner.name().to_owned();
+        scenario.liars = Some(Liars { ranks, strategy, victims: None });
     }
 }
 
@@ -301,7 +326,7 @@ mod tests {
                 continue;
             }
             crashes += scenario.crashes.len() - fixed.crashes.len();
-            strategies.extend(scenario.strategy().filter(|s| Strategy::GROUP.contains(s)));
+            strategies.extend(scenario.strategy().filter(|s| !Strategy::ALL.contains(s)));
             classes[1] += usize::from(scenario.pledge == Some(0));
             classes[2] += usize::from(!scenario.suspects.is_empty());
             classes[3] += usize::from(scenario.liars.is_none());
@@ -313,7 +338,7 @@ mod tests {
             classes[9] += usize::from(!scenario.rules.is_empty());
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
-        assert_eq!(strategies.len(), Strategy::GROUP.len());
+        assert_eq!(strategies.len(), Strategy::every().count() - Strategy::ALL.len());
     }
 
     #[test]

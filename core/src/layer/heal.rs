@@ -34,6 +34,10 @@ use chain::Chain;
 /// How often progress is told at the most.
 const PROGRESS_US: u64 = 1_000_000;
 
+/// Nothing is asked of the members before somebody has told how the group went on, or for so long:
+/// the view that this process starts from may be long over.
+const UNHEARD_US: u64 = 1_000_000;
+
 /// What happens to the layer.
 #[derive(Debug)]
 pub(crate) enum In {
@@ -108,7 +112,7 @@ impl Heal {
         let mut ask = Backoff::new(timeouts.resend_us, timeouts.resend_max_us);
         ask.at_once(now);
         let mut send = Backoff::new(timeouts.resend_us, timeouts.resend_max_us);
-        send.start(now);
+        send.start(now.plus(UNHEARD_US));
         Ok(Self {
             incarnation,
             addr: config.addr.clone(),
@@ -181,6 +185,10 @@ impl Heal {
         decisions: Vec<Decision>,
         out: &mut Vec<Out>,
     ) {
+        if decisions.is_empty() && self.request.is_none() {
+            // Somebody knows of nothing newer.
+            self.send.at_once(now);
+        }
         for decision in decisions {
             if decision.view.number <= self.newest.number {
                 if let Some(known) = self.contradicts((now, door), chain, &decision) {

@@ -228,6 +228,11 @@ impl Transfer {
         self.offers.lose();
     }
 
+    /// Whether joiners are being handed a state that the application was asked for.
+    pub(crate) fn is_handing_over(&self) -> bool {
+        self.offers.is_serving()
+    }
+
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let load = self.load.as_ref().and_then(Load::deadline);

@@ -16,6 +16,7 @@ use crate::output::{Event, Output, Refusal, Transmit};
 use crate::stack::{Decided, Stack, Step};
 use crate::view::Membership;
 use crate::wire::Part;
+use crate::wire::change::Decision;
 use crate::wire::frame::{is_stranger, peek_sender};
 
 impl Node {
@@ -163,13 +164,19 @@ impl Node {
         }
     }
 
-    /// Tells a peer that is behind what was decided in `view`.
+    /// Tells a peer that is behind what was decided in `view`, and in the view after it if that is
+    /// over, too.
     fn tell(&mut self, peer: PeerId, view: Hash32) {
         let is_behind = matches!(self.phase, Phase::Excluded) || !self.bottom.has_spoken(peer);
         let Some(decision) = self.chain.after(&view).filter(|_| is_behind) else { return };
         if self.peers.may_tell(self.now, peer) {
-            let parts = alloc::vec![Part::Decision(Box::new(decision.clone()))];
-            self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, parts, frames));
+            let later = self.chain.after(&decision.view.id());
+            let both: Vec<Decision> =
+                [Some(decision), later].into_iter().flatten().cloned().collect();
+            for decision in both {
+                let parts = alloc::vec![Part::Decision(Box::new(decision))];
+                self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, parts, frames));
+            }
         }
     }
 

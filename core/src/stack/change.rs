@@ -11,7 +11,7 @@ use crate::input::Order;
 use crate::layer::group::{self, Group};
 use crate::layer::inter::Origin;
 use crate::layer::vsync;
-use crate::layer::{Post, To, reliable, suspect};
+use crate::layer::{Context, Post, To, reliable, suspect};
 use crate::member::{Rank, Status};
 use crate::output::{Event, Exclusion, Refusal};
 use crate::time::{Time, earliest};
@@ -49,6 +49,7 @@ impl Stack {
         if self.vsync.deadline().is_some_and(|due| due <= now) {
             self.run_vsync(step, vsync::In::Tick);
         }
+        self.say_leave(step);
     }
 
     /// The view is installed, after `before` if this process was a member of that: says so.
@@ -56,9 +57,7 @@ impl Stack {
         let post = self.vsync.begin(&mut step.cx);
         step.posts.extend(post);
         self.begin_transfer(step, before);
-        if self.is_leaving {
-            self.say_leave(step);
-        }
+        self.say_leave(step);
     }
 
     /// Takes what a member says about the next view.
@@ -68,6 +67,12 @@ impl Stack {
         from: Rank,
         part: Part,
     ) -> Result<(), LinkFault> {
+        if let Part::Decision(later) = &part
+            && self.ending.decided.is_some()
+        {
+            self.on_later(step, later);
+            return Ok(());
+        }
         let mut seconded = None;
         if let Part::Recommend(message) = &part {
             seconded = Some(Box::new(message.request.clone()));
@@ -175,6 +180,21 @@ impl Stack {
         self.ending.decided = Some((decision, until));
     }
 
+    /// The others have gone on from the next view, too, and keep no more than one that is over: what
+    /// cannot be had soon of the cut of the present one cannot be had at all.
+    fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {
+        let soon = step.cx.now.plus(self.hurry_us);
+        let Some((next, until)) = &mut self.ending.decided else { return };
+        if later.view.prev != next.view.id() || *until <= soon {
+            return;
+        }
+        let Ok(roster) = next.view.roster(step.cx.door.identity().suite()) else { return };
+        let mut cx = Context { now: step.cx.now, door: step.cx.door, roster: &roster };
+        if group::is_decided(&mut cx, &next.view, later).unwrap_or(false) {
+            *until = soon;
+        }
+    }
+
     pub(super) fn is_active(&self) -> bool {
         self.view.member(self.me).is_some_and(|member| member.status == Status::Active)
     }
@@ -245,8 +265,13 @@ impl Stack {
     }
 
     /// A wish to leave holds in one view, and is told again in the next as long as there is no room
-    /// for it.
+    /// for it. It waits until those that join have the state: all that have it might leave at once.
+    /// Snapshots are kept for a limited time, so nobody can hold this member for ever.
     fn say_leave(&mut self, step: &mut Step<'_>) {
+        if !self.is_leaving || self.has_said_leave || step.gate.is_handing_over() {
+            return;
+        }
+        self.has_said_leave = true;
         let said = step.cx.door.sign(step.cx.roster, self.me, Leave);
         let said = said.signed().as_ref().clone();
         step.posts.push(Post::part(To::All, Part::Leave(said.clone())));

@@ -20,6 +20,7 @@ use crate::input::Order;
 use crate::layer::reliable::Body;
 use crate::layer::transfer::{self, Answer, Entered, Stand, Transfer};
 use crate::layer::{Post, To, inter, suspect, top_appl};
+use crate::member::Status;
 use crate::output::{Event, Fault, Output, Refusal};
 use crate::seq::Slot;
 use crate::time::Time;
@@ -85,6 +86,16 @@ impl Gate {
     /// Whether the application has all that was delivered, or can be handed it.
     pub(super) fn is_whole(&self) -> bool {
         self.hands_over || !matches!(self.phase, Phase::Lost)
+    }
+
+    /// Whether the application waits for a state.
+    const fn is_loading(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
+    }
+
+    /// Whether it hands over a state just now.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.transfer.is_handing_over()
     }
 
     /// Whether the next view cannot be waited for here any more.
@@ -162,6 +173,9 @@ impl Stack {
     /// The view is installed, after `before` if this process was a member of that.
     pub(super) fn begin_transfer(&mut self, step: &mut Step<'_>, before: Option<&View>) {
         let number = self.view.number;
+        if self.is_back(before) && step.gate.is_loading() && step.gate.lose(step.cx.now) {
+            step.event(Event::StateLost);
+        }
         let stand = step.gate.begin(before.is_none(), self.is_active());
         let (view, roster, me) = (&self.view, &self.roster, self.me);
         let entered = Entered { view, roster, before, me, stand };
@@ -180,6 +194,15 @@ impl Stack {
             }
             Phase::Lost => self.reliable.go_blind(),
         }
+    }
+
+    /// Whether this process was Silenced in the view before, and is Active again. If it was still
+    /// loading it begins anew: others hand over the state with which this view begins, and may not
+    /// keep the one that it has begun with any more.
+    fn is_back(&self, before: Option<&View>) -> bool {
+        let key = self.view.member(self.me).map(|me| me.key);
+        let was = key.and_then(|key| before?.member(before?.rank_of(&key)?));
+        self.is_active() && was.is_some_and(|was| was.status == Status::Silenced)
     }
 
     /// The application has come to the beginning of a view.

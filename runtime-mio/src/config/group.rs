@@ -31,6 +31,8 @@ struct GroupFile {
     limits: LimitsFile,
     #[serde(default)]
     member: Vec<MemberFile>,
+    #[serde(default)]
+    newcomer: Vec<NewcomerFile>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -71,6 +73,14 @@ struct MemberFile {
     incarnation: u64,
 }
 
+/// What people call somebody who may join later; no part of the group.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewcomerFile {
+    name: Spanned<String>,
+    public_key: Hex32,
+}
+
 const fn first_incarnation() -> u64 {
     1
 }
@@ -80,8 +90,10 @@ const fn first_incarnation() -> u64 {
 pub struct Group {
     /// The record that all members share.
     pub genesis: Genesis,
-    /// What people call the members, in rank order.
+    /// What people call the members, in rank order, and then those that may join later.
     pub names: Vec<String>,
+    /// The keys of the latter.
+    pub newcomers: Vec<PublicKey>,
 }
 
 impl Group {
@@ -94,13 +106,16 @@ impl Group {
         let file: GroupFile = source.parse()?;
         let mut members = Vec::new();
         for (rank, entry) in file.member.iter().enumerate() {
-            check_name(&source, &file.member[..rank], &entry.name)?;
+            check_name(&source, file.names().take(rank), &entry.name)?;
             members.push(Member {
                 key: PublicKey(entry.public_key.get_ref().0),
                 incarnation: entry.incarnation,
                 addr: address(&source, &entry.address)?.to_string().into_bytes(),
                 status: Status::Active,
             });
+        }
+        for (place, entry) in file.newcomer.iter().enumerate() {
+            check_name(&source, file.names().take(members.len() + place), &entry.name)?;
         }
         let genesis = Genesis {
             name: file.name.clone(),
@@ -120,8 +135,20 @@ impl Group {
             limits: file.limits.limits(),
         };
         genesis.validate(Suite::Ed25519).map_err(|why| locate(&source, &file, &why))?;
-        let names = file.member.into_iter().map(|entry| entry.name.into_inner()).collect();
-        Ok(Self { genesis, names })
+        let names = file.names().map(|name| name.get_ref().clone()).collect();
+        let newcomers = file.newcomer.iter().map(|entry| PublicKey(entry.public_key.0)).collect();
+        Ok(Self { genesis, names, newcomers })
+    }
+
+    /// The keys behind the names, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.genesis.members.iter().map(|member| &member.key).chain(&self.newcomers)
+    }
+
+    /// The place of a key among them.
+    #[must_use]
+    pub fn place_of(&self, key: &PublicKey) -> Option<usize> {
+        self.keys().position(|known| known == key)
     }
 
     /// What people call the member at `rank` of the genesis view.
@@ -134,9 +161,8 @@ impl Group {
     /// later the beginning of the key.
     #[must_use]
     pub fn name_of(&self, key: &PublicKey) -> String {
-        let mut members = self.genesis.members.iter().zip(&self.names);
-        let named = members.find(|(member, _)| member.key == *key);
-        named.map_or_else(|| key.to_string().chars().take(8).collect(), |(_, name)| name.clone())
+        let name = self.place_of(key).and_then(|place| self.names.get(place));
+        name.map_or_else(|| key.to_string().chars().take(8).collect(), String::clone)
     }
 
     /// A view as it is always printed: `view 1  n=4 f=1 q=3  [alice* bob carol ~dave]`. `me` is
@@ -204,6 +230,13 @@ impl Group {
     }
 }
 
+impl GroupFile {
+    fn names(&self) -> impl Iterator<Item = &Spanned<String>> {
+        let members = self.member.iter().map(|entry| &entry.name);
+        members.chain(self.newcomer.iter().map(|entry| &entry.name))
+    }
+}
+
 impl LimitsFile {
     fn limits(&self) -> Limits {
         let default = Limits::default();
@@ -223,9 +256,9 @@ impl LimitsFile {
     }
 }
 
-fn check_name(
+fn check_name<'a>(
     source: &Source,
-    earlier: &[MemberFile],
+    mut earlier: impl Iterator<Item = &'a Spanned<String>>,
     name: &Spanned<String>,
 ) -> Result<(), FileError> {
     let text = name.get_ref();
@@ -234,7 +267,7 @@ fn check_name(
         let message = "a name is 1 to 32 letters, digits, dots, hyphens and underscores";
         return Err(source.error(Some(name.span()), message));
     }
-    if earlier.iter().any(|other| other.name.get_ref() == text) {
+    if earlier.any(|other| other.get_ref() == text) {
         return Err(source.error(Some(name.span()), format!("two members are called {text}")));
     }
     Ok(())
@@ -301,7 +334,7 @@ pub fn group_text(
     name: &str,
     nonce: &Hash32,
     (membership, state_transfer): (Membership, bool),
-    members: &[MemberEntry],
+    (members, newcomers): (&[MemberEntry], &[MemberEntry]),
 ) -> String {
     let membership = membership_word(membership);
     let mut text = format!(
@@ -331,6 +364,12 @@ pub fn group_text(
             "\n[[member]]\nname = \"{name}\"\naddress = \"{address}\"\npublic_key = \"{public_key}\"\n\
              incarnation = 1\n"
         );
+    }
+    if !newcomers.is_empty() {
+        text.push_str("\n# Names of those that may join later; no part of the group.\n");
+    }
+    for MemberEntry { name, public_key, .. } in newcomers {
+        let _ = write!(text, "\n[[newcomer]]\nname = \"{name}\"\npublic_key = \"{public_key}\"\n");
     }
     text
 }

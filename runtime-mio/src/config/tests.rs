@@ -35,7 +35,7 @@ impl Rig {
             "test",
             &phalanx_core::Hash32([1; 32]),
             (Membership::Managed, false),
-            &members,
+            (&members, &[]),
         );
         let bind = members[0].address;
         let node = node_text(&NodeEntry {

@@ -1,7 +1,9 @@
 //! What a strategy is to a [`super::Liar`]: hooks on what the body double says and hears.
 
+use phalanx_core::crypto::peer_id;
 use phalanx_core::wire::Part;
-use phalanx_core::{Rank, Ticket, Time};
+use phalanx_core::wire::stranger::Stranger;
+use phalanx_core::{PeerId, Rank, Ticket, Time};
 
 use super::Sent;
 use super::puppet::{Letter, Puppet};
@@ -57,10 +59,27 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Says something without a link, under its own name.
+    pub(super) fn call(&mut self, to: PeerId, message: &Stranger) {
+        let frame = self.puppet.call(peer_id(&self.puppet.own), message);
+        self.out.push(Sent { to, frame });
+    }
+
     /// Counts one lie.
     pub(super) fn fire(&mut self) {
         self.fired = self.fired.saturating_add(1);
     }
+}
+
+/// What a strategy wants of its only body double.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To ask to leave.
+    Leave,
+    /// To begin anew in the same life, with no memory of what it signed.
+    Forget,
+    /// To come back as this life.
+    Return(u64),
 }
 
 /// A strategy. What it does not override is what a correct member does.
@@ -116,6 +135,22 @@ pub(super) trait Act: core::fmt::Debug {
         let _ = (stage, from, frame);
     }
 
+    /// The body double wants to say this without a link.
+    fn stranger(&mut self, stage: &mut Stage<'_>, to: PeerId, message: Stranger) {
+        stage.call(to, &message);
+    }
+
+    /// The body double is no member any more.
+    fn excluded(&mut self, stage: &mut Stage<'_>) {
+        let _ = stage;
+    }
+
+    /// What is to become of the body double, if anything.
+    fn wish(&mut self, stage: &mut Stage<'_>) -> Option<Wish> {
+        let _ = stage;
+        None
+    }
+
     /// What the body double shall cast on top of what its application wants, if anything.
     fn casts(&mut self, stage: &mut Stage<'_>) -> Option<Vec<u8>> {
         let _ = stage;
@@ -153,8 +188,9 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// Strikes at once and then every `every_us` (at least 1) microseconds.
-    pub(super) fn new(every_us: u64) -> Self {
-        Self { every_us: every_us.max(1), strokes: 0, due: Time::ZERO }
+    pub(super) const fn new(every_us: u64) -> Self {
+        let every_us = if every_us == 0 { 1 } else { every_us };
+        Self { every_us, strokes: 0, due: Time::ZERO }
     }
 
     /// Whether it strikes now; missed strokes are not made up for.

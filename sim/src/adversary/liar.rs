@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use phalanx_core::wire::frame::FrameKind;
+use phalanx_core::wire::frame::{self, FrameKind, is_stranger};
+use phalanx_core::wire::stranger;
 use phalanx_core::{
     Boot, Config, ConfigError, Event, Input, Node, Order, Output, Rank, Request, Ticket, Time,
     Transmit, View,
 };
 
-use super::act::{Act, Honest, Stage};
+use super::act::{Act, Honest, Stage, Wish};
 use super::puppet::{Letter, Opened, Puppet};
 use super::{Sent, Setup, Strategy};
 
@@ -20,6 +21,8 @@ pub struct Liar {
     /// What it begins anew in each view; `None` while it is asleep.
     strategy: Option<Strategy>,
     doubles: Vec<Node>,
+    /// To begin anew with.
+    setup: Setup,
     held: BTreeMap<(Time, u64), Letter>,
     holds: u64,
     fired: u64,
@@ -64,20 +67,17 @@ impl Liar {
         act: Box<dyn Act>,
         now: Time,
     ) -> Result<Self, ConfigError> {
-        let key_seed = *setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
-        let incarnation = puppet.view.member(setup.me).map_or(0, |member| member.incarnation);
-        let doubles = (0..act.doubles())
-            .map(|_| {
-                let config = Config { frame_max: Config::FRAME_MAX, ..setup.config.clone() };
-                Node::new(config, setup.identity(key_seed), Boot { incarnation }, now)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { puppet, act, strategy: None, doubles, held: BTreeMap::new(), holds: 0, fired: 0 })
+        let doubles =
+            (0..act.doubles()).map(|_| double(setup, None, now)).collect::<Result<Vec<_>, _>>()?;
+        let setup = setup.clone();
+        let held = BTreeMap::new();
+        let (strategy, holds, fired) = (None, 0, 0);
+        Ok(Self { puppet, act, strategy, doubles, setup, held, holds, fired })
     }
 
     /// Takes one input; returns what to put on the network.
     pub fn step(&mut self, now: Time, input: Input<'_>) -> Vec<Sent> {
-        let Self { puppet, act, doubles, held, .. } = self;
+        let Self { puppet, act, doubles, setup, held, .. } = self;
         let act = act.as_mut();
         let mut stage = Stage::new(puppet, now);
         while let Some(entry) = held.first_entry()
@@ -94,6 +94,7 @@ impl Liar {
         let mut next = None;
         for (index, double) in doubles.iter_mut().enumerate() {
             let is_for_it = match input {
+                Input::Frame(frame) if is_stranger(frame) => true,
                 Input::Frame(_) => from.is_some_and(|from| act.lets_in(stage.puppet, index, from)),
                 Input::Request(ticket, _) => act.takes(index, ticket),
                 Input::Tick => true,
@@ -109,6 +110,17 @@ impl Liar {
                 let Some(payload) = act.casts(&mut stage) else { break };
                 let request = Request::Cast { order: Order::Fifo, payload: &payload };
                 drive(act, &mut stage, (0, double), Input::Request(Ticket(ticket), request));
+            }
+        }
+        let wish = act.wish(&mut stage);
+        if let (Some(wish), Some(double)) = (wish, doubles.first_mut()) {
+            let request = Input::Request(Ticket(OWN_TICKETS), Request::Leave);
+            match wish {
+                Wish::Leave => drop(drive(act, &mut stage, (0, double), request)),
+                Wish::Forget => renew(double, self::double(setup, None, now)),
+                Wish::Return(life) => {
+                    renew(double, self::double(setup, Some(life), now));
+                }
             }
         }
         let Stage { out, held: new, fired, .. } = stage;
@@ -148,6 +160,30 @@ impl Liar {
     }
 }
 
+/// A correct process that begins: in the genesis view, or as one that joins.
+fn double(setup: &Setup, life: Option<u64>, now: Time) -> Result<Node, ConfigError> {
+    let key_seed = *setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
+    let identity = setup.identity(key_seed);
+    let config = Config { frame_max: Config::FRAME_MAX, ..setup.config.clone() };
+    let view = config.genesis.view();
+    let listed = view.rank_of(identity.public_key()).and_then(|rank| view.member(rank));
+    if let (Some(listed), None) = (listed, life) {
+        let boot = Boot { incarnation: listed.incarnation };
+        return Node::new(config, identity, boot, now);
+    }
+    let members = view.peers();
+    let contacts = members.values().zip(&view.members);
+    let contacts = contacts.map(|(peer, member)| (*peer, member.addr.clone())).collect();
+    Node::join(config, identity, Boot { incarnation: life.unwrap_or(0) }, contacts, now)
+}
+
+/// The body double begins anew; what the core does not allow does not happen.
+fn renew(double: &mut Node, anew: Result<Node, ConfigError>) {
+    if let Ok(anew) = anew {
+        *double = anew;
+    }
+}
+
 /// Who sent the frame in `input`, if a member did.
 fn sender(puppet: &Puppet, input: &Input<'_>) -> Option<Rank> {
     match input {
@@ -181,12 +217,17 @@ fn drive(
     let (index, node) = double;
     let mut installed = None;
     let mut said: Vec<Transmit> = Vec::new();
+    let mut is_out = false;
     for output in node.step(stage.now, input) {
         match output {
             Output::Transmit(transmit) => said.push(transmit),
             Output::Event(Event::View(view)) => installed = Some(view),
+            Output::Event(Event::Excluded { .. }) => is_out = true,
             Output::Event(_) | Output::Fault(_) => {}
         }
+    }
+    if is_out {
+        act.excluded(stage);
     }
     for transmit in said {
         pass_on(act, stage, index, &transmit);
@@ -196,9 +237,16 @@ fn drive(
 
 /// Shows a frame of a body double to the strategy.
 fn pass_on(act: &mut dyn Act, stage: &mut Stage<'_>, double: usize, transmit: &Transmit) {
-    let Some(to) = stage.puppet.rank_of(transmit.to) else { return };
     let mut frame = Vec::with_capacity(transmit.len());
     transmit.append_to(&mut frame);
+    if transmit.is_stranger() {
+        let content = frame::parse(&frame).map(|parsed| stranger::decode(parsed.content()));
+        if let Some(Ok(message)) = content {
+            act.stranger(stage, transmit.to, message);
+        }
+        return;
+    }
+    let Some(to) = stage.puppet.rank_of(transmit.to) else { return };
     match stage.puppet.open(to, &frame) {
         Some(Opened::Letter(letter)) => {
             if !stage.puppet.is_present(&letter) {

@@ -18,22 +18,28 @@ mod puppet;
 mod strategy;
 
 mod acks_both;
+mod amnesia;
 mod bad_certificates;
 mod bad_commit;
 mod bad_new_view;
 mod bogus_signatures;
 mod byte_mutator;
 mod certificate_to_subset;
+mod churning_joiner;
 mod colluding_replier;
 mod commit_timeout;
 mod false_lock;
 mod far_attempts;
 mod far_future_numbers;
 mod fetch_storm;
+mod forged_chain;
 mod fragment_flood;
 mod gap_sender;
+mod hover;
 mod impede_stabilization;
 mod impede_total_ordering;
+mod impostor;
+mod join_request_to_some;
 mod lock_hider;
 mod max_size_flood;
 mod mixed_decision;
@@ -54,13 +60,17 @@ mod small_scope_mutator;
 mod split_digest;
 mod stability;
 mod stale_numbers;
+mod stalling_joiner;
 mod suspect_flood;
 mod twins;
 mod two_flushes;
 mod two_new_views;
 mod two_rows;
+mod unauthorised_joiner;
 mod under_exclusion;
+mod view_replay;
 mod window_never_finished;
+mod zombie;
 
 use std::collections::BTreeMap;
 
@@ -79,7 +89,8 @@ pub struct Setup {
     pub config: Config,
     /// Which signatures the group makes.
     pub suite: Suite,
-    /// The key seed of every liar of the run, `me` included: they share their keys.
+    /// The key seed of every liar of the run, `me` included: they share their keys. Those with ranks
+    /// beyond the genesis view are no members of it, and may join.
     pub liars: BTreeMap<Rank, [u8; 32]>,
     /// Which of them this one is.
     pub me: Rank,

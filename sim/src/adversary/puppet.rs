@@ -10,14 +10,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use phalanx_core::crypto::{
-    Door, Hash32, Head, Heads, LinkKeys, Roster, Signed, Stable, Statement, Suite, sha256,
+    Door, Hash32, Head, Heads, JoinRequest, LinkKeys, Roster, Signed, Stable, Statement, Suite,
+    sha256,
 };
 use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
+use phalanx_core::wire::stranger::{self, Stranger};
 use phalanx_core::wire::{self, List, Packet, Part};
-use phalanx_core::{ConfigError, Limits, Number, PeerId, PerRank, Rank, Timeouts, View};
+use phalanx_core::{ConfigError, Limits, Number, PeerId, PerRank, PublicKey, Rank, Timeouts, View};
 
 use super::Setup;
 use super::dice::Dice;
+
+/// The rank of who has none.
+pub(super) const OUTSIDE: Rank = Rank::new(u16::MAX);
 
 /// A packet with the casts that follow it, from or for one member.
 #[derive(Clone, Debug)]
@@ -69,8 +74,10 @@ pub(super) enum Opened<'a> {
 /// Keys, links and numbers of one liar.
 #[derive(Debug)]
 pub(super) struct Puppet {
-    /// Its rank.
+    /// Its rank; [`OUTSIDE`] as long as it is no member.
     pub(super) me: Rank,
+    /// Its key.
+    pub(super) own: PublicKey,
     /// The view that its process is in.
     pub(super) view: View,
     /// Its keys.
@@ -91,6 +98,8 @@ pub(super) struct Puppet {
     victims: Vec<Rank>,
     peers: PerRank<PeerId>,
     doors: BTreeMap<Rank, Door>,
+    /// Of liars that are no members.
+    outside: BTreeMap<PublicKey, Door>,
     links: BTreeMap<Rank, LinkKeys>,
     counters: PerRank<u64>,
 }
@@ -99,29 +108,32 @@ impl Puppet {
     /// The puppet of `setup.me`.
     ///
     /// # Errors
-    /// If the group's record is wrong or a liar is no member of it.
+    /// If the group's record is wrong, or a liar's key is not that of its rank there; liars with
+    /// ranks beyond it are no members yet.
     pub(super) fn new(setup: &Setup) -> Result<Self, ConfigError> {
         let view = setup.config.genesis.view();
         let roster = view.roster(setup.suite)?;
         let n = view.members.len();
-        let mut doors = BTreeMap::new();
+        let (mut doors, mut outside) = (BTreeMap::new(), BTreeMap::new());
         for (&rank, &key_seed) in &setup.liars {
-            let identity = setup.identity(key_seed);
-            if view.rank_of(identity.public_key()) != Some(rank) {
-                return Err(ConfigError::NotAMember);
+            let door = Door::new(setup.identity(key_seed));
+            let key = *door.identity().public_key();
+            match view.rank_of(&key) {
+                Some(listed) if listed == rank => drop(doors.insert(rank, door)),
+                None if rank.index() >= n => drop(outside.insert(key, door)),
+                Some(_) | None => return Err(ConfigError::NotAMember),
             }
-            doors.insert(rank, Door::new(identity));
         }
-        if !doors.contains_key(&setup.me) {
-            return Err(ConfigError::NotAMember);
-        }
-        let liars: Vec<Rank> = setup.liars.keys().copied().collect();
+        let own = setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
+        let own = *setup.identity(*own).public_key();
+        let liars: Vec<Rank> = doors.keys().copied().collect();
         let victims = match &setup.victims {
             Some(victims) => victims.clone(),
             None => draw_victims(n, &liars, &mut Dice::common(setup.seed)),
         };
         let mut puppet = Self {
-            me: setup.me,
+            me: view.rank_of(&own).unwrap_or(OUTSIDE),
+            own,
             suite: setup.suite,
             former: None,
             peers: view.peers(),
@@ -133,6 +145,7 @@ impl Puppet {
             newest: Number::ZERO,
             victims,
             doors,
+            outside,
             links: BTreeMap::new(),
             counters: PerRank::from_fn(n, |_| 0),
             view,
@@ -363,6 +376,23 @@ impl Puppet {
             return None;
         }
         self.sign(signer, Heads { entries: List::from(entries) })
+    }
+
+    /// Which signatures the group makes.
+    pub(super) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The frame for what is said without a link, as a process of this name.
+    pub(super) fn call(&self, from: PeerId, message: &Stranger) -> Vec<u8> {
+        frame::stranger(self.view.group.prefix(), from, &stranger::encode(message))
+    }
+
+    /// Asks to be taken into the view of `roster`, with its own key.
+    pub(super) fn ask_to_join(&mut self, roster: &Roster, incarnation: u64) -> Option<JoinRequest> {
+        let inside = self.doors.get_mut(&self.me);
+        let door = inside.or_else(|| self.outside.get_mut(&self.own))?;
+        Some(door.ask_to_join(roster, incarnation, Vec::new()))
     }
 
     /// A letter of these parts, without haves.

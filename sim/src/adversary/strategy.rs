@@ -16,6 +16,10 @@ use super::{
     suspect_flood, twins, two_flushes, two_new_views, two_rows, under_exclusion,
     window_never_finished,
 };
+use super::{
+    amnesia, churning_joiner, forged_chain, hover, impostor, join_request_to_some, stalling_joiner,
+    unauthorised_joiner, view_replay, zombie,
+};
 
 /// What a run with a strategy ends in, at every correct member, once the network is well and if the
 /// strategy fired. That no correct member is ever blamed, and that all promises hold, is expected
@@ -138,6 +142,26 @@ pub enum Strategy {
     OverstatedFlush,
     /// Does what a correct member does: what the rules of the scenario make of it.
     Scripted,
+    /// Asks for membership, which nobody said that it may.
+    UnauthorisedJoiner,
+    /// Asks for membership with keys of members, and shows views that nobody decided.
+    Impostor,
+    /// Joins, goes and comes again without end.
+    ChurningJoiner,
+    /// Joins and is never heard of again.
+    StallingJoiner,
+    /// Asks one member only for membership.
+    JoinRequestToSome,
+    /// Shows those who join another history.
+    ForgedChain,
+    /// Keeps talking once it is expelled, and asks to come back.
+    Zombie,
+    /// Says in a view what was said in those before.
+    ViewReplay,
+    /// Everything it says leaves at 0.95 of a time-out.
+    Hover,
+    /// Starts again in the same life without its memory.
+    Amnesia,
 }
 
 impl Strategy {
@@ -174,6 +198,19 @@ impl Strategy {
         Self::Replayer,
         Self::TwoFlushes,
     ];
+
+    /// Those of processes that want to be members.
+    pub const JOINERS: [Self; 5] = [
+        Self::UnauthorisedJoiner,
+        Self::Impostor,
+        Self::ChurningJoiner,
+        Self::StallingJoiner,
+        Self::JoinRequestToSome,
+    ];
+
+    /// Those of members that show when processes come and go.
+    pub const COMING: [Self; 5] =
+        [Self::ForgedChain, Self::Zombie, Self::ViewReplay, Self::Hover, Self::Amnesia];
 
     /// All others.
     pub const ALL: [Self; 29] = [
@@ -268,12 +305,29 @@ impl Strategy {
             Self::TwoFlushes => "two_flushes",
             Self::OverstatedFlush => "overstated_flush",
             Self::Scripted => "scripted",
+            Self::UnauthorisedJoiner => "unauthorised_joiner",
+            Self::Impostor => "impostor",
+            Self::ChurningJoiner => "churning_joiner",
+            Self::StallingJoiner => "stalling_joiner",
+            Self::JoinRequestToSome => "join_request_to_some",
+            Self::ForgedChain => "forged_chain",
+            Self::Zombie => "zombie",
+            Self::ViewReplay => "view_replay",
+            Self::Hover => "hover",
+            Self::Amnesia => "amnesia",
         }
     }
 
     /// All there are, but for the one that only a script makes anything of.
     pub fn every() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().chain(Self::GROUP).chain(Self::NEED_FAILURE)
+        let late = Self::JOINERS.into_iter().chain(Self::COMING);
+        Self::ALL.into_iter().chain(Self::GROUP).chain(Self::NEED_FAILURE).chain(late)
+    }
+
+    /// Whether it is one of processes that want to be members.
+    #[must_use]
+    pub fn is_joiner(self) -> bool {
+        Self::JOINERS.contains(&self)
     }
 
     /// The strategy with this name.
@@ -302,7 +356,11 @@ impl Strategy {
             | Self::ImpedeStabilization
             | Self::ReadyToSubset
             | Self::SuspectFlood
-            | Self::Scripted => Verdict::Harmless,
+            | Self::Scripted
+            | Self::UnauthorisedJoiner
+            | Self::Impostor
+            | Self::JoinRequestToSome
+            | Self::ForgedChain => Verdict::Harmless,
             Self::ImpedeTotalOrdering
             | Self::ForgedCertificates
             | Self::ShortCertificates
@@ -318,7 +376,8 @@ impl Strategy {
             | Self::SplitDigest
             | Self::ColludingReplier
             | Self::Twins
-            | Self::TwoRows => Verdict::Proven,
+            | Self::TwoRows
+            | Self::Zombie => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers
             | Self::ByteMutator
@@ -336,7 +395,12 @@ impl Strategy {
             | Self::MixedDecision
             | Self::Replayer
             | Self::TwoFlushes
-            | Self::OverstatedFlush => Verdict::MayBeProven,
+            | Self::OverstatedFlush
+            | Self::ChurningJoiner
+            | Self::StallingJoiner
+            | Self::ViewReplay
+            | Self::Hover
+            | Self::Amnesia => Verdict::MayBeProven,
         }
     }
 
@@ -415,7 +479,24 @@ impl Strategy {
             Self::TwoFlushes => Box::new(two_flushes::TwoFlushes),
             Self::OverstatedFlush => Box::new(two_flushes::OverstatedFlush),
             Self::Scripted => Box::new(Honest),
-            other => unreachable!("{} needs no script", other.name()),
+            other => other.coming_act(),
+        }
+    }
+
+    /// The same for those that show when processes come and go.
+    fn coming_act(self) -> Box<dyn Act> {
+        match self {
+            Self::UnauthorisedJoiner => Box::new(unauthorised_joiner::UnauthorisedJoiner),
+            Self::Impostor => Box::new(impostor::Impostor::new()),
+            Self::ChurningJoiner => Box::new(churning_joiner::ChurningJoiner::new()),
+            Self::StallingJoiner => Box::new(stalling_joiner::StallingJoiner),
+            Self::JoinRequestToSome => Box::new(join_request_to_some::JoinRequestToSome),
+            Self::ForgedChain => Box::new(forged_chain::ForgedChain),
+            Self::Zombie => Box::new(zombie::Zombie::new()),
+            Self::ViewReplay => Box::new(view_replay::ViewReplay::new()),
+            Self::Hover => Box::new(hover::Hover),
+            Self::Amnesia => Box::new(amnesia::Amnesia::new()),
+            other => unreachable!("{} shows in any view", other.name()),
         }
     }
 }

@@ -70,8 +70,6 @@ pub(super) struct Process {
     /// Whether it is, or was, a member.
     has_entered: bool,
     stay_us: Option<u64>,
-    /// Its application wants it to leave, and asks again in each view.
-    wants_out: bool,
     /// Where the last stranger's frame that named a peer came from.
     heard: BTreeMap<PeerId, u16>,
     actor: Actor,
@@ -126,7 +124,6 @@ impl Process {
             host,
             has_entered: start.joins.is_none(),
             stay_us: start.stay_us,
-            wants_out: false,
             heard: BTreeMap::new(),
             actor,
             clock,
@@ -216,7 +213,6 @@ impl Process {
     /// Its application has it leave.
     pub(super) fn leave(&mut self, world: &mut World) {
         if matches!(self.actor, Actor::Node(_)) {
-            self.wants_out = self.has_entered;
             let answer = self.step(Input::Request(Ticket(LEAVE_TICKET), Request::Leave), world);
             if answer == Some(true) {
                 world.oracles.leaves(usize::from(self.index));
@@ -378,10 +374,6 @@ impl Process {
                     world.pending += 1;
                     let what = What::Return(self.host, usize::from(self.index));
                     world.queue.push(world.now_us + REJOIN_US, what);
-                }
-                if outcome.has_view && self.wants_out {
-                    world.pending += 1;
-                    world.queue.push(world.now_us, What::Leave(self.host));
                 }
                 if outcome.has_view && !self.has_entered {
                     self.enters(world);

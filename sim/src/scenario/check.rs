@@ -175,6 +175,13 @@ impl Scenario {
         if let Some(name) = self.expect.marks.iter().find(|name| Mark::parse(name).is_none()) {
             return Err(("marks", format!("there is no mark `{name}`")));
         }
+        let is_newcomer = |rank: &u16| *rank >= self.members;
+        if let Some(strategy) = self.strategy()
+            && !self.liar_ranks().iter().all(|rank| is_newcomer(rank) == strategy.is_joiner())
+        {
+            let text = format!("`{}` is for other processes, see `list`", strategy.name());
+            return Err(("strategy", text));
+        }
         if let Some(name) = &self.expect.violates
             && Promise::parse(name).is_none()
         {

@@ -63,6 +63,8 @@ impl Partial {
 pub(crate) struct Assembler {
     partial_max: usize,
     content_max: usize,
+    /// No correct peer sends more, in whatever view it is.
+    longest: usize,
     /// The one that grew least lately first.
     partials: VecDeque<Partial>,
     /// Number and count of pieces.
@@ -76,7 +78,15 @@ impl Assembler {
     pub(crate) const fn new(partial_max: usize, content_max: usize) -> Self {
         let partials = VecDeque::new();
         let recent = VecDeque::new();
-        Self { partial_max, content_max, partials, recent, owed: BTreeSet::new() }
+        let longest = content_max;
+        Self { partial_max, content_max, longest, partials, recent, owed: BTreeSet::new() }
+    }
+
+    /// Messages up to this length are no fault: a peer that is in a later, larger view sends them,
+    /// and sends them again. There is no room for them before that view is installed here.
+    pub(crate) const fn bearing(mut self, longest: usize) -> Self {
+        self.longest = longest;
+        self
     }
 
     /// Messages may be so long from now on: not shorter than before.
@@ -92,8 +102,10 @@ impl Assembler {
         let (fields, piece) = Fields::parse(content).ok_or(BadFragment)?;
         let Fields { message, index, count, total } = fields;
         let stride = fields.stride(piece.len()).ok_or(BadFragment)?;
-        if usize::try_from(total).map_or(true, |total| total > self.content_max) {
-            return Err(BadFragment);
+        match usize::try_from(total) {
+            Ok(total) if total <= self.content_max => {}
+            Ok(total) if total <= self.longest => return Ok(None),
+            Ok(_) | Err(_) => return Err(BadFragment),
         }
         if let Some((_, known)) = self.recent.iter().find(|(number, _)| *number == message) {
             if *known != count {

@@ -48,6 +48,8 @@ pub(super) struct LinkLimits {
     split: SplitLimits,
     partial_max: usize,
     content_max: usize,
+    /// The same in the largest view that there may be.
+    longest: usize,
     is_split: bool,
 }
 
@@ -66,6 +68,7 @@ impl LinkLimits {
             },
             partial_max: config.partial_frames,
             content_max: content_max(limits, n),
+            longest: content_max(limits, usize::from(limits.max_members).max(n)),
             is_split: config.frame_max < Config::FRAME_MAX,
         }
     }
@@ -147,7 +150,8 @@ impl Link {
             has_spoken: false,
             until: None,
             splitter,
-            assembler: Assembler::new(limits.partial_max, limits.content_max),
+            assembler: Assembler::new(limits.partial_max, limits.content_max)
+                .bearing(limits.longest),
         }
     }
 

@@ -160,3 +160,27 @@ fn links_carry_the_longest_proposal_of_a_view_that_grew() {
     }
     assert!(most > 8 << 20 && most < b.bottom.bound_bytes(), "{most}");
 }
+
+/// Who has installed a larger view than its peer sends what that has no room for: it is not to
+/// blame, and its link stays open.
+#[test]
+fn a_long_message_of_a_larger_view_is_nobodys_fault() {
+    let (mut a, mut b) = (End::new(0, 2), End::new(1, 2));
+    a.install(|view| {
+        view.members = genesis_of((0..64).map(quick_identity)).view().members;
+    });
+    let post = Post::part(To::One(Rank::new(1)), crate::wire::tests::longest::proposal(64, 64));
+    let mut frames = Vec::new();
+    a.act(|bottom, cx| bottom.send(cx, Era::Present, &[], alloc::vec![post], &mut frames));
+    a.act(|bottom, cx| bottom.pump(cx, &mut frames));
+    assert!(!frames.is_empty());
+    for frame in frames {
+        let mut bytes = Vec::new();
+        frame.append_to(&mut bytes);
+        b.act(|bottom, cx| match bottom.on_frame(cx, &bytes) {
+            Taken::Nothing => {}
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(b.bottom.held_bytes(), 0);
+}

@@ -204,17 +204,23 @@ impl Group {
         true
     }
 
-    /// R9: in the first cycle a leader that is suspected is passed over, if a later one is not.
+    /// R9: in the first cycle a leader that is suspected is passed over, if a later one is not. So is
+    /// one whose next life asks to join: this one is gone.
     fn skips(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) -> bool {
         let n = self.n();
         let leader = self.attempt.leader(n);
         let weak = self.quorum().weak();
+        let is_out = |rank: Rank| {
+            let member = self.view.member(rank);
+            self.evidence.is_suspected(rank, weak)
+                || member.is_some_and(|member| self.evidence.is_replaced(member))
+        };
         let is_first_cycle = (self.attempt.value() as usize) < n;
         let later = Rank::all(n).skip(leader.index().saturating_add(1));
         let applies = is_first_cycle
             && self.lock.as_ref().is_none_or(|lock| lock.on.attempt < self.attempt)
-            && self.evidence.is_suspected(leader, weak)
-            && later.into_iter().any(|rank| !self.evidence.is_suspected(rank, weak));
+            && is_out(leader)
+            && later.into_iter().any(|rank| !is_out(rank));
         if applies {
             self.advance(cx, self.attempt.next(), out);
         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::crypto::{Hash32, JoinRequest, Leave, Recommend, Signed, Suspect, Verified, hash};
 use crate::fault::LinkFault;
 use crate::layer::Context;
-use crate::member::{PerRank, Rank};
+use crate::member::{Member, PerRank, Rank};
 use crate::plan::{Facts, Joining, Suspicion};
 use crate::quorum::Quorum;
 use crate::wire::change::{Grounds, JOINS_MAX, Sponsored};
@@ -204,6 +204,14 @@ impl Evidence {
             leaving: leaving.collect(),
             joining: joining.collect(),
         }
+    }
+
+    /// Whether weak many members are for the next life of this one.
+    pub(super) fn is_replaced(&self, member: &Member) -> bool {
+        let is_next = |join: &&Join| {
+            join.request.key == member.key && join.request.incarnation > member.incarnation
+        };
+        self.joins.values().filter(is_next).any(|join| join.friends().count() >= self.weak)
     }
 
     /// Whether weak many members suspect this one.

@@ -112,6 +112,8 @@ fn it_asks_contacts_and_members_in_turn_and_tells_how_it_goes() {
 #[test]
 fn it_is_a_member_when_a_decision_lists_this_very_life() {
     let mut solo = Solo::new();
+    assert_eq!(joins(&solo.run(900)).len(), 0, "it waits to be told of newer views");
+    solo.step(In::Chain(Vec::new()));
     let first = solo.run(150);
     let old = decide(&config().genesis.view(), &[0, 1, 2], lists(LIFE - 1));
     let outs = solo.step(In::Chain(alloc::vec![old.clone()]));
@@ -141,6 +143,7 @@ fn a_view_that_lists_it_without_having_been_asked_is_of_another_process() {
 #[test]
 fn a_forged_chain_costs_one_look() {
     let mut solo = Solo::new();
+    solo.step(In::Chain(Vec::new()));
     solo.run(150);
     let genesis = config().genesis.view();
     let good = decide(&genesis, &[0, 1, 2], lists(LIFE));
@@ -180,7 +183,7 @@ fn two_views_after_one_stop_it() {
 #[test]
 fn refusals_count_if_they_are_for_the_present_request() {
     let mut solo = Solo::new();
-    let said = solo.run(150);
+    let said = solo.run(1_200);
     let hash = request_hash(&joins(&said)[0]);
     let peers = config().genesis.view().peers();
     let peer = *peers.at(Rank::new(2));

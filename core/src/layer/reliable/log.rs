@@ -340,6 +340,7 @@ impl Log {
     /// Whether a body of this number is of use.
     pub(super) fn wants_body(&self, number: Number, limit: Number) -> bool {
         number > self.sure
+            && number > self.base.number
             && number <= limit
             && match self.body(number) {
                 None => true,

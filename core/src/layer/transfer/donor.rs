@@ -242,8 +242,10 @@ impl Offers {
         members: &[PublicKey],
         out: &mut Vec<Out>,
     ) {
+        let newcomers = members.get(entered.survivors()..).unwrap_or_default();
         for offer in &mut self.0 {
-            offer.drop_guests(|key| members.contains(key));
+            // Who joins in a later life has forgotten what it asked for before.
+            offer.drop_guests(|key| members.contains(key) && !newcomers.contains(key));
         }
         self.clear(|offer| offer.guests.is_empty(), out);
         let joiners = entered.joiners();
@@ -297,6 +299,11 @@ impl Offers {
 
     pub(super) fn on_tick(&mut self, now: Time, out: &mut Vec<Out>) {
         self.clear(|offer| offer.is_over(now), out);
+    }
+
+    /// Whether the application was asked for a snapshot that is still of use.
+    pub(super) fn is_serving(&self) -> bool {
+        self.0.iter().any(|offer| offer.until().is_some())
     }
 
     /// Gives up offers; the application hears of it if it was asked.

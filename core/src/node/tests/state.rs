@@ -380,3 +380,59 @@ fn a_big_state_passes_through_the_core() {
     assert!(is_done);
     agree(&mut world, 1, &[0, 1, 2, 3, 4]);
 }
+
+/// It is cut off while it loads, for longer than snapshots are kept; nothing else happens meanwhile.
+#[test]
+fn a_joiner_whose_state_nobody_keeps_any_more_gets_a_newer_one_when_it_is_active_again() {
+    let mut world = world(3, 1, 20 * CHUNK_BYTES, |config| {
+        config.timeouts.retain_us = 3_000_000;
+    });
+    delay(&mut world);
+    world.join(3, FIRST, &[0]);
+    world.settle(5, &[0, 1, 2, 3]);
+    load(&mut world, &[0, 1], 5);
+    world.away = alloc::vec![3];
+    let silenced = |world: &World| world.node(0).view().members[3].status == Status::Silenced;
+    let end = world.now.plus(20_000_000);
+    assert!(world.run_until(end, silenced));
+    world.run(10_000);
+    world.away.clear();
+    world.apps.iter_mut().for_each(|app| drop(app.mend()));
+    world.settle(60, &[0, 1, 2, 3]);
+    load(&mut world, &[0, 3], 5);
+    agree(&mut world, 60, &[0, 1, 2, 3]);
+}
+
+/// Who restarts while it loads does not need what was kept for its life before.
+#[test]
+fn nothing_is_kept_for_a_joiner_that_was_replaced() {
+    let mut world = world(4, 1, 20 * CHUNK_BYTES, |_| {});
+    delay(&mut world);
+    world.join(4, FIRST, &[0]);
+    world.settle(5, &[0, 1, 2, 3, 4]);
+    world.apps[4].restart();
+    world.run(1_000);
+    world.join(4, FIRST + 1, &[0]);
+    let end = world.now.plus(30_000_000);
+    let replaced =
+        |world: &World| world.node(0).view().members.iter().any(|m| m.incarnation == FIRST + 1);
+    assert!(world.run_until(end, replaced));
+    world.run(100);
+    assert_eq!([0, 1, 2, 3].map(|index| world.apps[index].kept()), [1; 4]);
+}
+
+/// All that have the state want to leave while the others load it.
+#[test]
+fn the_state_stays_though_all_that_have_it_leave_while_others_load() {
+    let mut world = world(1, 1, 200 * CHUNK_BYTES, |_| {});
+    load(&mut world, &[0], 5);
+    delay(&mut world);
+    world.join(1, FIRST, &[0]);
+    world.settle(10, &[0, 1]);
+    world.step(0, Input::Request(Ticket(9), Request::Leave));
+    world.run(1_000);
+    hand_over(&mut world);
+    world.settle(60, &[1]);
+    agree(&mut world, 10, &[1]);
+    assert_eq!(world.apps[1].count, 5);
+}

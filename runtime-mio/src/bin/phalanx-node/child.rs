@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::{Event, Hash32, Order as CastOrder, Rank, Refusal, crypto};
 use phalanx_mio::config::Home;
-use phalanx_mio::{Notice, Runtime, StartOptions};
+use phalanx_mio::{Notice, Runtime, Snapshot, StartOptions};
 
 use crate::json::{exclusion_name, hex, reason_name};
+use crate::ledger::Ledger;
 use crate::meter::{Delivery, Meter};
 use crate::naming::Naming;
 use crate::report::{Order, Report};
@@ -47,6 +48,12 @@ pub(crate) struct Args {
     /// Keep a hash over the total order
     #[arg(long)]
     pub(crate) chain: bool,
+    /// Join: this process was never a member
+    #[arg(long)]
+    pub(crate) join: bool,
+    /// Spoil the state after so many Total casts: a test of the judge
+    #[arg(long)]
+    pub(crate) alter_state: Option<u64>,
     /// Take this delivery of the total order for another one: a test of the judge
     #[arg(long)]
     pub(crate) alter: Option<u64>,
@@ -72,7 +79,7 @@ pub(crate) fn child(args: &Args) -> Result<(), Failure> {
     if args.mutant_for.is_some() {
         return lie(args, &home);
     }
-    let options = StartOptions { joins: false, seed: run::random_seed()? };
+    let options = StartOptions { joins: args.join, seed: run::random_seed()? };
     let runtime = home.start(options)?;
     let handle = runtime.handle();
     let orders = read_orders(move || handle.wake());
@@ -88,6 +95,7 @@ pub(crate) fn child(args: &Args) -> Result<(), Failure> {
         naming: Naming::new(&home.group, None),
         views: Hash32::ZERO,
         blocked: None,
+        state: Vec::new(),
     };
     member.serve()
 }
@@ -200,6 +208,8 @@ struct Member<'a> {
     views: Hash32,
     /// When the present view change began.
     blocked: Option<Instant>,
+    /// What came of the state that it joins with.
+    state: Vec<u8>,
 }
 
 impl Member<'_> {
@@ -234,7 +244,7 @@ impl Member<'_> {
 
     fn may_cast(&self) -> bool {
         let has_room = self.args.in_flight == 0 || self.meter.in_flight() < self.args.in_flight;
-        !self.is_full && has_room
+        !self.is_full && has_room && self.runtime.is_member()
     }
 
     fn cast(&mut self, count: &mut u64) {
@@ -266,7 +276,8 @@ impl Member<'_> {
             Order::Stop => self.pace.run(false),
             Order::Reset => self.meter.reset(),
             Order::Answer => {
-                let status = self.status();
+                let state = self.meter.state();
+                let status = crate::report::Status { state, ..self.status() };
                 say(&Report::Answer(status))?;
             }
             Order::Lie => {}
@@ -279,8 +290,11 @@ impl Member<'_> {
             return self.on_view(line);
         }
         match notice {
-            Notice::Event(Event::Cast { sender, order, own_ticket: own, payload, .. }) => {
-                let sender = Rank::new(self.naming.place(sender).unwrap_or(u16::MAX));
+            Notice::Event(Event::Cast {
+                view, sender, order, own_ticket: own, payload, ..
+            }) => {
+                let place = self.naming.place_in(view, sender).unwrap_or(u16::MAX);
+                let sender = Rank::new(place);
                 let delivery = Delivery { sender, order, own, payload: &payload };
                 self.on_delivery(delivery)
             }
@@ -309,8 +323,35 @@ impl Member<'_> {
             Notice::Event(Event::Alarm { sender, number }) => {
                 Err(format!("alarm: two certified branches of rank {sender} at {number}").into())
             }
-            Notice::Event(_) | Notice::ComesBack { .. } | Notice::StaysOut { .. } => Ok(()),
+            Notice::Event(event) => self.on_state(event),
+            Notice::ComesBack { .. } | Notice::StaysOut { .. } => Ok(()),
         }
+    }
+
+    /// Hands the state over, and takes it in.
+    fn on_state(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::SnapshotWanted { view } => {
+                if let Some(ledger) = self.meter.ledger() {
+                    let bytes = ledger.to_bytes();
+                    self.runtime.offer(view, Snapshot::Bytes(bytes.into()))?;
+                }
+            }
+            Event::StateLost => self.state.clear(),
+            Event::State { bytes, .. } => self.state.extend(bytes),
+            Event::StateLoaded { view, total } => {
+                let state = std::mem::take(&mut self.state);
+                let ledger =
+                    Ledger::from_bytes(&state).ok_or("what was handed over is no state")?;
+                self.meter.load(ledger);
+                say(&Report::Loaded { view, bytes: total })?;
+            }
+            Event::SnapshotDiverged { view } => {
+                return Err(format!("the members differ on the state of view {view}").into());
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn on_view(&mut self, line: String) -> Result<(), Failure> {
@@ -331,6 +372,12 @@ impl Member<'_> {
             delivery.payload = b"something else";
         }
         self.meter.on_delivery(delivery);
+        if is_total
+            && self.args.alter_state == Some(self.meter.chain().0)
+            && let Some(ledger) = self.meter.ledger()
+        {
+            ledger.spoil();
+        }
         let (total, hash) = self.meter.chain();
         if is_total && self.args.chain && total % CHECKPOINT == 0 {
             say(&Report::Checkpoint { total, hash })?;

@@ -1,6 +1,6 @@
-//! `demo`: a group of processes on this machine delivers the same sequence, although one member
-//! is stopped for a while and then another one lies, or one is killed while another one lies; and
-//! whoever lied is proven guilty and expelled.
+//! `demo`: a group of processes on this machine goes on although one member lies and another one is
+//! killed. Who lied is proven guilty and expelled; who was killed comes back with the state, a newcomer
+//! joins, and all end with the same sequence and the same state.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,12 +15,10 @@ use crate::table::{Role, Table, millis, view_line};
 use crate::testnet::{Kind, Transport};
 use crate::{Failure, json};
 
-/// How long the stopped member stays so.
-const STOPPED: Duration = Duration::from_secs(3);
-/// How long it may take to catch up, and the last casts to be delivered.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the last casts may take to be delivered, and a joiner to be taken in and get the state.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take to find a liar out and to put it out, and to notice that one was killed.
-const CHANGE: Duration = Duration::from_secs(8);
+const CHANGE: Duration = Duration::from_secs(10);
 /// So many members bear a crash and a liar at once.
 const TWO_FAULTS: usize = 7;
 /// Between two looks at the members.
@@ -29,11 +27,11 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Options of `demo`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How many members, each a process; the last one lies. From 7 on another is killed meanwhile,
-    /// below that it is stopped before and goes on
+    /// How many members, each a process; the last one lies and another one is killed: at the same time
+    /// from 7 on, below that after the liar is out
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(4..=13))]
     members: u16,
-    /// How long it should take, in seconds
+    /// How long it should take at least, in seconds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=3600))]
     secs: u64,
     /// How frames travel
@@ -54,6 +52,9 @@ pub(crate) struct Args {
     /// A test of the judge: this rank takes one delivery for another
     #[arg(long, hide = true)]
     alter: Option<usize>,
+    /// A test of the judge: this rank makes another state of its casts
+    #[arg(long, hide = true)]
+    alter_state: Option<usize>,
     /// A test of the judge: this rank takes one view for another
     #[arg(long, hide = true)]
     alter_views: Option<usize>,
@@ -65,19 +66,20 @@ pub(crate) struct Args {
 /// Who plays which part.
 #[derive(Clone, Copy)]
 struct Cast {
-    stopped: Option<usize>,
-    killed: Option<usize>,
+    killed: usize,
+    newcomer: usize,
     victim: usize,
     liar: Option<usize>,
+    /// Whether the crash and the lie come at once.
+    is_double: bool,
 }
 
 impl Args {
     fn cast(&self) -> Cast {
-        let last = usize::from(self.members) - 1;
-        let liar = (cfg!(feature = "demo") && !self.honest).then_some(last);
-        let (other, is_large) = (last - 1, usize::from(self.members) >= TWO_FAULTS);
-        let (stopped, killed) = ((!is_large).then_some(other), is_large.then_some(other));
-        Cast { stopped, killed, victim: 1, liar }
+        let members = usize::from(self.members);
+        let liar = (cfg!(feature = "demo") && !self.honest).then_some(members - 1);
+        let is_double = members >= TWO_FAULTS;
+        Cast { killed: members - 2, newcomer: members, victim: 1, liar, is_double }
     }
 
     fn options(&self, rank: usize) -> Vec<String> {
@@ -94,6 +96,8 @@ impl Args {
             }
         } else if self.alter == Some(rank) {
             option("--alter", "100".to_owned());
+        } else if self.alter_state == Some(rank) {
+            option("--alter-state", "100".to_owned());
         } else if self.alter_views == Some(rank) {
             option("--alter-view", "1".to_owned());
         }
@@ -107,17 +111,20 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     let kind = Kind {
         transport: args.transport.into(),
         membership: Membership::Managed,
-        state_transfer: false,
+        state_transfer: true,
     };
-    let fleet = Fleet::start(args.members, kind, &|rank| args.options(rank))?;
+    let fleet = Fleet::start((args.members, 1), kind, &|rank| args.options(rank))?;
     let began = Instant::now();
-    let roles = vec![Role::Correct; fleet.records.len()];
-    let mut stage = Stage { fleet, roles, table: Table::new(args.cast().liar), cast: args.cast() };
+    let mut roles = vec![Role::Correct; usize::from(args.members)];
+    roles.resize(fleet.records.len(), Role::Absent);
+    let table = Table::new(args.cast().liar);
+    let mut stage = Stage { args, fleet, roles, table, cast: args.cast() };
     println!("{}", stage.fleet.group.view_line(&stage.fleet.group.genesis.view(), None));
     stage.play(Duration::from_secs(args.secs))?;
     let Stage { fleet, .. } = stage;
-    let Cast { stopped, killed, liar, .. } = args.cast();
-    let case = Case { group: &fleet.group, records: &fleet.records, stopped, killed, liar };
+    let Cast { killed, newcomer, liar, .. } = args.cast();
+    let (killed, newcomer) = (Some(killed), Some(newcomer));
+    let case = Case { group: &fleet.group, records: &fleet.records, killed, newcomer, liar };
     let findings = case.findings();
     summarise(&fleet, args);
     list_views(&fleet.records, began);
@@ -131,39 +138,75 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     if bad > 0 { Err(format!("{bad} promises were not kept").into()) } else { Ok(()) }
 }
 
-struct Stage {
+struct Stage<'a> {
+    args: &'a Args,
     fleet: Fleet,
     roles: Vec<Role>,
     table: Table,
     cast: Cast,
 }
 
-impl Stage {
+impl Stage<'_> {
     fn play(&mut self, length: Duration) -> Result<(), Failure> {
-        let end = Instant::now() + length;
-        let share = length.saturating_sub(STOPPED) / 4;
+        let (end, share) = (Instant::now() + length, length / 6);
+        let Cast { killed, newcomer, liar, is_double, .. } = self.cast;
         self.table.say("all members cast");
         self.fleet.tell_all(Order::Reset)?;
         self.fleet.tell_all(Order::Cast)?;
         self.watch(share, &|_| false)?;
-        if let Some(rank) = self.cast.stopped {
-            self.stop(rank)?;
-            self.watch(share, &|_| false)?;
+        if is_double {
+            self.kill(killed)?;
         }
-        if let Some(rank) = self.cast.killed {
-            self.table.say(&format!("{} is killed", self.name(rank)));
-            self.roles[rank] = Role::Killed;
-            self.fleet.kill(rank)?;
-        }
-        if let Some(liar) = self.cast.liar {
+        if let Some(liar) = liar {
             self.lie(liar)?;
         }
-        if let Some(rank) = self.cast.killed {
-            let is_active = self.is_active(rank);
-            self.watch(CHANGE, &move |records| !is_active(records))?;
+        if !is_double {
+            self.watch(share, &|_| false)?;
+            self.kill(killed)?;
         }
-        self.watch(end.saturating_duration_since(Instant::now()), &|_| false)?;
+        let is_active = self.is_active(killed);
+        self.watch(CHANGE, &move |records| !is_active(records))?;
+        self.watch(share, &|_| false)?;
+        self.join(killed, "is started again")?;
+        self.watch(share, &|_| false)?;
+        self.join(newcomer, "was never a member and asks to be one")?;
+        let left = end.saturating_duration_since(Instant::now());
+        self.watch(left.max(share), &|_| false)?;
         self.finish()
+    }
+
+    fn kill(&mut self, place: usize) -> Result<(), Failure> {
+        self.table.say(&format!("{} is killed", self.name(place)));
+        self.roles[place] = Role::Killed;
+        self.fleet.kill(place)
+    }
+
+    /// Starts a process that joins, and waits until it casts and has the state.
+    fn join(&mut self, place: usize, what: &str) -> Result<(), Failure> {
+        let name = self.name(place);
+        self.table.say(&format!("{name} {what}"));
+        self.roles[place] = Role::Joining;
+        let mut options = self.args.options(place);
+        if place == self.cast.newcomer {
+            options.push("--join".to_owned());
+        }
+        let began = Instant::now();
+        self.fleet.add(place, options)?;
+        self.fleet.tell(place, Order::Reset)?;
+        self.fleet.tell(place, Order::Cast)?;
+        let is_active = self.is_active(place);
+        let has_joined = move |records: &[Record]| {
+            is_active(records) && records.get(place).is_some_and(|record| record.loaded.is_some())
+        };
+        // If it stays out the demo goes on, and the judge says so.
+        if self.watch(PATIENCE, &has_joined)? {
+            let took = began.elapsed().as_secs_f64();
+            let bytes = self.fleet.records[place].loaded.map_or(0, |(_, bytes)| bytes);
+            let what = format!("{name} has joined, with {bytes} bytes of state, after {took:.2} s");
+            self.table.say(&what);
+            self.roles[place] = Role::Correct;
+        }
+        Ok(())
     }
 
     fn name(&self, rank: usize) -> String {
@@ -193,9 +236,10 @@ impl Stage {
     /// What members are to the last view shows, unless they are shown as something worse.
     fn note_roles(&mut self) {
         let Some(view) = last_view(&self.fleet.records) else { return };
-        for (member, role) in self.fleet.group.genesis.members.iter().zip(&mut self.roles) {
-            let listed = view.rank_of(&member.key).and_then(|rank| view.member(rank));
+        for (key, role) in self.fleet.group.keys().zip(&mut self.roles) {
+            let listed = view.rank_of(key).and_then(|rank| view.member(rank));
             match listed.map(|member| member.status) {
+                None if matches!(role, Role::Absent | Role::Joining | Role::Killed) => {}
                 None => *role = Role::Out,
                 Some(Status::Silenced) if *role == Role::Correct => *role = Role::Silenced,
                 Some(Status::Active) if *role == Role::Silenced => *role = Role::Correct,
@@ -206,45 +250,12 @@ impl Stage {
 
     /// Whether a member is Active in the last view.
     fn is_active(&self, rank: usize) -> impl Fn(&[Record]) -> bool + use<> {
-        let key = self.fleet.group.genesis.members.get(rank).map(|member| member.key);
+        let key = self.fleet.group.keys().nth(rank).copied();
         move |records| {
             let member = last_view(records).zip(key);
             let listed = member.and_then(|(view, key)| view.member(view.rank_of(&key)?));
             listed.is_some_and(|member| member.status == Status::Active)
         }
-    }
-
-    fn stop(&mut self, rank: usize) -> Result<(), Failure> {
-        let name = self.name(rank);
-        self.table.say(&format!("{name} is stopped for {} s", STOPPED.as_secs()));
-        self.roles[rank] = Role::Stopped;
-        self.fleet.freeze(rank, true)?;
-        let result = self.watch(STOPPED, &|_| false);
-        self.fleet.freeze(rank, false)?;
-        result?;
-        self.roles[rank] = Role::Correct;
-        self.table.say(&format!("{name} goes on"));
-        let goal = self.fleet.records.iter().map(|record| record.status.total).max().unwrap_or(0);
-        let resumed = Instant::now();
-        let is_active = self.is_active(rank);
-        // Who was silenced meanwhile votes in the present view, but may have missed casts.
-        let has_caught_up = move |records: &[Record]| {
-            let (Some(view), Some(record)) = (last_view(records), records.get(rank)) else {
-                return false;
-            };
-            let is_there = record.view().is_some_and(|own| own.number == view.number);
-            let has_all = record.status.total > goal || !is_active(records);
-            record.out.is_some() || is_there && has_all
-        };
-        if !self.watch(PATIENCE, &has_caught_up)? {
-            let within = PATIENCE.as_secs();
-            return Err(format!("{name} has not caught up within {within} s").into());
-        }
-        let took = resumed.elapsed().as_secs_f64();
-        let is_silenced = !self.is_active(rank)(&self.fleet.records);
-        let how = if is_silenced { "; the others have silenced it meanwhile" } else { "" };
-        self.table.say(&format!("{name} has caught up after {took:.1} s{how}"));
-        Ok(())
     }
 
     fn lie(&mut self, liar: usize) -> Result<(), Failure> {
@@ -253,7 +264,7 @@ impl Stage {
         self.roles[liar] = Role::Lying;
         self.fleet.tell(liar, Order::Lie)?;
         let began = Instant::now();
-        let key = self.fleet.group.genesis.members.get(liar).map(|member| member.key);
+        let key = self.fleet.group.keys().nth(liar).copied();
         let is_out = move |records: &[Record]| {
             let key = last_view(records).zip(key);
             key.is_some_and(|(view, key)| view.rank_of(&key).is_none())
@@ -270,13 +281,13 @@ impl Stage {
     fn finish(&mut self) -> Result<(), Failure> {
         self.table.say("no more casts; waiting for the last deliveries");
         self.fleet.tell_all(Order::Stop)?;
-        let faulty = [self.cast.liar, self.cast.killed];
+        let liar = self.cast.liar;
         let is_active: Vec<_> = (0..self.roles.len()).map(|rank| self.is_active(rank)).collect();
         let is_settled = move |records: &[Record]| {
             let mut correct = records
                 .iter()
                 .enumerate()
-                .filter(|(rank, _)| !faulty.contains(&Some(*rank)) && is_active[*rank](records))
+                .filter(|(rank, _)| liar != Some(*rank) && is_active[*rank](records))
                 .map(|(_, record)| &record.status);
             let total = correct.clone().next().map_or(0, |status| status.total);
             correct.all(|status| status.total == total && status.own == status.accepted)
@@ -306,8 +317,11 @@ fn list_views(records: &[Record], began: Instant) {
         let (at, micros) = (at.saturating_duration_since(began).as_secs_f64(), |took: Duration| {
             u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
         });
-        let fastest = seen.iter().map(|seen| micros(seen.took)).min().unwrap_or(0);
-        let slowest = seen.iter().map(|seen| micros(seen.took)).max().unwrap_or(0);
+        // For who joined with this view nothing stood still.
+        let took: Vec<u64> =
+            seen.iter().map(|seen| micros(seen.took)).filter(|took| *took > 0).collect();
+        let fastest = took.iter().copied().min().unwrap_or(0);
+        let slowest = took.iter().copied().max().unwrap_or(0);
         println!("{}", view_line(records, number).unwrap_or_default());
         println!(
             "        at {at:.1} s; casts stood still for {} to {} ms",

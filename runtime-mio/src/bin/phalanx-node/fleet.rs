@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::View;
 use phalanx_mio::config::Group;
-use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::report::{Order, Report, Status};
@@ -69,6 +68,8 @@ pub(crate) struct Record {
     pub(crate) views: Vec<Seen>,
     /// Why it is no member any more, in words.
     pub(crate) out: Option<String>,
+    /// The state that it joined with: of which view, and how many bytes.
+    pub(crate) loaded: Option<(u64, u64)>,
 }
 
 impl Record {
@@ -90,6 +91,7 @@ impl Record {
                 self.proofs.entry(culprit).or_insert(Proven { proof, view });
             }
             Report::Out { why } => self.out = Some(why),
+            Report::Loaded { view, bytes } => self.loaded = Some((view, bytes)),
             Report::View { record, line, took_us, total, hash } => {
                 // A view that is none is missing from the chain, which the judge will see.
                 let Some(view) = evidence::view_of(&record) else { return };
@@ -111,19 +113,26 @@ const LOOK: Duration = Duration::from_millis(100);
 
 struct Process {
     child: Child,
+    /// Which life of this member it is, so that nobody takes the end of the last one for its own.
+    life: usize,
     /// It was killed on purpose.
     is_killed: bool,
     orders: Option<ChildStdin>,
     log: PathBuf,
 }
 
+/// What a process said: its place, its life, and the report; `None` at its end.
+type Said = (usize, usize, Option<Report>);
+
 /// A group of child processes. They are killed, and their files removed, when it is dropped.
 pub(crate) struct Fleet {
-    processes: Vec<Process>,
-    reports: Receiver<(usize, Option<Report>)>,
+    processes: BTreeMap<usize, Process>,
+    homes: Vec<PathBuf>,
+    reports: Receiver<Said>,
+    sender: Sender<Said>,
     /// A signal came: clean up instead of dying, and leave no process behind that is stopped.
     interrupt: Arc<AtomicBool>,
-    /// What each has reported, by rank.
+    /// What each has reported, by its place in the group file.
     pub(crate) records: Vec<Record>,
     /// The group.
     pub(crate) group: Group,
@@ -132,9 +141,10 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts `n` members; `options` gives the further command line of each rank.
+    /// Starts `n` members and prepares homes for newcomers; `options` gives the further command line
+    /// of each member.
     pub(crate) fn start(
-        n: u16,
+        (n, newcomers): (u16, u16),
         kind: testnet::Kind,
         options: &dyn Fn(usize) -> Vec<String>,
     ) -> Result<Self, Failure> {
@@ -144,7 +154,7 @@ impl Fleet {
         }
         let mut tries = 1;
         loop {
-            match Self::try_start(n, kind, options, Arc::clone(&interrupt)) {
+            match Self::try_start((n, newcomers), kind, options, Arc::clone(&interrupt)) {
                 // As a rule another process has taken one of the ports.
                 Err(_) if tries < TRIES && !interrupt.load(Ordering::Relaxed) => tries += 1,
                 result => return result,
@@ -153,42 +163,70 @@ impl Fleet {
     }
 
     fn try_start(
-        n: u16,
+        (n, newcomers): (u16, u16),
         kind: testnet::Kind,
         options: &dyn Fn(usize) -> Vec<String>,
         interrupt: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("phalanx-").tempdir()?;
         let out = dir.path().join("testnet");
-        let addresses = free_addresses(n)?;
-        let plan = testnet::Plan { kind, members: &addresses, newcomers: &[] };
-        let homes = plan.write(&out)?;
+        let addresses = free_addresses(n + newcomers)?;
+        let (members, newcomers) = addresses.split_at(usize::from(n));
+        let homes = testnet::Plan { kind, members, newcomers }.write(&out)?;
         let group = Group::read(&out.join("group.toml"))?;
         let (sender, reports) = channel();
         let records = vec![Record::default(); homes.len()];
-        let mut fleet = Self { processes: Vec::new(), reports, interrupt, records, group, dir };
-        for (rank, home) in homes.into_iter().enumerate() {
-            let log = home.join("log");
-            let mut command = Command::new(std::env::current_exe()?);
-            command.arg("child").arg("--home").arg(&home).args(options(rank));
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-            // A signal from the terminal is for the parent alone.
-            command.process_group(0);
-            let mut child = command.spawn()?;
-            let orders = child.stdin.take();
-            if let Some(stdout) = child.stdout.take() {
-                listen(rank, stdout, sender.clone());
-            }
-            fleet.processes.push(Process { child, is_killed: false, orders, log });
+        let processes = BTreeMap::new();
+        let mut fleet = Self { processes, homes, reports, sender, interrupt, records, group, dir };
+        (0..usize::from(n)).try_for_each(|rank| fleet.launch(rank, options(rank)))?;
+        fleet.await_ready()?;
+        Ok(fleet)
+    }
+
+    /// Starts the process at this place, for the first time or once more, and waits until its sockets
+    /// are bound.
+    pub(crate) fn add(&mut self, place: usize, options: Vec<String>) -> Result<(), Failure> {
+        if let Some(record) = self.records.get_mut(place) {
+            // What it delivered stays true; the rest was said by another process.
+            let checkpoints = std::mem::take(&mut record.checkpoints);
+            *record = Record { checkpoints, ..Record::default() };
         }
+        self.launch(place, options)?;
+        self.await_ready()
+    }
+
+    fn launch(&mut self, place: usize, options: Vec<String>) -> Result<(), Failure> {
+        let home = self.homes.get(place).ok_or("there is no such home")?;
+        let life = self.processes.get(&place).map_or(0, |process| process.life + 1);
+        let log = home.join(if life == 0 { "log".to_owned() } else { format!("log-{life}") });
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("child").arg("--home").arg(home).args(options);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        // A signal from the terminal is for the parent alone.
+        command.process_group(0);
+        let mut child = command.spawn()?;
+        let orders = child.stdin.take();
+        if let Some(stdout) = child.stdout.take() {
+            listen((place, life), stdout, self.sender.clone());
+        }
+        let process = Process { child, life, is_killed: false, orders, log };
+        self.processes.insert(place, process);
+        Ok(())
+    }
+
+    fn await_ready(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + START;
-        while !fleet.records.iter().all(|record| record.is_ready) {
+        while self.processes.keys().any(|place| !self.is_killed(*place) && !self.is_ready(*place)) {
             if Instant::now() > deadline {
                 return Err("the processes did not start in time".into());
             }
-            fleet.collect(Instant::now() + Duration::from_millis(50))?;
+            self.collect(Instant::now() + Duration::from_millis(20))?;
         }
-        Ok(fleet)
+        Ok(())
+    }
+
+    fn is_ready(&self, place: usize) -> bool {
+        self.records.get(place).is_some_and(|record| record.is_ready)
     }
 
     /// Takes in reports until `until`. Fails when a process is gone.
@@ -199,13 +237,14 @@ impl Fleet {
             }
             let left = until.saturating_duration_since(Instant::now());
             match self.reports.recv_timeout(left.min(LOOK)) {
-                Ok((rank, Some(report))) => {
-                    if let Some(record) = self.records.get_mut(rank) {
-                        record.take(rank, report);
+                Ok((place, life, _)) if self.life(place) != Some(life) => {}
+                Ok((place, _, Some(report))) => {
+                    if let Some(record) = self.records.get_mut(place) {
+                        record.take(place, report);
                     }
                 }
-                Ok((rank, None)) if self.is_killed(rank) => {}
-                Ok((rank, None)) => return Err(self.obituary(rank)),
+                Ok((place, _, None)) if self.is_killed(place) => {}
+                Ok((place, _, None)) => return Err(self.obituary(place)),
                 Err(RecvTimeoutError::Timeout) if left <= LOOK => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("all processes are gone".into()),
@@ -213,22 +252,28 @@ impl Fleet {
         }
     }
 
+    fn life(&self, place: usize) -> Option<usize> {
+        self.processes.get(&place).map(|process| process.life)
+    }
+
     /// Whether this process was killed on purpose.
-    pub(crate) fn is_killed(&self, rank: usize) -> bool {
-        self.processes.get(rank).is_some_and(|process| process.is_killed)
+    fn is_killed(&self, place: usize) -> bool {
+        self.processes.get(&place).is_some_and(|process| process.is_killed)
     }
 
     /// Kills a process where it stands.
     pub(crate) fn kill(&mut self, rank: usize) -> Result<(), Failure> {
-        let process = self.processes.get_mut(rank).ok_or("no such process")?;
+        let process = self.processes.get_mut(&rank).ok_or("no such process")?;
         process.is_killed = true;
         process.orders = None;
-        Ok(process.child.kill()?)
+        process.child.kill()?;
+        process.child.wait()?;
+        Ok(())
     }
 
     fn obituary(&mut self, rank: usize) -> Failure {
         let name = self.group.names.get(rank).cloned().unwrap_or_default();
-        let Some(process) = self.processes.get_mut(rank) else { return name.into() };
+        let Some(process) = self.processes.get_mut(&rank) else { return name.into() };
         let how = process.child.wait().map_or_else(|why| why.to_string(), |how| how.to_string());
         let log = fs::read_to_string(&process.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
@@ -238,7 +283,7 @@ impl Fleet {
 
     /// Gives an order to one process.
     pub(crate) fn tell(&mut self, rank: usize, order: Order) -> Result<(), Failure> {
-        let process = self.processes.get_mut(rank);
+        let process = self.processes.get_mut(&rank);
         if let Some(orders) = process.and_then(|process| process.orders.as_mut()) {
             writeln!(orders, "{}", order.word())?;
             orders.flush()?;
@@ -248,7 +293,7 @@ impl Fleet {
 
     /// Gives an order to all processes.
     pub(crate) fn tell_all(&mut self, order: Order) -> Result<(), Failure> {
-        (0..self.processes.len()).try_for_each(|rank| self.tell(rank, order))
+        (0..self.homes.len()).try_for_each(|place| self.tell(place, order))
     }
 
     /// Asks all for an answer and waits until they have given it.
@@ -266,26 +311,19 @@ impl Fleet {
     }
 
     fn owes_answer(&self, rank: usize) -> bool {
-        !self.is_killed(rank) && self.records.get(rank).is_some_and(|of| of.answer.is_none())
+        let is_there = self.processes.get(&rank).is_some_and(|process| !process.is_killed);
+        is_there && self.records.get(rank).is_some_and(|of| of.answer.is_none())
     }
 
     /// The group file.
     pub(crate) fn group_file(&self) -> PathBuf {
         self.dir.path().join("testnet/group.toml")
     }
-
-    /// Stops a process where it stands, or lets it go on.
-    pub(crate) fn freeze(&self, rank: usize, is_frozen: bool) -> Result<(), Failure> {
-        let signal = if is_frozen { Signal::STOP } else { Signal::CONT };
-        let process = self.processes.get(rank).ok_or("no such process")?;
-        let pid = i32::try_from(process.child.id()).ok().and_then(Pid::from_raw);
-        Ok(kill_process(pid.ok_or("no such process")?, signal)?)
-    }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        for process in &mut self.processes {
+        for process in self.processes.values_mut() {
             // Without its input a child ends by itself; a stopped or hanging one does not.
             process.orders = None;
             let _ = process.child.kill();
@@ -294,21 +332,17 @@ impl Drop for Fleet {
     }
 }
 
-fn listen(
-    rank: usize,
-    stdout: std::process::ChildStdout,
-    reports: Sender<(usize, Option<Report>)>,
-) {
+fn listen((place, life): (usize, usize), stdout: std::process::ChildStdout, reports: Sender<Said>) {
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines() {
             let Ok(line) = line else { break };
             let Ok(report) = serde_json::from_str(&line) else { continue };
-            if reports.send((rank, Some(report))).is_err() {
+            if reports.send((place, life, Some(report))).is_err() {
                 return;
             }
         }
         // Nobody listens any more when the fleet is dropped.
-        let _ = reports.send((rank, None));
+        let _ = reports.send((place, life, None));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use phalanx_core::{Departure, Rank, View};
+use phalanx_core::{Departure, Rank, Status, View};
 use phalanx_mio::config::Group;
 
 use crate::evidence;
@@ -35,30 +35,30 @@ pub(crate) struct Case<'a> {
     pub(crate) group: &'a Group,
     /// What each member reported, by rank.
     pub(crate) records: &'a [Record],
-    /// Which member was stopped for a while, if one was: it may fall behind, but do nothing wrong.
-    pub(crate) stopped: Option<usize>,
-    /// Which member was killed, if one was.
+    /// Which member was killed and started again, if one was.
     pub(crate) killed: Option<usize>,
+    /// Which process was no member at first, if one was.
+    pub(crate) newcomer: Option<usize>,
     /// Which member lied, if one was meant to.
     pub(crate) liar: Option<usize>,
-}
-
-/// What a member is to the last view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Active,
-    /// It votes, and may have missed casts.
-    Silenced,
-    Out,
 }
 
 impl<'a> Case<'a> {
     /// All findings.
     pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings =
-            vec![self.standings(), self.views(), self.sequence(), self.own_casts(), self.blame()];
+        let mut findings = vec![
+            self.standings(),
+            self.views(),
+            self.sequence(),
+            self.states(),
+            self.own_casts(),
+            self.blame(),
+        ];
         if let Some(killed) = self.killed {
-            findings.push(self.dropped(killed));
+            findings.extend([self.dropped(killed), self.joined(killed, "who was killed")]);
+        }
+        if let Some(newcomer) = self.newcomer {
+            findings.push(self.joined(newcomer, "who was no member before"));
         }
         if let Some(liar) = self.liar {
             findings.extend([self.proof(liar), self.expelled(liar), self.survivors(liar)]);
@@ -66,21 +66,20 @@ impl<'a> Case<'a> {
         findings
     }
 
-    /// Ranks in the genesis view, names and records of the members that did nothing wrong.
+    /// Places in the group file, names and records of the members that did nothing wrong.
     fn correct(&self) -> impl Iterator<Item = (usize, &'a str, &'a Record)> {
-        let faulty = [self.liar, self.killed];
+        let liar = self.liar;
         let named = self.group.names.iter().map(String::as_str).zip(self.records).enumerate();
         named
-            .filter(move |(rank, _)| !faulty.contains(&Some(*rank)))
-            .map(|(rank, (name, record))| (rank, name, record))
+            .filter(move |(place, _)| Some(*place) != liar)
+            .map(|(place, (name, record))| (place, name, record))
     }
 
-    /// The same, without those that are silenced or out.
-    fn active(&self) -> impl Iterator<Item = (&'a str, &'a Record)> {
-        let last = self.last_view();
-        self.correct()
-            .filter(move |(rank, ..)| self.standing(last, *rank) == Standing::Active)
-            .map(|(_, name, record)| (name, record))
+    /// Those of them that were there all the time.
+    fn lasting(&self) -> impl Iterator<Item = (&'a str, &'a Record)> {
+        let late = [self.killed, self.newcomer];
+        let lasting = self.correct().filter(move |(place, ..)| !late.contains(&Some(*place)));
+        lasting.map(|(_, name, record)| (name, record))
     }
 
     /// The view with the highest number that a correct member installed.
@@ -89,46 +88,36 @@ impl<'a> Case<'a> {
         views.max_by_key(|view| view.number)
     }
 
-    fn standing(&self, view: Option<&View>, rank: usize) -> Standing {
-        let member = self.group.genesis.members.get(rank).zip(view);
-        let listed = member.and_then(|(member, view)| view.member(view.rank_of(&member.key)?));
-        match listed.map(|member| member.status) {
-            Some(phalanx_core::Status::Active) => Standing::Active,
-            Some(phalanx_core::Status::Silenced) => Standing::Silenced,
-            None => Standing::Out,
-        }
+    /// What the last view says of the process at this place.
+    fn standing(&self, place: usize) -> Option<&'a phalanx_core::Member> {
+        let (view, key) = self.last_view().zip(self.group.keys().nth(place))?;
+        view.member(view.rank_of(key)?)
     }
 
-    /// Nobody correct fell behind, unless it was stopped.
+    /// Everybody correct is an Active member at the end.
     fn standings(&self) -> Finding {
-        let Some(last) = self.last_view() else { return Finding::bad("no view was installed") };
-        let mut what = Vec::new();
-        for (rank, name, record) in self.correct() {
-            let standing = self.standing(Some(last), rank);
-            let was_stopped = self.stopped == Some(rank);
-            let (word, is_good) = match standing {
-                Standing::Active => ("is a member", record.out.is_none()),
-                Standing::Silenced if was_stopped => ("was stopped and is silenced", true),
-                Standing::Out if was_stopped => ("was stopped and is removed", true),
-                Standing::Silenced => ("is silenced", false),
-                Standing::Out => ("is out", false),
+        let mut names = Vec::new();
+        for (place, name, record) in self.correct() {
+            let word = match self.standing(place).map(|member| member.status) {
+                Some(Status::Active) if record.out.is_none() => {
+                    names.push(name);
+                    continue;
+                }
+                Some(Status::Active) | None => "is out",
+                Some(Status::Silenced) => "is silenced",
             };
-            if !is_good {
-                return Finding::bad(format!("{name} did nothing wrong and {word}"));
-            }
-            what.push(format!("{name} {word}"));
+            return Finding::bad(format!("{name} did nothing wrong and {word}"));
         }
-        Finding::good(what.join(", "))
+        Finding::good(format!("{} are members at the end", names.join(", ")))
     }
 
-    /// All correct members installed the same chain of views; who was put out, all up to then.
+    /// All correct members installed the same chain of views; who joined, all from then on.
     fn views(&self) -> Finding {
         let mut known: BTreeMap<u64, (&str, &View)> = BTreeMap::new();
         for (_, name, record) in self.correct() {
             let mut before: Option<&View> = None;
             for Seen { view, .. } in &record.views {
-                let is_next = before.map_or(view.number == 0, |before| view.prev == before.id());
-                if !is_next {
+                if before.is_some_and(|before| view.prev != before.id()) {
                     return Finding::bad(format!("the chain of views of {name} has a hole"));
                 }
                 let (other, known) = *known.entry(view.number).or_insert((name, view));
@@ -138,15 +127,19 @@ impl<'a> Case<'a> {
                 }
                 before = Some(view);
             }
+            if before.map(|view| view.number) != self.last_view().map(|view| view.number) {
+                return Finding::bad(format!("{name} has not installed the last view"));
+            }
         }
         let hash = |record: &Record| record.answer.as_ref().map(|last| last.views.clone());
-        let (behind, ahead): (Vec<_>, Vec<_>) =
-            self.correct().partition(|(rank, ..)| self.may_be_behind(*rank));
-        let Some((_, first, record)) = ahead.first() else {
+        let Some((first, record)) = self.lasting().next() else {
             return Finding::bad("no correct member was always there");
         };
         let (len, chain) = (record.views.len(), hash(record).unwrap_or_default());
-        for (_, name, record) in &ahead {
+        for (name, record) in self.lasting() {
+            if record.views.first().is_none_or(|seen| seen.view.number > 0) {
+                return Finding::bad(format!("{name} does not know the first view"));
+            }
             if hash(record).as_ref() != Some(&chain) || record.views.len() != len {
                 let other = hash(record).unwrap_or_default();
                 return Finding::bad(format!(
@@ -154,26 +147,21 @@ impl<'a> Case<'a> {
                 ));
             }
         }
-        let names: Vec<&str> = ahead.iter().map(|(_, name, _)| *name).collect();
-        let behind = behind.iter().map(|(_, name, record)| {
-            let (own, of) =
-                (record.views.len(), if record.views.len() < len { "first " } else { "" });
-            format!("; {name} the {of}{own} of them")
+        let names: Vec<&str> = self.lasting().map(|(name, _)| name).collect();
+        let late = self.correct().filter(|(_, name, _)| !names.contains(name));
+        let late = late.map(|(_, name, record)| {
+            let from = record.views.first().map_or(0, |seen| seen.view.number);
+            format!("; {name} from view {from} on")
         });
         Finding::good(format!(
             "{} installed the same chain of {len} views, hash {chain}{}",
             names.join(", "),
-            behind.collect::<String>()
+            late.collect::<String>()
         ))
     }
 
-    /// Who was stopped and is not Active in the last view may know less of what happened.
-    fn may_be_behind(&self, rank: usize) -> bool {
-        self.stopped == Some(rank) && self.standing(self.last_view(), rank) != Standing::Active
-    }
-
-    /// All correct members delivered the same Total casts in the same order; who was silenced or is
-    /// out, the first of them.
+    /// All correct members have the same Total casts in the same order, delivered or in the state
+    /// that they joined with.
     fn sequence(&self) -> Finding {
         let mut known: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
         let mut parted: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
@@ -197,39 +185,58 @@ impl<'a> Case<'a> {
             ));
         }
         let totals: Vec<(&str, u64)> = self
-            .active()
-            .filter_map(|(name, record)| Some((name, record.answer.as_ref()?.total)))
+            .correct()
+            .filter_map(|(_, name, record)| Some((name, record.answer.as_ref()?.total)))
             .collect();
-        let Some((_, first)) = totals.first().filter(|(_, total)| *total > 0) else {
+        let Some((one, first)) = totals.first().filter(|(_, total)| *total > 0) else {
             return Finding::bad("no Total cast was delivered");
         };
-        let too_far = self.correct().find_map(|(_, name, record)| {
-            record.answer.as_ref().filter(|last| last.total > *first).map(|last| (name, last.total))
-        });
-        let differs = totals.iter().find(|(_, total)| total != first).copied();
-        if let Some((name, total)) = differs.or(too_far) {
-            return Finding::bad(format!(
-                "{} delivered {first} Total casts, but {name} delivered {total}",
-                totals[0].0
-            ));
+        if let Some((name, total)) = totals.iter().find(|(_, total)| total != first) {
+            return Finding::bad(format!("{one} has {first} Total casts, but {name} has {total}"));
         }
-        let hash = self.active().find_map(|(_, record)| Some(record.answer.as_ref()?.hash.clone()));
+        let mut answers = self.correct().filter_map(|(_, _, record)| record.answer.as_ref());
+        let hash = answers.next().map(|answer| answer.hash.clone()).unwrap_or_default();
         let names: Vec<&str> = totals.iter().map(|(name, _)| *name).collect();
-        let behind = self.correct().filter(|(_, name, _)| !names.contains(name));
-        let behind = behind.filter_map(|(_, name, record)| {
-            Some(format!("; {name} the first {} of them", record.answer.as_ref()?.total))
-        });
         Finding::good(format!(
-            "{} delivered the same {first} Total casts in the same order, hash {}{}",
-            names.join(", "),
-            hash.unwrap_or_default(),
-            behind.collect::<String>()
+            "{} have the same {first} Total casts in the same order, hash {hash}",
+            names.join(", ")
         ))
+    }
+
+    /// What the casts made is the same everywhere.
+    fn states(&self) -> Finding {
+        let mut first: Option<(&str, &str)> = None;
+        for (_, name, record) in self.correct() {
+            let Some(state) = record.answer.as_ref().map(|answer| answer.state.as_str()) else {
+                return Finding::bad(format!("{name} does not say what its state is"));
+            };
+            let (other, known) = *first.get_or_insert((name, state));
+            if state != known || state.is_empty() {
+                return Finding::bad(format!("{other} and {name} ended with different states"));
+            }
+        }
+        let hash = first.map_or("", |(_, hash)| hash);
+        Finding::good(format!("they ended with the same state, hash {hash}"))
+    }
+
+    /// A process came in and got the state.
+    fn joined(&self, place: usize, who: &str) -> Finding {
+        let record = self.records.get(place);
+        let name = self.group.names.get(place).map_or("?", String::as_str);
+        let loaded = record.and_then(|record| record.loaded);
+        match (self.standing(place), loaded) {
+            (Some(member), Some((view, bytes))) if bytes > 0 => Finding::good(format!(
+                "{name}, {who}, joined as incarnation {} with the state of view {view}, {bytes} bytes",
+                member.incarnation
+            )),
+            (Some(_), _) => Finding::bad(format!("{name}, {who}, got no state")),
+            (None, _) => Finding::bad(format!("{name}, {who}, is no member")),
+        }
     }
 
     /// Every cast of a correct member came back to it.
     fn own_casts(&self) -> Finding {
-        for (name, record) in self.active() {
+        for (_, name, record) in self.correct() {
             let Some(last) = &record.answer else { continue };
             if last.own != last.accepted || last.own == 0 {
                 return Finding::bad(format!(
@@ -238,7 +245,7 @@ impl<'a> Case<'a> {
                 ));
             }
         }
-        Finding::good("every cast of a correct member that is Active was delivered")
+        Finding::good("every cast of a correct member was delivered")
     }
 
     /// No proof names a correct member.
@@ -254,29 +261,34 @@ impl<'a> Case<'a> {
     }
 
     /// How a member went.
-    fn departure(&self, rank: usize) -> Option<(u64, Departure)> {
-        let key = self.group.genesis.members.get(rank)?.key;
+    fn departure(&self, place: usize) -> Option<(u64, Departure)> {
+        let key = self.group.keys().nth(place)?;
         let mut views = self
-            .active()
+            .lasting()
             .flat_map(|(_, record)| record.views.iter().zip(record.views.iter().skip(1)));
         views.find_map(|(before, next)| {
-            let rank = before.view.rank_of(&key)?;
+            let rank = before.view.rank_of(key)?;
             let (_, how) = next.view.departed.iter().find(|(gone, _)| *gone == rank)?;
             Some((next.view.number, *how))
         })
     }
 
-    /// Who was killed does not hold the group up.
+    /// Who was killed did not hold the group up.
     fn dropped(&self, killed: usize) -> Finding {
         let name = self.group.names.get(killed).map_or("?", String::as_str);
-        match (self.departure(killed), self.standing(self.last_view(), killed)) {
-            (Some((view, _)), _) => {
-                Finding::good(format!("{name}, who was killed, is removed in view {view}"))
+        let silenced = self.lasting().flat_map(|(_, record)| &record.views).find(|seen| {
+            let key = self.group.keys().nth(killed);
+            let member = key.and_then(|key| seen.view.member(seen.view.rank_of(key)?));
+            member.is_some_and(|member| member.status == Status::Silenced)
+        });
+        match (silenced.map(|seen| seen.view.number), self.departure(killed)) {
+            (Some(view), _) => {
+                Finding::good(format!("{name}, who was killed, was silenced in view {view}"))
             }
-            (None, Standing::Silenced) => {
-                Finding::good(format!("{name}, who was killed, is silenced"))
+            (None, Some((view, Departure::Opinion))) => {
+                Finding::good(format!("{name}, who was killed, was removed in view {view}"))
             }
-            (None, _) => Finding::bad(format!("{name} was killed and is still a member")),
+            (None, _) => Finding::bad(format!("{name} was killed, and nobody noticed")),
         }
     }
 
@@ -297,7 +309,7 @@ impl<'a> Case<'a> {
     /// Casts are delivered after the liar is out.
     fn survivors(&self, liar: usize) -> Finding {
         let since = self.departure(liar).map_or(0, |(view, _)| view);
-        let counts = self.active().filter_map(|(_, record)| {
+        let counts = self.lasting().filter_map(|(_, record)| {
             let seen = record.views.iter().find(|seen| seen.view.number == since)?;
             Some(record.answer.as_ref()?.total.saturating_sub(seen.total))
         });
@@ -309,12 +321,12 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Every correct member holds a proof against the liar, and it convinces without them.
+    /// Every correct member that was there holds a proof against the liar, and it convinces without them.
     fn proof(&self, liar: usize) -> Finding {
         let name = self.group.names.get(liar).map_or("?", String::as_str);
         let mut what = "";
         let mut bytes = 0;
-        for (member, record) in self.active() {
+        for (member, record) in self.lasting() {
             let proof = record.proofs.iter().find(|(rank, _)| usize::from(**rank) == liar);
             let Some((_, proof)) = proof else {
                 return Finding::bad(format!("{member} holds no proof against {name}, who lied"));
@@ -335,7 +347,7 @@ impl<'a> Case<'a> {
             bytes = proof.len();
         }
         Finding::good(format!(
-            "all hold a proof against {name}: {what}; it verifies offline ({bytes} bytes)"
+            "all that were there hold a proof against {name}: {what}; it verifies offline ({bytes} bytes)"
         ))
     }
 }

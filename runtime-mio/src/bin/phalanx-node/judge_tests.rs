@@ -19,7 +19,7 @@ fn group(dir: &std::path::Path) -> Group {
     let path = dir.join("group.toml");
     std::fs::write(
         &path,
-        group_text("test", &Hash32([1; 32]), (Membership::Managed, false), &members),
+        group_text("test", &Hash32([1; 32]), (Membership::Managed, true), (&members, &[])),
     )
     .unwrap();
     Group::read(&path).unwrap()
@@ -31,8 +31,8 @@ struct Rig {
     _dir: tempfile::TempDir,
     group: Group,
     records: Vec<Record>,
-    stopped: Option<usize>,
     liar: Option<usize>,
+    late: Option<usize>,
 }
 
 fn seen(view: &View, total: u64) -> Seen {
@@ -53,7 +53,8 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let group = group(dir.path());
         let (total, hash, views) = (100, "x".to_owned(), "v".to_owned());
-        let answer = Status { total, hash, views, own: 5, accepted: 5, ..Status::default() };
+        let state = "s".to_owned();
+        let answer = Status { total, hash, views, state, own: 5, accepted: 5, ..Status::default() };
         let genesis = group.genesis.view();
         let record = Record {
             answer: Some(answer),
@@ -61,7 +62,7 @@ impl Rig {
             views: vec![seen(&genesis, 0)],
             ..Record::default()
         };
-        Self { _dir: dir, group, records: vec![record; 4], stopped: None, liar: None }
+        Self { _dir: dir, group, records: vec![record; 4], liar: None, late: None }
     }
 
     /// Rank 3 lied, was proven guilty and went.
@@ -82,8 +83,9 @@ impl Rig {
     }
 
     fn is_good(&self) -> bool {
-        let Self { group, records, stopped, liar, .. } = self;
-        let case = Case { group, records, stopped: *stopped, killed: None, liar: *liar };
+        let Self { group, records, liar, late, .. } = self;
+        let (killed, newcomer) = (*late, None);
+        let case = Case { group, records, killed, newcomer, liar: *liar };
         case.findings().iter().all(|finding| finding.is_good)
     }
 
@@ -112,6 +114,8 @@ fn every_difference_is_found() {
     assert!(!spoil(&|r| r.answer = Some(Status { hash: "y".into(), ..answer(r) })));
     assert!(!spoil(&|r| r.answer = Some(Status { total: 99, ..answer(r) })));
     assert!(!spoil(&|r| r.answer = Some(Status { own: 4, ..answer(r) })));
+    assert!(!spoil(&|r| r.answer = Some(Status { state: "t".into(), ..answer(r) })));
+    assert!(!spoil(&|r| r.answer = Some(Status { state: String::new(), ..answer(r) })));
     assert!(!spoil(&|r| {
         r.checkpoints.insert(64, "other".into());
     }));
@@ -138,23 +142,37 @@ fn chains_of_views_must_be_the_same() {
 }
 
 #[test]
-fn who_was_stopped_may_be_silenced_and_know_the_beginning() {
-    let silenced = |stopped, total| {
-        let mut rig = Rig::with_liar();
-        rig.stopped = stopped;
+fn who_was_killed_is_put_out_and_comes_back_with_the_state() {
+    let rig = || {
+        let mut rig = Rig::new();
+        rig.late = Some(3);
+        let mut gone = without_last(&rig.group.genesis.view());
+        gone.departed = vec![(Rank::new(3), Departure::Opinion)].into();
+        let mut back = gone.clone();
+        (back.number, back.prev, back.departed) = (2, gone.id(), vec![].into());
+        let member = rig.group.genesis.members[3].clone();
+        back.members.push(phalanx_core::Member { incarnation: 2, ..member });
         for record in &mut rig.records[..3] {
-            record.views[1].view.members[2].status = phalanx_core::Status::Silenced;
+            record.views.extend([seen(&gone, 60), seen(&back, 80)]);
         }
-        rig.spoilt(|r| {
-            let own = Status { total, own: 1, hash: format!("at {total}"), ..answer(r) };
-            r.answer = Some(own);
-        })
+        rig.records[3].views = vec![seen(&back, 80)];
+        rig.records[3].loaded = Some((2, 1_000));
+        rig
     };
-    assert!(silenced(Some(2), 70));
-    assert!(!silenced(Some(1), 70), "it was not stopped");
-    assert!(!silenced(Some(2), 101), "it knows what nobody else does");
-    assert!(!silenced(Some(2), 100), "it knows something else");
-    assert!(silenced(Some(2), 64), "at 64 it agrees");
+    assert!(rig().is_good());
+    let spoil = |change: &dyn Fn(&mut Record)| {
+        let mut rig = rig();
+        change(&mut rig.records[3]);
+        rig.is_good()
+    };
+    assert!(!spoil(&|r| r.loaded = None), "it got no state");
+    assert!(!spoil(&|r| r.views.clear()), "it is not there");
+    assert!(!spoil(&|r| r.answer = Some(Status { state: "t".into(), ..answer(r) })));
+    let mut unnoticed = rig();
+    for record in &mut unnoticed.records[..3] {
+        record.views[1].view.departed = vec![].into();
+    }
+    assert!(!unnoticed.is_good(), "nobody put it out");
 }
 
 #[test]

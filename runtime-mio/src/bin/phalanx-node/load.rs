@@ -84,7 +84,7 @@ pub(crate) fn load(args: &Args) -> Result<(), Failure> {
         membership: args.membership.into(),
         state_transfer: false,
     };
-    let mut fleet = Fleet::start(args.members, kind, &|_| args.options())?;
+    let mut fleet = Fleet::start((args.members, 0), kind, &|_| args.options())?;
     if !args.idle {
         fleet.tell_all(Order::Cast)?;
     }

@@ -12,6 +12,7 @@ mod input;
 mod json;
 mod judge;
 mod keys;
+mod ledger;
 #[cfg(feature = "demo")]
 mod liar;
 mod load;
@@ -108,7 +109,8 @@ enum Command {
     /// Look at the chain of views
     #[command(subcommand)]
     Views(views::Command),
-    /// Members in processes on this machine: one is stopped for a while, one lies and is expelled
+    /// Members in processes on this machine: one lies and is expelled, one is killed and comes back,
+    /// a newcomer joins
     Demo(demo::Args),
     /// Measure a group of processes on this machine: throughput, latency, or cost of idling
     Load(load::Args),

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use phalanx_core::crypto::hash;
-use phalanx_core::{Hash32, Order, Rank, Ticket};
+use phalanx_core::{Order, Rank, Ticket};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::ledger::Ledger;
 use crate::report::{Latency, Status};
 
 /// The longest latency that is told apart, in microseconds: ten minutes.
@@ -31,7 +31,7 @@ pub(crate) struct Meter {
     since: Instant,
     cpu_before: Duration,
     status: Status,
-    chain: Option<Hash32>,
+    ledger: Option<Ledger>,
     latency: Histogram<u64>,
     recent: Histogram<u64>,
     /// Own casts on their way, by order class: within one they are delivered as they were cast.
@@ -40,13 +40,14 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Nothing measured yet; `is_chained` says whether to keep a hash over the total order.
+    /// Nothing measured yet; `is_chained` says whether to keep a state made by the
+    /// total order.
     pub(crate) fn new(is_chained: bool) -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
             since: Instant::now(),
             cpu_before: Duration::ZERO,
             status: Status::default(),
-            chain: is_chained.then_some(Hash32::ZERO),
+            ledger: is_chained.then(Ledger::default),
             latency: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
             recent: Histogram::new_with_bounds(1, LONGEST_US, 3)?,
             fifo: VecDeque::new(),
@@ -88,9 +89,8 @@ impl Meter {
         self.status.bytes += u64::try_from(delivery.payload.len()).unwrap_or(u64::MAX);
         if delivery.order == Order::Total {
             self.status.total += 1;
-            if let Some(chain) = &mut self.chain {
-                let sender = delivery.sender.value().to_le_bytes();
-                *chain = hash("demo", &[chain.as_bytes(), &sender, delivery.payload]);
+            if let Some(ledger) = &mut self.ledger {
+                ledger.apply(delivery.sender.value(), delivery.payload);
             }
         }
         let Some(ticket) = delivery.own else { return };
@@ -104,9 +104,26 @@ impl Meter {
         }
     }
 
-    /// Total casts delivered since the start, and the hash over them.
+    /// Total casts that made the state, and the hash over them.
     pub(crate) fn chain(&self) -> (u64, String) {
-        (self.status.total, self.chain.map(|chain| chain.to_string()).unwrap_or_default())
+        let chain = self.ledger.as_ref().map(|ledger| ledger.chain().1.to_string());
+        (self.status.total, chain.unwrap_or_default())
+    }
+
+    /// The state, if there is one.
+    pub(crate) const fn ledger(&mut self) -> Option<&mut Ledger> {
+        self.ledger.as_mut()
+    }
+
+    /// Goes on from a state that was handed over.
+    pub(crate) fn load(&mut self, ledger: Ledger) {
+        self.status.total = ledger.chain().0;
+        self.ledger = Some(ledger);
+    }
+
+    /// The hash over the state; costs some time.
+    pub(crate) fn state(&self) -> String {
+        self.ledger.as_ref().map(|ledger| ledger.hash().to_string()).unwrap_or_default()
     }
 
     /// How it stands now. What is recent starts over.

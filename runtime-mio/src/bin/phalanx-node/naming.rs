@@ -8,12 +8,22 @@ use phalanx_mio::config::Group;
 
 use crate::json::{fault_name, reason_name};
 
+/// Views whose members are remembered.
+const VIEWS: usize = 64;
+
+fn keys_of(view: &View) -> Vec<PublicKey> {
+    view.members.iter().map(|member| member.key).collect()
+}
+
 /// Follows the notices of a node, and knows what its ranks mean.
 pub(crate) struct Naming<'a> {
     group: &'a Group,
     me: Option<PublicKey>,
     view: View,
     before: Option<View>,
+    /// The members of the latest views: what a joiner delivers may be of an earlier view than the
+    /// present one.
+    keys: BTreeMap<u64, Vec<PublicKey>>,
     /// What members were suspected of.
     opinions: BTreeMap<PublicKey, String>,
     /// What members were proven to have done.
@@ -24,7 +34,9 @@ impl<'a> Naming<'a> {
     /// In the genesis view; the member with the key `me` is marked.
     pub(crate) fn new(group: &'a Group, me: Option<PublicKey>) -> Self {
         let view = group.genesis.view();
-        Self { group, me, view, before: None, opinions: BTreeMap::new(), proofs: BTreeMap::new() }
+        let (opinions, proofs) = (BTreeMap::new(), BTreeMap::new());
+        let keys = BTreeMap::from([(0, keys_of(&view))]);
+        Self { group, me, view, before: None, keys, opinions, proofs }
     }
 
     /// The view that the next notice is about.
@@ -43,15 +55,19 @@ impl<'a> Naming<'a> {
         member.map_or_else(|| "?".to_owned(), |member| self.group.name_of(&member.key))
     }
 
-    /// Its rank in the genesis view, if it was in it.
+    /// Its place in the group file: its rank in the genesis view, if it was in it.
     pub(crate) fn place(&self, rank: Rank) -> Option<u16> {
         self.place_of(&self.view.member(rank)?.key)
     }
 
-    /// The rank in the genesis view of the member with this key.
+    /// The same of a member of the view with this number.
+    pub(crate) fn place_in(&self, view: u64, rank: Rank) -> Option<u16> {
+        self.place_of(self.keys.get(&view)?.get(rank.index())?)
+    }
+
+    /// The place of this key.
     pub(crate) fn place_of(&self, key: &PublicKey) -> Option<u16> {
-        let mut members = self.group.genesis.members.iter();
-        u16::try_from(members.position(|member| member.key == *key)?).ok()
+        u16::try_from(self.group.place_of(key)?).ok()
     }
 
     /// Takes the next notice in. Returns the line about the view if it brings one.
@@ -66,6 +82,10 @@ impl<'a> Naming<'a> {
             }
             Notice::Event(Event::View(view)) => {
                 let line = self.line(view);
+                self.keys.insert(view.number, keys_of(view));
+                while self.keys.len() > VIEWS {
+                    self.keys.pop_first();
+                }
                 self.before = Some(std::mem::replace(&mut self.view, View::clone(view)));
                 return Some(line);
             }

@@ -32,12 +32,19 @@ pub(crate) enum Report {
         /// The hash over them.
         hash: String,
     },
+    /// It joined, and has the state with which this view began.
+    Loaded {
+        /// Which view.
+        view: u64,
+        /// Bytes of the state.
+        bytes: u64,
+    },
     /// It is no member any more.
     Out {
         /// Why, in words.
         why: String,
     },
-    /// A suspicion that it knows of. Members are named by their ranks in the genesis view.
+    /// A suspicion that it knows of. Members are named by their places in the group file.
     Suspected {
         /// Whom.
         subject: u16,
@@ -66,10 +73,12 @@ pub(crate) struct Status {
     pub(crate) view: u64,
     /// The hash over the ids of its views, in order.
     pub(crate) views: String,
-    /// Total casts delivered since it started.
+    /// Total casts that made its state, those before it joined among them.
     pub(crate) total: u64,
     /// The hash over all of those, in order, if it keeps one.
     pub(crate) hash: String,
+    /// The hash over the state that they made, in an answer.
+    pub(crate) state: String,
     /// Casts delivered.
     pub(crate) delivered: u64,
     /// Bytes of them.

@@ -17,10 +17,12 @@ const PLAIN: Duration = Duration::from_secs(1);
 /// What is said of a member besides what it reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// It was not started yet.
+    Absent,
+    /// It asks to be taken in.
+    Joining,
     /// It does as it should.
     Correct,
-    /// It is stopped just now.
-    Stopped,
     /// It lies just now.
     Lying,
     /// It was killed.
@@ -34,8 +36,9 @@ pub(crate) enum Role {
 impl Role {
     const fn word(self) -> &'static str {
         match self {
+            Self::Absent => "absent",
+            Self::Joining => "joining",
             Self::Correct => "correct",
-            Self::Stopped => "stopped",
             Self::Lying => "lying",
             Self::Killed => "killed",
             Self::Silenced => "silenced",
@@ -46,7 +49,7 @@ impl Role {
     const fn colour(self) -> &'static str {
         match self {
             Self::Correct => "\x1b[32m",
-            Self::Stopped | Self::Silenced => "\x1b[33m",
+            Self::Absent | Self::Joining | Self::Silenced => "\x1b[33m",
             Self::Lying | Self::Killed | Self::Out => "\x1b[31m",
         }
     }
@@ -166,7 +169,7 @@ impl Table {
             "suspects",
             "proofs"
         );
-        for (rank, (record, role)) in records.iter().zip(roles).enumerate() {
+        for (rank, (record, role)) in there(records, roles) {
             let status = &record.status;
             let (on, off) = if self.is_coloured { (role.colour(), "\x1b[0m") } else { ("", "") };
             let name = group.names.get(rank).map_or("?", String::as_str);
@@ -198,8 +201,7 @@ impl Table {
     }
 
     fn line(&self, group: &Group, records: &[Record], roles: &[Role]) -> String {
-        let members = records.iter().zip(roles).enumerate();
-        let members: Vec<String> = members
+        let members: Vec<String> = there(records, roles)
             .map(|(rank, (record, role))| {
                 let name = group.names.get(rank).map_or("?", String::as_str);
                 match (self.puppet == Some(rank), role) {
@@ -214,6 +216,15 @@ impl Table {
         let p50 = correct.map(|(record, _)| record.status.recent.p50_us).max().unwrap_or(0);
         format!("view {view}, delivered: {}; p50 {} ms", members.join(", "), millis(p50))
     }
+}
+
+/// Those that were started.
+fn there<'a>(
+    records: &'a [Record],
+    roles: &'a [Role],
+) -> impl Iterator<Item = (usize, (&'a Record, &'a Role))> {
+    let all = records.iter().zip(roles).enumerate();
+    all.filter(|(_, (_, role))| **role != Role::Absent)
 }
 
 /// How the member that knows most about it tells of a view.

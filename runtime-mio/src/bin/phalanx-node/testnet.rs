@@ -153,7 +153,7 @@ impl Plan<'_> {
             .map_err(|why| format!("the system gives no random bytes: {why}"))?;
         let file = out.join("group.toml");
         let kind = (self.kind.membership, self.kind.state_transfer);
-        fs::write(&file, group_text("testnet", &Hash32(nonce), kind, members))
+        fs::write(&file, group_text("testnet", &Hash32(nonce), kind, (members, newcomers)))
             .map_err(|why| at(&file, &why))?;
         Ok(homes)
     }

@@ -12,15 +12,21 @@ impl Puppet {
     /// already, that does not list it, or whose keys are none.
     pub(in crate::adversary) fn installs(&mut self, view: &View) -> bool {
         let key = |rank: Rank| self.view.member(rank).map(|member| member.key);
-        let Some(me) = key(self.me).and_then(|own| view.rank_of(&own)) else { return false };
+        let Some(me) = view.rank_of(&self.own) else { return false };
         if view.id() == *self.roster.view() {
             return false;
         }
         let Ok(roster) = view.roster(self.suite) else { return false };
         let moved = |rank: Rank| key(rank).and_then(|key| view.rank_of(&key));
-        let doors = core::mem::take(&mut self.doors).into_iter();
-        let doors: BTreeMap<Rank, Door> =
-            doors.filter_map(|(rank, door)| Some((moved(rank)?, door))).collect();
+        let mut doors: BTreeMap<Rank, Door> = BTreeMap::new();
+        let all = core::mem::take(&mut self.doors).into_values();
+        for door in all.chain(core::mem::take(&mut self.outside).into_values()) {
+            let key = *door.identity().public_key();
+            match view.rank_of(&key) {
+                Some(rank) => drop(doors.insert(rank, door)),
+                None => drop(self.outside.insert(key, door)),
+            }
+        }
         let victims = self.victims.iter().filter_map(|rank| moved(*rank)).collect();
         let counters = PerRank::from_fn(view.members.len(), |rank| {
             let before = view.member(rank).and_then(|member| self.view.rank_of(&member.key));

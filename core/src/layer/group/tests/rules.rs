@@ -113,6 +113,23 @@ fn r9_suspected_leaders_are_passed_over() {
 }
 
 #[test]
+fn r9_a_leader_whose_next_life_asks_to_join_is_passed_over() {
+    let mut net = Net::new(4);
+    let mut door = crate::crypto::Door::new(crate::rig::quick_identity(0));
+    let request = door.ask_to_join(&net.roster, 1, Vec::new());
+    for friend in [1, 2] {
+        let message = super::attack::recommended(&mut net, friend, &request);
+        for member in [1, 2, 3] {
+            net.give(member, super::super::In::Recommend(message.clone()));
+        }
+    }
+    net.run(&[1, 2, 3], &without(&[0]));
+    let next = net.decided(&[1, 2, 3]);
+    assert_eq!((next.members.len(), next.members[3].incarnation), (4, 1));
+    assert!(net.seen[1..].iter().all(|seen| seen.opinions.is_empty()), "nobody waited for it");
+}
+
+#[test]
 fn the_cut_is_the_highest_certified_end_of_a_quorum_of_flushes() {
     let mut net = Net::new(4);
     net.holds_log(0, 1, &["a", "b"]);
