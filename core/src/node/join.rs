@@ -99,6 +99,11 @@ impl Node {
         let Ok(message) = stranger::decode(content) else { return self.count_unauthenticated() };
         match message {
             Stranger::AskChain { from: number } => self.tell_chain(from, number),
+            Stranger::Chain { decisions } if matches!(self.phase, Phase::Member) => {
+                self.run(|stack, _, step| {
+                    decisions.iter().for_each(|later| stack.on_later(step, later));
+                });
+            }
             Stranger::Chain { decisions } => {
                 self.run_heal(heal::In::Chain(decisions.into_iter().collect()));
             }

@@ -74,9 +74,8 @@ fn a_laggard_gets_the_decisions_when_it_sends_anything() {
     group.install_at(&[0, 1, 2], &second);
     group.run(150_000, |from, to| from == LAGGARD || to == LAGGARD);
     let heard = decisions(&group.recorded, LAGGARD, &group.genesis.view());
-    let both = [first.clone(), second.clone()];
-    assert!(heard.chunks(2).all(|told| *told == both), "that of its own view, and the next");
-    assert!((1..=3).contains(&(heard.len() / 2)), "at most once by each: {}", heard.len());
+    assert!(heard.iter().all(|decision| *decision == first), "that of its own view");
+    assert!((1..=3).contains(&heard.len()), "at most one of each");
     group.run(250_000, |from, to| from == LAGGARD || to == LAGGARD);
     let heard = decisions(&group.recorded, LAGGARD, &first.view);
     assert!(!heard.is_empty() && heard.iter().all(|decision| *decision == second));

@@ -16,8 +16,8 @@ use crate::output::{Event, Output, Refusal, Transmit};
 use crate::stack::{Decided, Stack, Step};
 use crate::view::Membership;
 use crate::wire::Part;
-use crate::wire::change::Decision;
 use crate::wire::frame::{is_stranger, peek_sender};
+use crate::wire::stranger::Stranger;
 
 impl Node {
     /// One step of the present stack: sends what it has to say, then does what it decided.
@@ -170,12 +170,12 @@ impl Node {
         let is_behind = matches!(self.phase, Phase::Excluded) || !self.bottom.has_spoken(peer);
         let Some(decision) = self.chain.after(&view).filter(|_| is_behind) else { return };
         if self.peers.may_tell(self.now, peer) {
-            let later = self.chain.after(&decision.view.id());
-            let both: Vec<Decision> =
-                [Some(decision), later].into_iter().flatten().cloned().collect();
-            for decision in both {
-                let parts = alloc::vec![Part::Decision(Box::new(decision))];
-                self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, parts, frames));
+            let later = self.chain.after(&decision.view.id()).cloned();
+            let parts = alloc::vec![Part::Decision(Box::new(decision.clone()))];
+            self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, parts, frames));
+            if let Some(later) = later {
+                // A packet of the old view has no words for it.
+                self.call(peer, &Stranger::Chain { decisions: core::iter::once(later).collect() });
             }
         }
     }

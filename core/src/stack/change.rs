@@ -67,12 +67,6 @@ impl Stack {
         from: Rank,
         part: Part,
     ) -> Result<(), LinkFault> {
-        if let Part::Decision(later) = &part
-            && self.ending.decided.is_some()
-        {
-            self.on_later(step, later);
-            return Ok(());
-        }
         let mut seconded = None;
         if let Part::Recommend(message) = &part {
             seconded = Some(Box::new(message.request.clone()));
@@ -182,7 +176,7 @@ impl Stack {
 
     /// The others have gone on from the next view, too, and keep no more than one that is over: what
     /// cannot be had soon of the cut of the present one cannot be had at all.
-    fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {
+    pub(crate) fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {
         let soon = step.cx.now.plus(self.hurry_us);
         let Some((next, until)) = &mut self.ending.decided else { return };
         if later.view.prev != next.view.id() || *until <= soon {

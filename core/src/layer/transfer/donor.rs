@@ -242,13 +242,12 @@ impl Offers {
         members: &[PublicKey],
         out: &mut Vec<Out>,
     ) {
-        let newcomers = members.get(entered.survivors()..).unwrap_or_default();
+        let joiners = entered.joiners();
         for offer in &mut self.0 {
-            // Who joins in a later life has forgotten what it asked for before.
-            offer.drop_guests(|key| members.contains(key) && !newcomers.contains(key));
+            // Who joins in a later life, or is Active again, begins with this view.
+            offer.drop_guests(|key| members.contains(key) && !joiners.contains(key));
         }
         self.clear(|offer| offer.guests.is_empty(), out);
-        let joiners = entered.joiners();
         let is_donor = entered.stand == Stand::Whole && entered.me.index() < entered.survivors();
         if !is_donor || joiners.is_empty() {
             return;
