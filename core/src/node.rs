@@ -88,7 +88,7 @@ pub struct Node {
     peers: Peers,
     /// For frames of strangers.
     tokens: Tokens,
-    /// Members of the view before that are not in the present one, and their addresses.
+    /// Former members that are still linked, and their addresses.
     departed: Vec<(PeerId, Vec<u8>)>,
     outputs: VecDeque<Output>,
     counters: Counters,

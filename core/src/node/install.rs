@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::{Left, Node, Phase};
 use crate::crypto::Roster;
@@ -96,14 +97,20 @@ impl Node {
         Some((rank, Arc::new(roster)))
     }
 
-    /// Remembers where members of the view before that are not in the present one are to be found.
+    /// Remembers where former members are to be found.
     fn note_departed(&mut self, before: &View) {
         let peers = before.peers();
         let members = peers.values().zip(&before.members);
         let departed = members.filter(|(peer, _)| {
             self.bottom.has_link(**peer) && self.bottom.rank_of(**peer).is_none()
         });
-        self.departed = departed.map(|(peer, member)| (*peer, member.addr.clone())).collect();
+        let departed: Vec<_> =
+            departed.map(|(peer, member)| (*peer, member.addr.clone())).collect();
+        let bottom = &self.bottom;
+        self.departed.retain(|(peer, _)| {
+            bottom.rank_of(*peer).is_none() && departed.iter().all(|(other, _)| other != peer)
+        });
+        self.departed.extend(departed);
     }
 
     fn forget_unlinked(&mut self) {

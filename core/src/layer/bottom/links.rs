@@ -2,7 +2,7 @@
 //!
 //! Promises: a link lives as long as both lives of its two ends are of interest, across views; its
 //! frame counter and its replay window never start again while its keys are the same. There are no
-//! more links than members of the present view and the one before.
+//! more links than members of the present view and the one before, and sixteen.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -12,6 +12,9 @@ use crate::crypto::{Hash32, Identity, LinkKeys, Roster};
 use crate::member::{PeerId, PerRank, Rank};
 use crate::time::{Time, earliest};
 use crate::view::View;
+
+/// Links to those that are no members any more, which linger: the latest.
+const LINGERING_MAX: usize = 16;
 
 /// Links that are remembered after they were given up, about 250 bytes each.
 const PASTS_MAX: usize = 256;
@@ -65,7 +68,8 @@ impl Links {
     }
 
     /// Links to the members of `view`: those that there are and new ones. The links of members of
-    /// the view before linger until `until`; all others are given up.
+    /// the view before linger until `until`. So do those of views before that, but the latest only:
+    /// who was put out when views followed each other quickly must still be told.
     pub(super) fn install(
         &mut self,
         view: &View,
@@ -93,13 +97,17 @@ impl Links {
             let past = self.take_past(&life);
             self.all.push(Link::new((*peer, life), keys, limits, past));
         }
+        let mut lingering = 0_usize;
         for mut link in before {
+            // The latest come first.
+            lingering = lingering.saturating_add(usize::from(link.until.is_some()));
             // A higher life of the same process, or another one that frames cannot tell from it,
             // takes its place at once.
-            if link.until.is_some() || self.all.iter().any(|other| other.peer == link.peer) {
+            if lingering > LINGERING_MAX || self.all.iter().any(|other| other.peer == link.peer) {
                 self.give_up(&link);
                 continue;
             }
+            let until = link.until.unwrap_or(until);
             link.renew(limits, Some(until));
             self.all.push(link);
         }

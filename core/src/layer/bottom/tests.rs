@@ -111,16 +111,30 @@ fn another_life_has_a_link_of_its_own() {
 }
 
 #[test]
-fn links_are_those_of_two_views() {
-    let mut a = End::new(0, 6);
+fn who_was_put_out_is_linked_for_a_while_however_quickly_views_follow() {
+    let (mut a, mut b) = (End::new(0, 6), End::new(5, 6));
     let one = a.bottom.bound_bytes() / 5;
     for left in [4, 3, 2] {
         a.install(without(left + 1));
-        assert_eq!(a.bottom.links.iter().len(), left + 1, "and one that lingers");
-        assert_eq!(a.bottom.bound_bytes(), (left + 1) * one);
+        assert_eq!(a.bottom.links.iter().len(), 5, "the others linger");
+        assert_eq!(a.bottom.bound_bytes(), 5 * one);
     }
+    let frame = b.frame(0).unwrap();
+    let knows = a.act(|bottom, cx| !matches!(bottom.on_frame(cx, &frame), Taken::Unauthenticated));
+    assert!(knows, "it is told how its view ended");
+    a.linger();
+    assert_eq!((a.bottom.links.iter().len(), a.bottom.deadline()), (2, None));
     a.bottom.give_up();
     assert_eq!((a.bottom.bound_bytes(), a.frame(1)), (0, None));
+}
+
+#[test]
+fn not_many_links_linger() {
+    let mut a = End::new(0, 64);
+    for left in (1..64).rev().step_by(2) {
+        a.install(|view| view.members.truncate(left));
+    }
+    assert!(a.bottom.links.iter().len() <= 16 + 2, "{}", a.bottom.links.iter().len());
 }
 
 /// The longest message of a view change is longer than any other, and links that were made for a
