@@ -85,38 +85,52 @@ impl Node {
         })
     }
 
-    /// A frame of whoever it is. A token pays for looking at it.
+    /// A frame of whoever it is. A token pays for what may cost a signature check or an answer.
     pub(super) fn on_stranger(&mut self, from: PeerId, content: &[u8]) {
         let is_fixed = self.config.genesis.membership == Membership::Fixed;
         if is_fixed || from == self.bottom.name() {
             return self.count_unauthenticated();
         }
-        if !self.tokens.take(self.now) {
+        let Ok(message) = stranger::decode(content) else { return self.count_unauthenticated() };
+        if !self.is_of_use(&message) {
+            return;
+        }
+        let is_free = matches!(message, Stranger::Refused { .. });
+        if !is_free && !self.tokens.take(self.now) {
             let counter = &mut self.counters.strangers_limited;
             *counter = counter.saturating_add(1);
             return;
         }
-        let Ok(message) = stranger::decode(content) else { return self.count_unauthenticated() };
         match message {
             Stranger::AskChain { from: number } => self.tell_chain(from, number),
             Stranger::Chain { decisions } if matches!(self.phase, Phase::Member) => {
-                self.run(|stack, _, step| {
-                    decisions.iter().for_each(|later| stack.on_later(step, later));
-                });
+                if let Some(later) = decisions.first() {
+                    self.run(|stack, _, step| stack.on_later(step, later));
+                }
             }
             Stranger::Chain { decisions } => {
                 self.run_heal(heal::In::Chain(decisions.into_iter().collect()));
             }
             Stranger::Join(request) if from == peer_id(&request.key) => {
-                if matches!(self.phase, Phase::Member) {
-                    let request = Box::new(request);
-                    self.run(|stack, _, step| stack.on_join(step, Origin::Stranger(from), request));
-                }
+                let request = Box::new(request);
+                self.run(|stack, _, step| stack.on_join(step, Origin::Stranger(from), request));
             }
             Stranger::Join(_) => self.count_unauthenticated(),
             Stranger::Refused { request, why } => {
                 self.run_heal(heal::In::Refused(from, request, why));
             }
+        }
+    }
+
+    /// Whether a stranger says something that this process can do anything with. What it cannot costs
+    /// no token: else those that join would have none left for the answers to their own questions.
+    const fn is_of_use(&self, message: &Stranger) -> bool {
+        match (&self.phase, message) {
+            (Phase::Member, Stranger::AskChain { .. } | Stranger::Join(_))
+            | (Phase::Excluded, Stranger::AskChain { .. })
+            | (Phase::Joining(_), Stranger::Chain { .. } | Stranger::Refused { .. }) => true,
+            (Phase::Member, Stranger::Chain { .. }) => self.stack.is_behind_a_view(),
+            (Phase::Member | Phase::Excluded | Phase::Joining(_), _) => false,
         }
     }
 

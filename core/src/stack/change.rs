@@ -174,6 +174,11 @@ impl Stack {
         self.ending.decided = Some((decision, until));
     }
 
+    /// Whether the next view is decided, and the cut of this one is not here.
+    pub(crate) const fn is_behind_a_view(&self) -> bool {
+        self.ending.decided.is_some()
+    }
+
     /// The others have gone on from the next view, too, and keep no more than one that is over: what
     /// cannot be had soon of the cut of the present one cannot be had at all.
     pub(crate) fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::world::{FIRST, World, addr};
 use crate::config::{Boot, Config, ConfigError, Joiners};
-use crate::crypto::peer_id;
+use crate::crypto::{Hash32, peer_id};
 use crate::input::{Input, Request, Ticket};
 use crate::member::{Rank, Status};
 use crate::node::Node;
@@ -322,6 +322,27 @@ fn nobody_joins_in_the_place_of_another() {
     world.join_with(5, FIRST, &[3], config);
     world.run(5_000);
     assert_eq!(world.node(0).view().members.len(), 5);
+}
+
+/// Others that join ask it, too, and members refuse what it asked for before: none of that takes the
+/// place of the decision that lists it.
+#[test]
+fn questions_that_a_joiner_cannot_answer_do_not_keep_it_from_hearing_that_it_is_a_member() {
+    let mut world = World::new(4, 1, |_| {});
+    world.run(300);
+    world.join(4, FIRST, &[0]);
+    let why = JoinRefusal::OtherView;
+    let refused = Stranger::Refused { request: Hash32::ZERO, why };
+    let end = world.now.plus(500_000);
+    while !world.is_group(&[0, 1, 2, 3, 4]) {
+        for said in [&Stranger::AskChain { from: 0 }, &refused] {
+            let content = crate::wire::stranger::encode(said);
+            let bytes = frame::stranger(world.genesis.group().prefix(), world.name(2), &content);
+            (0..20).for_each(|_| world.step(4, Input::Frame(&bytes)));
+        }
+        assert!(world.now < end, "it is not starved");
+        world.run(1);
+    }
 }
 
 #[test]
