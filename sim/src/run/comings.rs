@@ -56,7 +56,7 @@ impl Run<'_> {
             }
             What::Return(host, life) => {
                 self.world.pending -= 1;
-                if self.life(host) != Some(life) {
+                if self.life(host) != Some(life) || self.crashed.contains(&host) {
                     return Ok(());
                 }
                 if self.processes.len() == self.scenario.lives_max() {

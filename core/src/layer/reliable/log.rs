@@ -8,6 +8,7 @@
 
 mod branch;
 mod jump;
+mod window;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -15,7 +16,6 @@ use alloc::vec::Vec;
 
 use super::body::Body;
 use super::votes::Votes;
-use crate::config::Limits;
 use crate::crypto::{Certificate, Hash32, Head, Heads, Link, Verified};
 use crate::member::{PerRank, Rank};
 use crate::seq::{LogEnd, Number, Round};
@@ -178,48 +178,6 @@ impl Log {
         self.held_bytes
     }
 
-    /// Bytes of casts held above the stability threshold.
-    pub(super) const fn window_bytes(&self) -> usize {
-        self.window_bytes
-    }
-
-    /// All Active members and a quorum hold everything up to here (RM8).
-    pub(super) const fn threshold(&self) -> Number {
-        self.threshold
-    }
-
-    /// The stability threshold rose.
-    pub(super) fn raise_threshold(&mut self, number: Number) {
-        while self.threshold < number {
-            self.threshold = self.threshold.next();
-            let len = self.body(self.threshold).map_or(0, |body| body.casts.len());
-            self.window_bytes = self.window_bytes.saturating_sub(len);
-            if self.threshold >= self.horizon() {
-                // Nothing is held above: the rest is a jump.
-                self.threshold = self.threshold.max(number);
-            }
-        }
-    }
-
-    /// How far this member's Stable row may go: what is certified and held, but no further than a
-    /// window above what was delivered. So a sender that never settles its slots cannot make
-    /// others pile up casts that are stable and wait for the merge.
-    pub(super) fn row(&self, limits: &Limits) -> Number {
-        let finished = self.finished();
-        let last = self.sure.min(finished.plus(u64::from(limits.window_bodies)));
-        let (mut number, mut bytes) = (finished, 0_usize);
-        while number < last {
-            let next = number.next();
-            let len = self.body(next).map_or(0, |body| body.casts.len());
-            bytes = bytes.saturating_add(len);
-            if bytes > limits.casts_in_flight() {
-                break;
-            }
-            number = next;
-        }
-        number.max(self.threshold.min(self.sure))
-    }
-
     /// RM4: certified and held.
     pub(super) const fn have(&self) -> Number {
         self.sure
@@ -349,31 +307,6 @@ impl Log {
             }
     }
 
-    /// Makes room for a body of `len` bytes. One body always has room in the window, and an empty
-    /// one needs none. A lower body displaces higher ones: the lowest one missing always finds
-    /// room, whatever else a lying sender had this member take before.
-    pub(super) fn make_room(&mut self, number: Number, len: usize, space: Space) -> bool {
-        let needs = |window: usize, held: usize| {
-            let is_over = window > 0 && window.saturating_add(len) > space.window;
-            len > 0 && (is_over || held.saturating_add(len) > space.held)
-        };
-        let first = self.index(number).map_or(0, |index| index.saturating_add(1));
-        let above = self.cells.iter().skip(first).flat_map(|cell| &cell.body);
-        let above = above.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()));
-        let below =
-            (self.window_bytes.saturating_sub(above), self.held_bytes.saturating_sub(above));
-        if self.body(number).is_some() || needs(below.0, below.1) {
-            return false;
-        }
-        let mut index = self.cells.len();
-        while needs(self.window_bytes, self.held_bytes) && index > first {
-            index = index.saturating_sub(1);
-            let freed = self.cells.get_mut(index).and_then(|cell| cell.body.take());
-            self.release(freed);
-        }
-        true
-    }
-
     /// Takes a body whose hash stands in its cell.
     pub(super) fn accept(&mut self, body: &Arc<Body>, limit: Number) -> Accepted {
         let number = body.number;
@@ -484,20 +417,5 @@ impl Log {
             self.replied = self.certified;
         }
         self.top.number > self.replied.number && self.top.number > self.last_entry
-    }
-
-    /// Drops bodies that are stable here and everywhere and whose casts were delivered.
-    pub(super) fn discard(&mut self) {
-        let last = self.threshold.min(self.finished());
-        while self.base.number < last {
-            let Some(cell) = self.cells.pop_front() else { break };
-            let number = self.base.number.next();
-            let hash = cell.hash.unwrap_or(self.base.hash);
-            if let Some(round) = cell.body.as_ref().and_then(|body| body.link.slot.round()) {
-                self.base_round = Some(round.next());
-            }
-            self.base = Head { sender: self.sender, number, hash };
-            self.release(cell.body);
-        }
     }
 }

@@ -150,3 +150,13 @@ fn section_8_the_cut_is_collected_and_closed_though_its_beginning_is_gone() {
     assert_eq!(solo.machine.haves()[0], at(2), "what was told stays");
     assert_eq!(solo.close(), [], "for its votes, not for its deliveries");
 }
+
+#[test]
+fn section_8_what_was_jumped_over_is_not_taken_even_before_the_hash_is_known() {
+    let (mut solo, b) = silenced(12);
+    assert!(leave_behind(&mut solo, 12, 10));
+    solo.certify(&b, 12, &[0, 1, 2]);
+    let wants = |solo: &Solo, r| solo.machine.logs.at(Rank::new(0)).wants_body(at(r), at(20));
+    let wanted = [3, 9, 10, 11, 12].map(|r| wants(&solo, r));
+    assert_eq!(wanted, [false, false, false, true, true], "it would take the place of those above");
+}
