@@ -275,9 +275,14 @@ impl<'a> Run<'a> {
         due.into_iter().for_each(|(_, rank)| self.crash(rank));
     }
 
+    /// The host stops and does not come back.
     fn crash(&mut self, rank: u16) {
-        self.trigger_us = self.trigger_us.max(self.world.now_us);
         self.crashed.push(rank);
+        self.stop(rank);
+    }
+
+    fn stop(&mut self, rank: u16) {
+        self.trigger_us = self.trigger_us.max(self.world.now_us);
         if let Some((life, _)) = self.hosts[usize::from(rank)] {
             self.processes[life].crash(&mut self.world);
         }

@@ -49,7 +49,7 @@ impl Run<'_> {
                 Ok(())
             }
             What::Stop(host, down_us) => {
-                self.crash(host);
+                self.stop(host);
                 let life = self.life(host).unwrap_or(usize::MAX);
                 self.world.queue.push(now_us + down_us, What::Return(host, life));
                 Ok(())
