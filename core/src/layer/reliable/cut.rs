@@ -99,6 +99,11 @@ impl Reliable {
         is_known && !self.is_halted && !self.logs.ranks().any(|sender| self.is_wanting(sender))
     }
 
+    /// How many bodies are held, certified, up to the cut or not.
+    pub(crate) fn collected(&self) -> u64 {
+        self.logs.values().fold(0, |sum, log| sum.saturating_add(log.have().value()))
+    }
+
     /// Section 10, after the decision for the cut that was collected: all that is not delivered of
     /// it, in the order in which its Fifo casts are due, for [`crate::layer::total::Total::close`]
     /// to order its Total casts. Nothing is delivered any more after that.
