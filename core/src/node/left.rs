@@ -59,7 +59,7 @@ impl Left {
             incarnation: member.incarnation,
             is_active: member.status == Status::Active,
         });
-        let spare = usize::from(before.quorum().f());
+        let spare = before.quorum().f();
         Self { old, keep: Keep::For { awaited: awaited.collect(), spare, until } }
     }
 

@@ -13,7 +13,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::log::Pinned;
+use super::log::{Log, Pinned};
 use super::sender::{Batch, Requeue};
 use super::{Body, Out, Reliable};
 use crate::crypto::{Certificate, Head};
@@ -135,6 +135,7 @@ impl Reliable {
     /// in the cut never is. This layer goes on answering, but has nothing left to send.
     pub(crate) fn legacy(&mut self, end: LogEnd) -> Requeue {
         self.stop();
+        self.logs.values_mut().for_each(Log::rest);
         let waiting = self.sender.drain();
         let log = self.logs.at(self.me);
         // What was delivered here is in every valid cut; it is never cast again in any case.

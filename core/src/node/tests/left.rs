@@ -129,3 +129,57 @@ fn who_is_many_views_behind_does_not_wait_for_what_nobody_keeps() {
     group.run(5_000_000, |from, to| from == LAGGARD || to == LAGGARD);
     assert!(is_over(&group));
 }
+
+/// A member that was silenced because it could not be heard has a hole in the view before: all
+/// others have installed the next one and need nothing any more, but it gets the bodies.
+#[test]
+fn bodies_are_kept_for_who_was_silenced_with_a_hole() {
+    let mut group = Group::new(4);
+    group.cast(0, b"missed");
+    group.run(100_000, |from, to| from != LAGGARD && to != LAGGARD);
+    group.flights.clear();
+    let (view, end) = (group.genesis.view(), group.end(1, Rank::new(0)));
+    let next = group.next(|view| {
+        view.cut.as_mut_vec()[0] = end;
+        view.members[LAGGARD].status = crate::Status::Silenced;
+    });
+    group.install_at(&[0, 1, 2], &next);
+    group.run(10_000_000, |from, to| from != LAGGARD && to != LAGGARD);
+    assert!((0..3).all(|index| group.nodes[index].old.has(&view.id())));
+    let sealed = Part::Decision(Box::new(next.clone()));
+    group.tell(0, LAGGARD, &view, alloc::vec![sealed]);
+    group.run(1_000_000, |_, _| true);
+    assert_eq!(*group.nodes[LAGGARD].view(), next.view);
+    assert_eq!(casts(&group.events[LAGGARD]), [(0, 0, &b"missed"[..])]);
+    assert!((0..3).all(|index| !group.nodes[index].old.has(&view.id())), "nobody needs it");
+}
+
+/// What is kept of all views together is bounded in bytes: the oldest goes first.
+#[test]
+fn views_before_hold_no_more_than_one_of_them_may() {
+    let mut group = Group::with(4, |config| {
+        let limits = &mut config.genesis.limits;
+        (limits.window_bodies, limits.body_max, limits.window_bytes) = (8, 1024, 8 * 1024);
+        limits.cast_max = 1024;
+        config.cast_queue_bytes = 8 * 1024;
+    });
+    let mut views = alloc::vec![group.genesis.view()];
+    let is_cut_off = |from: usize, to: usize| from != LAGGARD && to != LAGGARD;
+    for _ in 0..8 {
+        for index in 0..3 {
+            (0..16).for_each(|_| group.cast(index, &[7; 900]));
+        }
+        group.run(100_000, is_cut_off);
+        group.flights.clear();
+        let ends = [0, 1, 2].map(|rank| group.end(1, Rank::new(rank)));
+        let next = group.next(|view| view.cut.as_mut_vec()[..3].copy_from_slice(&ends));
+        group.install_at(&[0, 1, 2], &next);
+        group.run(100_000, is_cut_off);
+        views.push(next.view);
+    }
+    let old = &group.nodes[0].old;
+    let held = old.held_bytes();
+    assert!(held <= old.bound_bytes(&group.config), "and it was so at each step");
+    assert!(held > old.bound_bytes(&group.config) / 2, "{held}: the flood was one");
+    assert!(!old.has(&views[0].id()) && old.has(&views[7].id()));
+}
