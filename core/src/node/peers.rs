@@ -22,7 +22,7 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// Bytes of earlier views handed to a peer in each `fetch_us`; the answer that reaches them is the
 /// last one.
-const SERVED_BYTES: usize = 1024 * 1024;
+const SERVED_BYTES: u64 = 1024 * 1024;
 
 /// A packet of a view that is not known yet.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ struct Peer {
     kept: Vec<Kept>,
     bytes: usize,
     /// Since when, and how many bytes.
-    served: (Time, usize),
+    served: (Time, u64),
 }
 
 /// By peer; no more than there are links.
@@ -76,7 +76,7 @@ impl Peers {
     }
 
     /// It was handed so many bytes of them.
-    pub(super) fn note_served(&mut self, peer: PeerId, bytes: usize) {
+    pub(super) fn note_served(&mut self, peer: PeerId, bytes: u64) {
         let served = &mut self.peers.entry(peer).or_default().served;
         served.1 = served.1.saturating_add(bytes);
     }

@@ -165,11 +165,9 @@ impl Node {
                 continue;
             };
             if self.peers.may_serve(self.now, peer) {
-                let answer = old.on_fetch(&mut cx, (from, sender), (first, to));
-                let casts = answer.iter().flat_map(|post| &post.casts);
-                let bytes = casts.fold(0_usize, |sum, casts| sum.saturating_add(casts.bytes.len()));
-                self.peers.note_served(peer, bytes);
-                posts.extend(answer);
+                let before = old.charged();
+                posts.extend(old.on_fetch(&mut cx, (from, sender), (first, to)));
+                self.peers.note_served(peer, old.charged().saturating_sub(before));
             }
         }
         self.say(|bottom, cx, frames| bottom.send(cx, era, &[], posts, frames));

@@ -137,6 +137,11 @@ impl Old {
         outs.into_iter().filter_map(post).collect()
     }
 
+    /// Bytes handed out so far, with what covers the bodies.
+    pub(crate) const fn charged(&self) -> u64 {
+        self.reliable.charged()
+    }
+
     /// Bytes of casts held.
     pub(crate) fn held_bytes(&self) -> usize {
         self.reliable.held_bytes()

@@ -106,6 +106,11 @@ impl Reliable {
         }
     }
 
+    /// Bytes handed out so far, with what covers the bodies.
+    pub(crate) const fn charged(&self) -> u64 {
+        self.repair.charged()
+    }
+
     /// What covers the body `number` of a log, where `certified` is the highest certified head that
     /// the answer is about: what the sender signed, if its head is not below that one, so that the
     /// links pass through what is certified, which the asker may know by itself; or the certificate.

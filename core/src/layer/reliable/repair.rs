@@ -46,6 +46,8 @@ pub(super) struct Repair {
     served: PerRank<Served>,
     fetch_us: u64,
     answer_bytes: usize,
+    /// What all were handed, since the view began.
+    charged: u64,
     /// What the Heads of a certificate may weigh.
     pub(super) cover_bytes: usize,
 }
@@ -63,6 +65,7 @@ impl Repair {
             served: PerRank::from_fn(n, |_| Served::default()),
             fetch_us: timeouts.fetch_us,
             answer_bytes: ANSWER_BYTES.max(limits.casts_max()),
+            charged: 0,
             cover_bytes: n.saturating_mul(n.saturating_mul(48).saturating_add(128)),
         }
     }
@@ -76,6 +79,11 @@ impl Repair {
         self.missing.values_mut().for_each(|missing| missing.timer.stop());
     }
 
+    /// How many bytes all were handed, as they are charged.
+    pub(super) const fn charged(&self) -> u64 {
+        self.charged
+    }
+
     /// Whether `peer` may be handed `bytes` more now.
     pub(super) fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
         let served = self.served.at_mut(peer);
@@ -86,6 +94,7 @@ impl Repair {
             return false;
         }
         served.bytes = served.bytes.saturating_add(bytes);
+        self.charged = self.charged.saturating_add(bytes as u64);
         true
     }
 }

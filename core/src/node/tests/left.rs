@@ -183,3 +183,34 @@ fn views_before_hold_no_more_than_one_of_them_may() {
     assert!(held > old.bound_bytes(&group.config) / 2, "{held}: the flood was one");
     assert!(!old.has(&views[0].id()) && old.has(&views[7].id()));
 }
+
+/// Who asks for the bodies of all earlier views at once gets no more than of one.
+#[test]
+fn fetches_of_earlier_views_share_one_budget() {
+    let mut group = Group::new(4);
+    let mut views = alloc::vec![group.genesis.view()];
+    let is_cut_off = |from: usize, to: usize| from != LAGGARD && to != LAGGARD;
+    for _ in 0..7 {
+        for _ in 0..8 {
+            group.cast(0, b"little");
+            group.run(10_000, is_cut_off);
+        }
+        group.flights.clear();
+        let end = group.end(1, Rank::new(0));
+        let next = group.next(|view| view.cut.as_mut_vec()[0] = end);
+        group.install_at(&[0, 1, 2], &next);
+        group.run(10_000, is_cut_off);
+        views.push(next.view);
+    }
+    let fetch = Part::Fetch { sender: Rank::new(0), from: Number::new(1), to: Number::new(8) };
+    let storm = |group: &mut Group, views: &[View]| {
+        let before = group.nodes[0].counters().bytes_out;
+        for view in views.iter().cycle().take(70) {
+            group.tell(LAGGARD, 0, view, alloc::vec![fetch.clone(); 50]);
+        }
+        group.deliver(|from, to| (from, to) == (LAGGARD, 0));
+        group.nodes[0].counters().bytes_out - before
+    };
+    let all = storm(&mut group, &views[..7]);
+    assert!((200_000..2_000_000).contains(&all), "{all} bytes");
+}
