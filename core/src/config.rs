@@ -119,7 +119,7 @@ pub struct Timeouts {
     pub installed_us: u64,
     /// How long a process that is no member any more answers those that do not know it yet.
     pub linger_us: u64,
-    /// How long bodies of the view before are kept at the most.
+    /// How long bodies of a view that was left are kept, while no more than `f` may need them.
     pub retain_us: u64,
     /// How long a Silenced member is in a view before it asks to be Active again, and the first
     /// pause before it asks once more.

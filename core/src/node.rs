@@ -1,10 +1,11 @@
 //! [`Node`]: the only door. Bytes, requests and ticks in; frames, events and faults out.
 //!
 //! A node outlives views. To it belong the links (layer Bottom), the stack of the present view, what
-//! is left of the one before, and the chain of decisions for those that lag behind.
+//! is left of those before, and the chain of decisions for those that lag behind.
 
 mod install;
 mod join;
+mod left;
 mod peers;
 mod strangers;
 mod turn;
@@ -22,10 +23,11 @@ use crate::layer::heal::Heal;
 use crate::layer::heal::chain::Chain;
 use crate::member::{PeerId, Rank};
 use crate::output::{Event, Output};
-use crate::stack::{Gate, Old, Stack};
+use crate::stack::{Gate, Stack};
 use crate::time::{Time, earliest};
 use crate::view::{Membership, View};
 use crate::wire::change::Decision;
+use left::Lefts;
 use peers::Peers;
 use strangers::Tokens;
 
@@ -82,8 +84,8 @@ pub struct Node {
     stack: Stack,
     /// What stands between the layers and the application, in all views.
     gate: Gate,
-    /// The view before, or the last one for who is no member any more.
-    old: Option<Left>,
+    /// Views before it, and the last one for who is no member any more.
+    old: Lefts,
     chain: Chain,
     peers: Peers,
     /// For frames of strangers.
@@ -104,14 +106,6 @@ enum Phase {
     /// No member any more: it answers those who do not know yet, while `old` is there, and does
     /// nothing else.
     Excluded,
-}
-
-/// A view that was left, for those who are still in it.
-#[derive(Debug)]
-struct Left {
-    old: Old,
-    /// How long it is kept at the most.
-    until: Time,
 }
 
 impl Node {
@@ -148,7 +142,7 @@ impl Node {
             phase: Phase::Member,
             bottom,
             stack,
-            old: None,
+            old: Lefts::default(),
             chain: Chain::default(),
             departed: Vec::new(),
             outputs,
@@ -180,8 +174,7 @@ impl Node {
             Phase::Member => earliest(self.stack.deadline(), self.gate.deadline()),
             Phase::Excluded => None,
         };
-        let left = self.old.as_ref().map(|left| left.until);
-        earliest(earliest(layers, self.bottom.deadline()), left)
+        earliest(earliest(layers, self.bottom.deadline()), self.old.deadline())
     }
 
     /// The present view; for who is no member any more the last one that it was in, and for who is
@@ -245,16 +238,15 @@ impl Node {
 
     /// Bytes of casts, messages, fragments and evidence that this node holds, and the most that it
     /// may while it is in this view: the sum of the layers' documented bounds for this
-    /// configuration and the members of the present view and the one before.
+    /// configuration and the members of the present view and those before that are still answered
+    /// for: together these hold no more than the largest of them alone may.
     #[must_use]
     pub fn memory(&self) -> (usize, usize) {
         let parts = [
             (self.stack.held_bytes(), Stack::bound_bytes(&self.config, self.view().members.len())),
             (self.bottom.held_bytes(), self.bottom.bound_bytes()),
             (self.gate.held_bytes(), self.gate.bound_bytes(&self.config)),
-            self.old
-                .as_ref()
-                .map_or((0, 0), |left| (left.old.held_bytes(), left.old.bound_bytes(&self.config))),
+            (self.old.held_bytes(), self.old.bound_bytes(&self.config)),
             match self.config.genesis.membership {
                 Membership::Fixed => (0, 0),
                 Membership::Managed => {

@@ -66,6 +66,8 @@ pub(crate) struct Step<'a> {
     tells_haves: bool,
     /// Strangers that are to be told no.
     refused: Vec<Refused>,
+    /// Members that are known now to have installed the view.
+    installed: Vec<Rank>,
     /// The view is over: once everything else of the step is done.
     decided: Option<Decided>,
 }
@@ -90,14 +92,27 @@ impl<'a> Step<'a> {
         counters: &'a mut Counters,
         gate: &'a mut Gate,
     ) -> Self {
-        let posts = Vec::new();
-        let refused = Vec::new();
-        Self { cx, outputs, counters, gate, posts, tells_haves: false, refused, decided: None }
+        Self {
+            cx,
+            outputs,
+            counters,
+            gate,
+            posts: Vec::new(),
+            tells_haves: false,
+            refused: Vec::new(),
+            installed: Vec::new(),
+            decided: None,
+        }
     }
 
     /// What the layers concluded about the view, if anything.
     pub(crate) const fn take_decided(&mut self) -> Option<Decided> {
         self.decided.take()
+    }
+
+    /// Who is known now to have installed the view.
+    pub(crate) fn take_installed(&mut self) -> Vec<Rank> {
+        core::mem::take(&mut self.installed)
     }
 
     /// The view is over.

@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Left, Node, Phase};
+use super::left::Left;
+use super::{Node, Phase};
 use crate::crypto::Roster;
 use crate::member::Rank;
 use crate::output::{Event, Exclusion, Output};
@@ -32,9 +33,14 @@ impl Node {
         self.note_departed(&view_before);
         let end = own_end(&next, last.me());
         let before = spare(last.view());
+        let me_before = last.me();
         let (old, legacy) = last.leave(Some(&next), end, &mut self.outputs);
         self.stack.inherit(legacy, self.now);
-        self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.retain_us) });
+        let until = self.now.plus(self.config.timeouts.retain_us);
+        let left = Left::new(old, (&view_before, me_before), &next, until);
+        self.old.push(left, &self.config);
+        self.old.stay(&next);
+        self.drop_old();
         self.chain.push(decision.clone());
         self.forget_unlinked();
         let after = spare(&next);
@@ -58,29 +64,39 @@ impl Node {
         let end = own_end(&decision.view, me);
         let (old, legacy) = last.leave(None, end, &mut self.outputs);
         let lost = legacy.casts.tickets().collect();
-        self.bottom.forget_old();
-        self.old = Some(Left { old, until: self.now.plus(self.config.timeouts.linger_us) });
+        let until = self.now.plus(self.config.timeouts.linger_us);
+        self.old.close(old, until, &self.config);
         self.phase = Phase::Excluded;
+        self.drop_old();
         self.gate = Gate::new(&self.config, false);
         self.chain.push(Decision::clone(&decision));
         let _: usize = self.peers.take_kept().len();
         self.outputs.push_back(Output::Event(Event::Excluded { why, decision, lost }));
     }
 
-    /// Nobody needs the bodies of the view before any more.
-    pub(super) fn forget_old(&mut self) {
-        self.old = None;
-        match self.phase {
-            Phase::Member => self.bottom.forget_old(),
-            Phase::Excluded | Phase::Joining(_) => self.bottom.give_up(),
+    /// Members of the present view have installed it: they need nothing of those before.
+    pub(super) fn note_installed(&mut self, ranks: &[Rank]) {
+        for member in ranks.iter().filter_map(|rank| self.stack.view().member(*rank)) {
+            self.old.has_left(&member.key, member.incarnation);
         }
-        self.forget_unlinked();
+        self.drop_old();
+    }
+
+    /// Views that nobody needs any more are forgotten.
+    fn drop_old(&mut self) {
+        self.old.expire(self.now, &self.config);
+        let old = &self.old;
+        self.bottom.keep_old(|view| old.has(view));
+        if old.is_empty() && matches!(self.phase, Phase::Excluded) {
+            self.bottom.give_up();
+            self.forget_unlinked();
+        }
     }
 
     /// What was kept long enough is forgotten.
     pub(super) fn expire(&mut self) {
-        if self.old.as_ref().is_some_and(|left| left.until <= self.now) {
-            self.forget_old();
+        if self.old.deadline().is_some_and(|due| due <= self.now) {
+            self.drop_old();
         }
         if self.departed.iter().any(|(peer, _)| !self.bottom.has_link(*peer)) {
             self.forget_unlinked();

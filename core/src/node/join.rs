@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::left::Lefts;
 use super::peers::Peers;
 use super::strangers::Tokens;
 use super::{Counters, Node, Phase};
@@ -77,7 +78,7 @@ impl Node {
             door,
             now,
             phase: Phase::Joining(Box::new(heal)),
-            old: None,
+            old: Lefts::default(),
             chain: Chain::default(),
             departed: Vec::new(),
             outputs: VecDeque::new(),
@@ -217,7 +218,7 @@ impl Node {
             (view.rank_of(identity.public_key()), view.roster(identity.suite()).ok());
         let (Some(me), Some(roster)) = (rank, roster.map(Arc::new)) else { return };
         self.bottom.install(&view, &roster, &self.door, self.now);
-        self.bottom.forget_old();
+        self.bottom.keep_old(|_| false);
         self.stack = Stack::new(&self.config, view.clone(), roster, me, self.now);
         let before = core::iter::once(self.config.genesis.view());
         let before = before.chain(self.config.anchor.clone());

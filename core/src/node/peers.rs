@@ -1,8 +1,9 @@
 //! What is kept about peers that are in another view: packets of a view that may be the next one,
-//! and when they were last told or asked something.
+//! when they were last told or asked something, and how much they were handed of earlier views.
 //!
 //! What a faulty member can try: packets of views that will never be. They cost their bytes up to a
-//! bound per peer, the first ones stay, and they draw one small question per `resend_us`.
+//! bound per peer, the first ones stay, and they draw one small question per `resend_us`. Or it asks
+//! for the bodies of all earlier views at once: they share one budget.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -19,6 +20,10 @@ const KEPT_MAX: usize = 64;
 /// Bytes of them.
 const KEPT_BYTES: usize = 64 * 1024;
 
+/// Bytes of earlier views handed to a peer in each `fetch_us`; the answer that reaches them is the
+/// last one.
+const SERVED_BYTES: usize = 1024 * 1024;
+
 /// A packet of a view that is not known yet.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -33,6 +38,8 @@ struct Peer {
     asked: Option<Time>,
     kept: Vec<Kept>,
     bytes: usize,
+    /// Since when, and how many bytes.
+    served: (Time, usize),
 }
 
 /// By peer; no more than there are links.
@@ -40,11 +47,13 @@ struct Peer {
 pub(super) struct Peers {
     peers: BTreeMap<PeerId, Peer>,
     resend_us: u64,
+    fetch_us: u64,
 }
 
 impl Peers {
     pub(super) const fn new(timeouts: &Timeouts) -> Self {
-        Self { peers: BTreeMap::new(), resend_us: timeouts.resend_us }
+        let Timeouts { resend_us, fetch_us, .. } = *timeouts;
+        Self { peers: BTreeMap::new(), resend_us, fetch_us }
     }
 
     /// Whether a peer may be told of a decision now; if so it was.
@@ -55,6 +64,21 @@ impl Peers {
     /// Whether a peer may be asked for a decision now; if so it was.
     pub(super) fn may_ask(&mut self, now: Time, peer: PeerId) -> bool {
         is_due(&mut self.peers.entry(peer).or_default().asked, now, self.resend_us)
+    }
+
+    /// Whether a peer may be handed bodies of an earlier view now.
+    pub(super) fn may_serve(&mut self, now: Time, peer: PeerId) -> bool {
+        let served = &mut self.peers.entry(peer).or_default().served;
+        if now >= served.0.plus(self.fetch_us) {
+            *served = (now, 0);
+        }
+        served.1 < SERVED_BYTES
+    }
+
+    /// It was handed so many bytes of them.
+    pub(super) fn note_served(&mut self, peer: PeerId, bytes: usize) {
+        let served = &mut self.peers.entry(peer).or_default().served;
+        served.1 = served.1.saturating_add(bytes);
     }
 
     /// Keeps a packet for the next view, if there is room.
@@ -101,4 +125,23 @@ fn is_due(last: &mut Option<Time>, now: Time, pause_us: u64) -> bool {
     }
     *last = Some(now);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_is_handed_of_earlier_views_has_a_budget() {
+        let timeouts = Timeouts { fetch_us: 100, ..Timeouts::default() };
+        let mut peers = Peers::new(&timeouts);
+        let (one, other) = (PeerId(1), PeerId(2));
+        let at = Time::from_micros;
+        assert!(peers.may_serve(at(5), one));
+        peers.note_served(one, SERVED_BYTES - 1);
+        assert!(peers.may_serve(at(6), one));
+        peers.note_served(one, 1);
+        assert!(!peers.may_serve(at(99), one) && peers.may_serve(at(99), other));
+        assert!(peers.may_serve(at(105), one));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod join;
+mod left;
 mod rig;
 mod state;
 mod world;
@@ -15,7 +16,6 @@ use crate::input::{Input, Request, Ticket};
 use crate::member::{Member, Rank};
 use crate::output::{Event, Exclusion, Refusal};
 use crate::rig::{quick_identity, some_hash};
-use crate::seq::Number;
 use crate::stack::Decided;
 use crate::time::Time;
 use crate::view::Departure;
@@ -228,40 +228,6 @@ fn a_closed_link_is_read_again_in_the_next_view() {
 }
 
 #[test]
-fn bodies_of_the_view_before_are_handed_out_until_they_are_forgotten() {
-    let mut group = Group::new(4);
-    group.cast(0, b"where is it?");
-    group.run(100_000, |from, to| from != LAGGARD && to != LAGGARD);
-    group.flights.clear();
-    let decision = group.next(|_| {});
-    group.install_at(&[0, 1, 2], &decision);
-    group.flights.clear();
-    let view = group.genesis.view();
-    let fetch = Part::Fetch { sender: Rank::new(0), from: Number::new(1), to: Number::new(1) };
-    let bodies = |group: &Group| {
-        let to_laggard = group.recorded.iter().filter(|(to, _)| *to == LAGGARD);
-        let parts = to_laggard.filter_map(|(_, frame)| rig::parts(frame, &view)).flatten();
-        parts.filter(|part| matches!(part, Part::Body(_))).count()
-    };
-    let before = bodies(&group);
-    group.tell(LAGGARD, 1, &view, alloc::vec![fetch.clone()]);
-    group.deliver(|_, _| true);
-    assert_eq!(bodies(&group), before + 1);
-    assert_eq!(decisions(&group.recorded, LAGGARD, &view).len(), 0, "it may know already");
-    assert!(group.nodes[1].memory().0 <= group.nodes[1].memory().1);
-    group.nodes[1].forget_old();
-    group.tell(LAGGARD, 1, &view, alloc::vec![fetch]);
-    group.deliver(|_, _| true);
-    assert_eq!(bodies(&group), before + 1);
-    assert_eq!(decisions(&group.recorded, LAGGARD, &view), [decision]);
-    let retain_us = group.config.timeouts.retain_us;
-    assert!(group.nodes[0].old.is_some());
-    group.now = group.now.plus(retain_us);
-    group.step(0, Input::Tick);
-    assert!(group.nodes[0].old.is_none());
-}
-
-#[test]
 fn who_is_excluded_answers_for_a_while_and_does_nothing_else() {
     let mut group = Group::new(4);
     send(&mut group, 3, 0, 1);
@@ -431,31 +397,4 @@ fn a_silenced_member_that_missed_what_is_gone_still_votes_in_its_view() {
     assert_eq!(*group.nodes[0].view(), silenced.view);
     assert_eq!(casts(&group.events[0]).last(), Some(&(1, 1, &b"after"[..])));
     assert_eq!(casts(&group.events[LAGGARD]), []);
-}
-
-/// Who missed the cut of a view waits for it; not for long, once the others have gone on twice.
-#[test]
-fn who_is_two_views_behind_does_not_wait_for_what_nobody_keeps() {
-    let mut group = Group::new(4);
-    group.cast(0, b"missed");
-    group.run(1_000_000, |from, to| from != LAGGARD && to != LAGGARD);
-    group.flights.clear();
-    let end = group.end(1, Rank::new(0));
-    let genesis = group.nodes[LAGGARD].view().clone();
-    let second = group.next(|view| view.cut.as_mut_vec()[0] = end);
-    group.install_at(&[0, 1, 2], &second);
-    let third = group.next(|_| {});
-    group.install_at(&[0, 1, 2], &third);
-    group.flights.clear();
-    let over = |group: &Group| {
-        group.events[LAGGARD].iter().any(|event| matches!(event, Event::Excluded { .. }))
-    };
-    let sealed = Part::Decision(Box::new(second));
-    group.tell(0, LAGGARD, &genesis, alloc::vec![sealed]);
-    group.deliver(|_, to| to == LAGGARD);
-    group.run(5_000_000, |_, _| false);
-    assert!(!over(&group), "somebody may still have it");
-    // It says something, and is told of both.
-    group.run(5_000_000, |from, to| from == LAGGARD || to == LAGGARD);
-    assert!(over(&group));
 }

@@ -32,7 +32,11 @@ impl Node {
             self.bottom.send(&mut step.cx, Era::Present, &haves, posts, &mut frames);
         }
         let (decided, refused) = (step.take_decided(), step.take_refused());
+        let installed = step.take_installed();
         self.transmit(frames);
+        if !installed.is_empty() {
+            self.note_installed(&installed);
+        }
         self.refuse(refused);
         match decided {
             None => {}
@@ -101,7 +105,7 @@ impl Node {
         let counter = match taken {
             Taken::Packet(inbound) => match (&self.phase, inbound.era) {
                 (Phase::Member, Era::Present) => return self.on_packet(inbound),
-                (Phase::Member, Era::Old) | (Phase::Excluded | Phase::Joining(_), _) => {
+                (Phase::Member, Era::Old(_)) | (Phase::Excluded | Phase::Joining(_), _) => {
                     return self.on_old(inbound);
                 }
             },
@@ -142,25 +146,35 @@ impl Node {
         }
     }
 
-    /// A packet of the view before, or of the last one for who is no member any more: bodies are
+    /// A packet of a view before, or of the last one for who is no member any more: bodies are
     /// handed out, and who still speaks in it is told how it ended.
     fn on_old(&mut self, inbound: Inbound<'_>) {
-        let Some(left) = &mut self.old else { return self.count_other_view() };
         let Inbound { peer, era, from, packet, .. } = inbound;
-        let roster = Arc::clone(&left.old.roster);
+        let view = match era {
+            Era::Present => self.bottom.view(),
+            Era::Old(view) => view,
+        };
+        let Some(old) = self.old.view(&view) else { return self.count_other_view() };
+        let roster = Arc::clone(&old.roster);
         let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
         let mut posts = Vec::new();
         let mut says_more = packet.parts.is_empty();
         for part in packet.parts {
-            if let Part::Fetch { sender, from: first, to } = part {
-                posts.extend(left.old.on_fetch(&mut cx, (from, sender), (first, to)));
-            } else {
+            let Part::Fetch { sender, from: first, to } = part else {
                 says_more = true;
+                continue;
+            };
+            if self.peers.may_serve(self.now, peer) {
+                let answer = old.on_fetch(&mut cx, (from, sender), (first, to));
+                let casts = answer.iter().flat_map(|post| &post.casts);
+                let bytes = casts.fold(0_usize, |sum, casts| sum.saturating_add(casts.bytes.len()));
+                self.peers.note_served(peer, bytes);
+                posts.extend(answer);
             }
         }
         self.say(|bottom, cx, frames| bottom.send(cx, era, &[], posts, frames));
         if says_more {
-            self.tell(peer, *roster.view());
+            self.tell(peer, view);
         }
     }
 

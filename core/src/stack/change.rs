@@ -26,15 +26,31 @@ pub(super) struct Ending {
     is_blocked: bool,
     /// The next view whose cut is being collected.
     collecting: Option<Hash32>,
-    /// The decision, and until when bodies of its cut are waited for.
-    decided: Option<(Box<Decision>, Time)>,
+    decided: Option<Waiting>,
+}
+
+/// The next view is decided, and the cut of the present one is not here.
+#[derive(Debug)]
+struct Waiting {
+    decision: Box<Decision>,
+    /// How long bodies of the cut are waited for.
+    until: Time,
+    /// The others have gone on even further: how long without progress, and what was here of the
+    /// cut when that began.
+    hurry: Option<(Time, u64)>,
+}
+
+impl Waiting {
+    fn until(&self) -> Time {
+        self.hurry.map_or(self.until, |(until, _)| until.min(self.until))
+    }
 }
 
 impl Stack {
     /// When a Tick is owed to what ends the view.
     pub(super) fn ending_deadline(&self) -> Option<Time> {
         let group = self.group.as_ref().and_then(Group::deadline);
-        let waiting = self.ending.decided.as_ref().map(|(_, until)| *until);
+        let waiting = self.ending.decided.as_ref().map(Waiting::until);
         let rejoin = self.group.as_ref().and_then(|_| self.inter.deadline());
         earliest(rejoin, earliest(earliest(group, waiting), self.vsync.deadline()))
     }
@@ -88,6 +104,7 @@ impl Stack {
     ) -> Result<(), LinkFault> {
         if self.vsync.wants(&said) {
             let said = step.cx.door.verify(step.cx.roster, said)?;
+            step.installed.push(said.signer());
             self.run_vsync(step, vsync::In::Said(said));
         }
         Ok(())
@@ -171,7 +188,7 @@ impl Stack {
             self.run_reliable(step, reliable::In::Collect(&decision.view.cut));
         }
         let until = step.cx.now.plus(self.cut_us);
-        self.ending.decided = Some((decision, until));
+        self.ending.decided = Some(Waiting { decision, until, hurry: None });
     }
 
     /// Whether the next view is decided, and the cut of this one is not here.
@@ -179,18 +196,28 @@ impl Stack {
         self.ending.decided.is_some()
     }
 
-    /// The others have gone on from the next view, too, and keep no more than one that is over: what
-    /// cannot be had soon of the cut of the present one cannot be had at all.
+    /// The others have gone on from the next view, too, and do not keep for ever what was before it:
+    /// once nobody hands over any more of the cut, it cannot be had at all.
     pub(crate) fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {
-        let soon = step.cx.now.plus(self.hurry_us);
-        let Some((next, until)) = &mut self.ending.decided else { return };
-        if later.view.prev != next.view.id() || *until <= soon {
+        let Some(waiting) = &mut self.ending.decided else { return };
+        let next = &waiting.decision.view;
+        if later.view.prev != next.id() || waiting.hurry.is_some() {
             return;
         }
-        let Ok(roster) = next.view.roster(step.cx.door.identity().suite()) else { return };
+        let Ok(roster) = next.roster(step.cx.door.identity().suite()) else { return };
         let mut cx = Context { now: step.cx.now, door: step.cx.door, roster: &roster };
-        if group::is_decided(&mut cx, &next.view, later).unwrap_or(false) {
-            *until = soon;
+        if group::is_decided(&mut cx, next, later).unwrap_or(false) {
+            waiting.hurry = Some((step.cx.now.plus(self.hurry_us), self.reliable.collected()));
+        }
+    }
+
+    /// Bodies of the cut still come.
+    fn note_progress(&mut self, now: Time) {
+        if let Some(Waiting { hurry: Some((until, before)), .. }) = &mut self.ending.decided
+            && self.reliable.collected() > *before
+        {
+            *before = self.reliable.collected();
+            *until = now.plus(self.hurry_us);
         }
     }
 
@@ -220,12 +247,16 @@ impl Stack {
             // It comes from this process itself: nobody is to blame for it.
             let _: Result<(), LinkFault> = self.run_group(step, group::In::Collected(next));
         }
-        let Some((decision, until)) = self.ending.decided.take() else { return };
+        self.note_progress(step.cx.now);
+        let Some(waiting) = self.ending.decided.take() else { return };
+        if !self.reliable.is_collected() && step.cx.now < waiting.until() {
+            self.ending.decided = Some(waiting);
+            return;
+        }
+        let decision = waiting.decision;
         if self.reliable.is_collected() && !step.gate.is_over() {
             self.close(step);
             step.decided = Some(Decided::Install(decision));
-        } else if !self.reliable.is_collected() && step.cx.now < until {
-            self.ending.decided = Some((decision, until));
         } else if self.is_active() {
             step.decided = Some(Decided::Exclude(Exclusion::Overtaken, decision));
         } else {

@@ -66,8 +66,8 @@ pub(crate) enum Taken<'a> {
 pub(crate) enum Era {
     /// The present one.
     Present,
-    /// The one before, for which this process still answers.
-    Old,
+    /// An earlier one, for which this process still answers, by its id.
+    Old(Hash32),
 }
 
 /// A packet with where it came from.
@@ -129,7 +129,8 @@ pub(crate) struct Bottom {
     frame_max: usize,
     links: Links,
     present: Known,
-    old: Option<Known>,
+    /// Views before it whose packets are still taken apart, oldest first.
+    old: Vec<Known>,
     empty_hash: Hash32,
     nothing: Arc<[u8]>,
 }
@@ -154,7 +155,7 @@ impl Bottom {
             linger_us: config.timeouts.linger_us,
             frame_max: config.frame_max,
             present: Known::new(view, roster, &links),
-            old: None,
+            old: Vec::new(),
             links,
             empty_hash: crate::crypto::sha256(&[]),
             nothing: Arc::from([]),
@@ -172,14 +173,14 @@ impl Bottom {
             linger_us: config.timeouts.linger_us,
             frame_max: config.frame_max,
             present: Known::none(roster),
-            old: None,
+            old: Vec::new(),
             links,
             empty_hash: crate::crypto::sha256(&[]),
             nothing: Arc::from([]),
         }
     }
 
-    /// The next view is the present one; the one before stays known until it is forgotten. Links
+    /// The next view is the present one; those before stay known until they are forgotten. Links
     /// that were closed are read again.
     pub(crate) fn install(&mut self, view: &View, roster: &Roster, door: &Door, now: Time) {
         let until = now.plus(self.linger_us);
@@ -187,14 +188,13 @@ impl Bottom {
         self.limits.fit(view.members.len());
         self.links.install(view, roster, me, &self.limits, until);
         let next = Known::new(view, roster, &self.links);
-        let mut old = core::mem::replace(&mut self.present, next);
-        old.find(&self.links);
-        self.old = Some(old);
+        self.old.push(core::mem::replace(&mut self.present, next));
+        self.old.iter_mut().for_each(|old| old.find(&self.links));
     }
 
-    /// Packets of the view before are not taken apart any more.
-    pub(crate) fn forget_old(&mut self) {
-        self.old = None;
+    /// Packets of earlier views are not taken apart any more, but for these.
+    pub(crate) fn keep_old(&mut self, is_kept: impl Fn(&Hash32) -> bool) {
+        self.old.retain(|old| is_kept(&old.id));
     }
 
     /// Gives up all links.
@@ -205,9 +205,7 @@ impl Bottom {
 
     fn find(&mut self) {
         self.present.find(&self.links);
-        if let Some(old) = &mut self.old {
-            old.find(&self.links);
-        }
+        self.old.iter_mut().for_each(|old| old.find(&self.links));
     }
 
     /// Bytes held in fragments, of both directions.
@@ -217,7 +215,7 @@ impl Bottom {
 
     /// The most bytes that it may hold, for each of its links one largest frame coming in, in the
     /// shortest pieces, and the own window with 1 MiB of slack going out, unless frames are whole.
-    /// Links are the other members of the present view and those of the one before.
+    /// Links are the other members of the present view, those of the one before, and sixteen.
     pub(crate) fn bound_bytes(&self) -> usize {
         self.limits.bound_bytes().saturating_mul(self.links.iter().len())
     }
@@ -364,13 +362,15 @@ impl Bottom {
         let Some((packet, casts)) = frame::split_whole(&content) else {
             return Taken::Malformed(peer, Malformed::Fragment);
         };
-        let (era, known) = match (view_of(packet), &self.old) {
-            (Some(view), Some(old)) if view == old.id => (Era::Old, old),
-            (Some(view), _) if view != self.present.id => {
-                return Taken::Stray(Stray { peer, view, content });
+        let (era, known) = match view_of(packet) {
+            Some(view) if view != self.present.id => {
+                let Some(old) = self.old.iter().find(|old| old.id == view) else {
+                    return Taken::Stray(Stray { peer, view, content });
+                };
+                (Era::Old(view), old)
             }
             // What does not begin with a view is no packet, which the decoder finds.
-            (Some(_) | None, _) => (Era::Present, &self.present),
+            Some(_) | None => (Era::Present, &self.present),
         };
         let packet = match decode(packet, known.n(), !casts.is_empty()) {
             Ok(packet) => packet,

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::gather::gather;
+use super::links::Known;
 use super::{Bottom, Era};
 use crate::crypto::Hash32;
 use crate::layer::{Cargo, Context, Post, To};
@@ -26,12 +27,9 @@ impl Bottom {
         posts: Vec<Post>,
         out: &mut Vec<Transmit>,
     ) {
-        let (view, ranks) = match (era, &self.old) {
-            (Era::Old, Some(old)) => (old.id, old.ranks()),
-            (Era::Old, None) => return,
-            (Era::Present, _) => (self.present.id, self.present.ranks()),
-        };
-        let ranks: smallvec::SmallVec<[crate::Rank; 16]> = ranks.collect();
+        let Some(known) = self.known(era) else { return };
+        let view = known.id;
+        let ranks: smallvec::SmallVec<[crate::Rank; 16]> = known.ranks().collect();
         let (all, single): (Vec<Post>, Vec<Post>) =
             posts.into_iter().partition(|post| post.to == To::All);
         for post in gather(all) {
@@ -82,6 +80,13 @@ impl Bottom {
         self.present.id
     }
 
+    fn known(&self, era: Era) -> Option<&Known> {
+        match era {
+            Era::Present => Some(&self.present),
+            Era::Old(view) => self.old.iter().find(|old| old.id == view),
+        }
+    }
+
     fn prepare(
         &self,
         cx: &mut Context<'_>,
@@ -105,11 +110,7 @@ impl Bottom {
         casts: Option<&Cargo>,
         out: &mut Vec<Transmit>,
     ) {
-        let place = match era {
-            Era::Present => self.present.place_of(to),
-            Era::Old => self.old.as_ref().and_then(|old| old.place_of(to)),
-        };
-        if let Some(place) = place {
+        if let Some(place) = self.known(era).and_then(|known| known.place_of(to)) {
             self.put(cx, place, frame, casts, out);
         }
     }

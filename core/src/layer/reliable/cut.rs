@@ -13,7 +13,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::log::Pinned;
+use super::log::{Log, Pinned};
 use super::sender::{Batch, Requeue};
 use super::{Body, Out, Reliable};
 use crate::crypto::{Certificate, Head};
@@ -99,6 +99,11 @@ impl Reliable {
         is_known && !self.is_halted && !self.logs.ranks().any(|sender| self.is_wanting(sender))
     }
 
+    /// How many bodies are held, certified, up to the cut or not.
+    pub(crate) fn collected(&self) -> u64 {
+        self.logs.values().fold(0, |sum, log| sum.saturating_add(log.have().value()))
+    }
+
     /// Section 10, after the decision for the cut that was collected: all that is not delivered of
     /// it, in the order in which its Fifo casts are due, for [`crate::layer::total::Total::close`]
     /// to order its Total casts. Nothing is delivered any more after that.
@@ -130,6 +135,7 @@ impl Reliable {
     /// in the cut never is. This layer goes on answering, but has nothing left to send.
     pub(crate) fn legacy(&mut self, end: LogEnd) -> Requeue {
         self.stop();
+        self.logs.values_mut().for_each(Log::rest);
         let waiting = self.sender.drain();
         let log = self.logs.at(self.me);
         // What was delivered here is in every valid cut; it is never cast again in any case.

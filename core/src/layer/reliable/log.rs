@@ -390,6 +390,13 @@ impl Log {
             && matches!(self.advance(slot_window), Advanced::By(_))
     }
 
+    /// Nothing comes in any more: what only judges that is not kept.
+    pub(super) fn rest(&mut self) {
+        self.votes.rest();
+        self.cells.iter_mut().for_each(|cell| cell.own = None);
+        self.parted = None;
+    }
+
     /// Counts what is certified and held.
     pub(super) fn settle(&mut self) {
         if !self.is_rooted {

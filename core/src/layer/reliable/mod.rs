@@ -13,6 +13,7 @@
 //! again (budget per peer), vouch for both branches (a Proof).
 
 mod allowance;
+mod answer;
 mod body;
 mod cut;
 mod fork;

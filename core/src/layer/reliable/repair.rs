@@ -1,12 +1,10 @@
 //! Repair: what was said is repeated until a quorum holds it (RM2), and what is missing is fetched
-//! from whoever has it (RM6). An answer proves itself: it carries the Heads or the certificate that
-//! covers it.
+//! from whoever has it (RM6). What is handed out stands in `answer`.
 
 use alloc::vec::Vec;
 
 use super::{Out, Reliable};
 use crate::config::{Limits, Timeouts};
-use crate::crypto::Link;
 use crate::layer::{Post, To};
 use crate::member::{PerRank, Rank};
 use crate::seq::Number;
@@ -20,9 +18,6 @@ const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// After so many rounds of all who may hold it nobody has a body that is stable.
 const ROUNDS: u8 = 2;
-
-/// What an answer costs beyond its casts and what covers them.
-const ANSWER_COST: usize = 256;
 
 /// What is being fetched for one log.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +47,7 @@ pub(super) struct Repair {
     fetch_us: u64,
     answer_bytes: usize,
     /// What the Heads of a certificate may weigh.
-    cover_bytes: usize,
+    pub(super) cover_bytes: usize,
 }
 
 impl Repair {
@@ -82,7 +77,7 @@ impl Repair {
     }
 
     /// Whether `peer` may be handed `bytes` more now.
-    fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
+    pub(super) fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
         let served = self.served.at_mut(peer);
         if now.since(served.since) >= self.fetch_us {
             *served = Served { since: now, bytes: 0 };
@@ -251,71 +246,5 @@ impl Reliable {
         }
         let Some(index) = turn.checked_rem(holders.len()) else { return (None, true) };
         (holders.get(index).copied(), index.saturating_add(1) == holders.len())
-    }
-
-    /// Hands out bodies `from..=to` of a log as far as they are here and the budget goes.
-    pub(super) fn on_fetch(
-        &mut self,
-        now: Time,
-        (peer, sender): (Rank, Rank),
-        (from, to): (Number, Number),
-        and_heads: bool,
-        out: &mut Vec<Out>,
-    ) {
-        // Every request is charged for what it may make this member build.
-        if !self.repair.allows(now, peer, self.repair.cover_bytes.saturating_add(ANSWER_COST)) {
-            return;
-        }
-        let mut cover = self.cover_for(sender, from, to);
-        if and_heads && let Some(heads) = self.mine.at(sender) {
-            cover.0.push(Part::Heads(heads.signed().as_ref().clone()));
-        }
-        let (mut parts, last) = cover;
-        let mut number = from;
-        while number <= to {
-            let log = self.logs.at(sender);
-            let Some(body) = log.body(number).cloned() else { break };
-            let bytes = body.casts.len().saturating_add(ANSWER_COST);
-            if !self.repair.allows(now, peer, bytes) {
-                break;
-            }
-            let log = self.logs.at(sender);
-            // The first one carries what covers all of them; the others are known by their hash.
-            let links: Vec<Link> = match number == from {
-                true => log.links(number, last).unwrap_or_default(),
-                false => Vec::new(),
-            };
-            let mut all = core::mem::take(&mut parts);
-            all.push(Part::Body(body.head(links)));
-            let casts = Some(body.cargo());
-            out.push(Out::Post(Post { to: To::One(peer), parts: all, casts }));
-            number = number.next();
-        }
-        // Nothing to hand over but what is known about the log.
-        if !parts.is_empty() {
-            out.push(Out::Post(Post { to: To::One(peer), parts, casts: None }));
-        }
-    }
-
-    /// What covers the bodies `from..=to` of a log, or those of them that are here, and the number
-    /// of the head that does: the best certificate up to `to`, even if it lies below `from` (the
-    /// asker may be on another branch), and what the sender signed above it.
-    fn cover_for(&self, sender: Rank, from: Number, to: Number) -> (Vec<Part>, Number) {
-        let log = self.logs.at(sender);
-        let (mut parts, mut last) = (Vec::new(), Number::ZERO);
-        let certified = log.have().min(to);
-        if certified > Number::ZERO {
-            // Who collects the cut knows that it is certified, and needs but the links to it.
-            last = certified;
-            parts.extend(self.certificate(sender, certified).map(Part::Certificate));
-        }
-        let own = log.votes.linked(sender);
-        if let Some(own) =
-            own.filter(|own| own.head.number >= from && last < to.min(own.head.number))
-        {
-            last = own.head.number;
-            parts.push(Part::Heads(own.heads.signed().as_ref().clone()));
-        }
-        (parts, last)
     }
 }

@@ -91,6 +91,13 @@ impl Votes {
         }
     }
 
+    /// Only what certifies is kept.
+    pub(super) fn rest(&mut self) {
+        for pair in self.0.values_mut() {
+            (pair.newest, pair.waiting) = (None, None);
+        }
+    }
+
     /// The chain above `last` was dropped.
     pub(super) fn unlink_above(&mut self, last: Number) {
         for pair in self.0.values_mut() {

@@ -35,9 +35,16 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(n: u8) -> Self {
+        Self::with(n, |_| {})
+    }
+
+    /// With another configuration.
+    pub(super) fn with(n: u8, change: impl FnOnce(&mut Config)) -> Self {
         let mut genesis = genesis_of((0..n).map(quick_identity));
         genesis.membership = Membership::Managed;
-        let config = Config::new(genesis.clone());
+        let mut config = Config::new(genesis);
+        change(&mut config);
+        let genesis = config.genesis.clone();
         let node = |index| {
             let boot = Boot { incarnation: 0 };
             Node::new(config.clone(), quick_identity(index), boot, Time::ZERO).unwrap()

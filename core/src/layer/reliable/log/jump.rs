@@ -6,6 +6,11 @@
 //! a quorum in all, signed that they hold what it skips. So any quorum of Flushes covers it without
 //! this member, and nobody needs it from here.
 //!
+//! So the others keep nothing for it here. What it may miss is without bound, and a liar would say
+//! that it misses all; its votes need but the hash at the threshold, and what it is to deliver it
+//! takes from a state. Bodies of a view that is over are another matter: those are kept for it, for
+//! `retain_us` and within bounds, since who was silenced as the view ended has a hole in its cut only.
+//!
 //! Which hash the log has at the threshold is not known at first. Until a certificate tells, or a
 //! certified body names it, the base is not *rooted*: nothing stands on it. The last slot below it
 //! stays unknown until a body above settles one. A liar could win the votes of such members for a

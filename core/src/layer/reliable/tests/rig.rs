@@ -293,6 +293,11 @@ impl Solo {
         }
     }
 
+    /// Signatures checked so far.
+    pub(super) fn verifications(&self) -> u64 {
+        self.doors[self.me.index()].counters().verifications
+    }
+
     /// How many are a quorum.
     pub(super) fn quorum(&self) -> usize {
         self.roster.quorum().q()
