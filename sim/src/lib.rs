@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests use small numbers"))]
 
 pub mod adversary;
+pub mod application;
 pub mod bench;
 pub mod book;
 pub mod canary;
@@ -47,4 +48,4 @@ pub use scenario::Scenario;
 pub use verdict::{Promise, Verdict, Violation};
 
 /// The version that traces carry; one of another version is refused.
-pub const TRACE_VERSION: u32 = 2;
+pub const TRACE_VERSION: u32 = 3;
