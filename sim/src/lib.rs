@@ -9,7 +9,8 @@
 //! command that repeats it.
 //!
 //! Groups are fixed unless a scenario says `managed`: what a view change would repair then ends in
-//! suspicions, and less is owed ([`oracle::owed`]). Processes are named by the order in which they
+//! suspicions, and less is owed ([`oracle::owed`]). Where one says `state_transfer`, members hand the
+//! state of an application ([`application`]) to those that join. Processes are named by the order in which they
 //! started: members of the genesis view by their rank there, then those that joined or came back,
 //! each life a process of its own. Ranks are translated through the view in which they are meant
 //! ([`oracle::views`]).
