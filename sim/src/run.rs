@@ -10,6 +10,7 @@ mod comings;
 mod ending;
 mod process;
 mod queue;
+mod stepped;
 mod world;
 
 use std::io::{self, Write};

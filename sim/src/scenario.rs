@@ -73,6 +73,18 @@ pub struct Scenario {
     /// Bytes of casts that may wait at a sender.
     #[serde(default = "default_cast_queue")]
     pub cast_queue_bytes: usize,
+    /// Whether members hand the state of the application to those that join.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub state_transfer: bool,
+    /// How long that state is at least; it grows with the members that there were.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub state_bytes: usize,
+    /// The longest that an application takes to hand over a snapshot or a chunk of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub state_delay_us: u64,
+    /// What may wait for the state at a process that joins, if other than the core has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_buffer: Option<usize>,
     /// Sizes, limits and windows of the genesis record.
     #[serde(default)]
     pub limits: Limits,
@@ -128,9 +140,8 @@ const fn one() -> u64 {
     1
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-const fn is_zero(value: &usize) -> bool {
-    *value == 0
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
@@ -373,6 +384,10 @@ impl Scenario {
             bound_us: default_bound(),
             frame_max: default_frame_max(),
             cast_queue_bytes: default_cast_queue(),
+            state_transfer: false,
+            state_bytes: 0,
+            state_delay_us: 0,
+            join_buffer: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             network: Network::default(),
@@ -497,6 +512,8 @@ mod tests {
         scenario.leaves.push(Leave { rank: 5, at_us: 9 });
         scenario.restarts.push(Restart { rank: 0, at_us: 6, down_us: 2 });
         scenario.rejoin = true;
+        (scenario.state_transfer, scenario.state_bytes) = (true, 200_000);
+        (scenario.state_delay_us, scenario.join_buffer) = (5_000, Some(100_000));
         scenario.expect.never = vec![4];
         scenario.expect.marks = vec!["removed".to_owned()];
         assert_eq!((scenario.hosts(), scenario.newcomers()[1].at_us), (6, 13));
@@ -540,6 +557,10 @@ mod tests {
         let managed = "name = \"x\"\nmembers = 4\nmembership = \"managed\"\n";
         let text = error(&format!("{managed}[[join]]\nat_us = 4\ncount = 10\n"));
         assert!(text.starts_with("x.toml:4: join: "), "{text}");
+        let text = error("name = \"x\"\nmembers = 4\nstate_transfer = true\n");
+        assert!(text.starts_with("x.toml:3: state_transfer: only"), "{text}");
+        let text = error(&format!("{managed}state_bytes = 9\n"));
+        assert!(text.starts_with("x.toml:4: state_bytes: only"), "{text}");
         let text = error(&format!("{managed}[[leave]]\nat_us = 4\nrank = 4\n"));
         assert_eq!(text, "x.toml:6: rank: there is no rank 4 among 4 members");
         let text = error(&format!("{managed}[expect]\nmarks = [\"no\"]\n"));

@@ -21,6 +21,7 @@ pub mod progress;
 pub mod quorums;
 pub mod removal;
 pub mod self_inclusion;
+pub mod state;
 pub mod succession;
 pub mod suspicion;
 pub mod synchrony;
@@ -29,6 +30,7 @@ pub mod vows;
 
 mod changes;
 mod end;
+mod loading;
 
 use phalanx_core::crypto::{Roster, Suite};
 use phalanx_core::{Event, Fault, Order, PublicKey, Rank, Reason, Slot, Transmit, View};
@@ -100,6 +102,8 @@ pub struct Oracles {
     is_within_model: bool,
     is_managed: bool,
     is_paper: bool,
+    /// Whether members hand over the state of the application.
+    hands_over: bool,
     /// Whether the application of some member is told to suspect others.
     is_told: bool,
     suite: Suite,
@@ -148,6 +152,7 @@ impl Oracles {
             liar_hosts: scenario.liar_ranks().to_vec(),
             is_managed: !scenario.membership.is_fixed(),
             is_paper,
+            hands_over: scenario.state_transfer,
             is_told: !scenario.suspects.is_empty(),
             suite,
             changes: Changes::new(scenario, &view),
@@ -328,9 +333,10 @@ impl Oracles {
                     let text = format!("process {by} delivers before it is a member");
                     return self.judge(now_us, Promise::P5, Err(text));
                 }
-                let Some(sender) = self.process(by, *sender) else { return };
+                let (place, is_there) = self.delivers_in(now_us, by, *view);
+                let Some(sender) = self.views.at(place).process(*sender) else { return };
                 let delivery = Delivery {
-                    view: self.views.place(by),
+                    view: place,
                     by,
                     sender,
                     number: number.value(),
@@ -339,7 +345,6 @@ impl Oracles {
                     own_ticket: own_ticket.map(|ticket| ticket.0),
                     payload,
                 };
-                let is_there = *view == self.views.present(by).view.number;
                 self.delivery(now_us, &delivery, is_there);
             }
             Event::Suspected { subject, by: suspecter, reason } => {
@@ -358,6 +363,8 @@ impl Oracles {
             }
             Event::Writable => self.marks.hit(Mark::Writable),
             Event::StateLost => self.state_lost(now_us, by),
+            Event::State { .. } => self.changes.state.piece(by),
+            Event::StateLoaded { view, .. } => self.state_loaded(now_us, by, *view),
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
             Event::Unblock => self.changes.progress.blocked(by, false),
@@ -382,8 +389,6 @@ impl Oracles {
             | Event::SnapshotWanted { .. }
             | Event::ChunkWanted { .. }
             | Event::SnapshotReleased { .. }
-            | Event::State { .. }
-            | Event::StateLoaded { .. }
             | Event::SnapshotDiverged { .. }
             | Event::StateTooLarge { .. }
             | Event::StateStalled { .. } => {}
