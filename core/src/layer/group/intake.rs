@@ -5,13 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::evidence::request_hash;
-use super::faults::{convicted, count, signed};
-use super::justify::{acks_prove, is_bound, judge, verify_all};
+use super::faults::{accuse, convicted, count, signed};
+use super::justify::{acks_prove, is_bound, is_commit_bound, judge, judge_commit, verify_all};
 use super::{FlushRecord, Group, In, Out, Phase, Proposal};
-use crate::crypto::{
-    Certificate, Flush, Hash32, Head, Locked, MEMBERS_MAX, NewView, Reason, Verified,
-};
-use crate::fault::{LinkFault, TwoFaced};
+use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, MEMBERS_MAX, NewView, Verified};
+use crate::fault::{Invalid, LinkFault, TwoFaced};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::seq::{Attempt, Number};
@@ -19,7 +17,7 @@ use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{
     Acks, Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
-    acks_hash, follows,
+    follows,
 };
 
 /// How many proposals, next views and locks are remembered: the newest.
@@ -224,10 +222,14 @@ impl Group {
         if self.new_views.has(message.signed.signer, &message.signed.statement) {
             return Ok(());
         }
-        if !is_bound(self.basis(), &message) {
+        if !is_bound(&message) {
             return Err(LinkFault::Unjustified);
         }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
+        if said.signer() != attempt.leader(self.n()) {
+            accuse(cx, Invalid::NewView(message), out);
+            return Err(LinkFault::Unjustified);
+        }
         if !count(cx, &mut self.new_views, &said, out) {
             // At most one proposal of an attempt is acknowledged here. If another got a quorum
             // elsewhere, its view was asked for; a leader that lies has many more.
@@ -237,9 +239,12 @@ impl Group {
             }
             return Ok(());
         }
-        let Some(judged) = judge(cx, self.basis(), &message)? else {
-            out.push(Out::Opinion(message.signed.signer, Reason::BadBytes));
-            return Ok(());
+        let judged = match judge(cx, self.basis(), &message) {
+            Ok(Some(judged)) => judged,
+            bad => {
+                accuse(cx, Invalid::NewView(message), out);
+                return bad.map(|_| ());
+            }
         };
         for more in judged.more {
             count(cx, &mut self.more, &more, out);
@@ -281,12 +286,13 @@ impl Group {
             out.push(convicted(cx, two));
             return Ok(());
         }
-        let lock = Locked { attempt: said.attempt, next: said.next };
-        let is_valid = message.signed.signer == said.attempt.leader(self.n())
-            && said.acks == acks_hash(&message.acks)
-            && acks_prove(cx, &message.acks, &lock)?;
-        if !is_valid {
+        if !is_commit_bound(&message) {
             return Err(LinkFault::Unjustified);
+        }
+        let verdict = judge_commit(cx, &message);
+        if !matches!(verdict, Ok(true)) {
+            accuse(cx, Invalid::Commit(message), out);
+            return verdict.and(Err(LinkFault::Unjustified));
         }
         self.commits.insert(said.attempt, Arc::new(message));
         while self.commits.len() > KEPT_MAX {
