@@ -234,7 +234,10 @@ impl Script {
         let is_read = |watch: &Watch| watch.signal.read.is_some();
         let is_watched = self.watches.iter().any(|(watch, _)| is_read(watch))
             || self.rules.iter_mut().any(|live| live.watches().any(|watch| is_read(watch)));
-        if let Some(seen) = self.open(bytes).filter(|_| is_watched) {
+        if !is_watched {
+            return;
+        }
+        if let Some(seen) = self.open(bytes) {
             self.happened(&Happened { is_sent: false, from, to, seen: &seen });
         }
     }
