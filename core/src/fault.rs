@@ -131,7 +131,7 @@ pub enum Evidence {
     /// Two statements about one view change.
     TwoFaced(Box<TwoFaced>),
     /// One that is invalid by itself.
-    Invalid(Box<Invalid>),
+    Invalid(Invalid),
 }
 
 /// Why something is not a proof.
@@ -234,7 +234,7 @@ impl Proof {
     /// Whether it is so long that it should not be sent to who may have it already.
     pub(crate) fn is_long(&self) -> bool {
         match &self.evidence {
-            Evidence::Invalid(invalid) => matches!(**invalid, Invalid::NewView(_)),
+            Evidence::Invalid(invalid) => matches!(invalid, Invalid::NewView(_)),
             Evidence::TwoHeads { .. }
             | Evidence::ForkedLog { .. }
             | Evidence::TwoRows { .. }

@@ -272,7 +272,7 @@ impl Stage {
                             self.sign(second);
                         }
                         Evidence::TwoFaced(_) => {}
-                        Evidence::Invalid(invalid) => match invalid.as_mut() {
+                        Evidence::Invalid(invalid) => match invalid {
                             Invalid::NewView(proposed) => self.sign(&mut proposed.signed),
                             Invalid::Commit(commit) => self.sign(&mut commit.signed),
                         },

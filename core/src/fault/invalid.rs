@@ -15,6 +15,7 @@
 //! is too long to be passed on (it stays an opinion of those that it was sent to, and so does what
 //! does not even decode).
 
+use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
 use super::{FaultKind, NotAProof};
@@ -32,15 +33,15 @@ pub const INVALID_MAX: usize = 256 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Invalid {
     /// A proposal that is not justified by what it carries, or not its signer's to make.
-    NewView(Proposed),
+    NewView(Box<Proposed>),
     /// Not the Acks of a quorum for that view in that attempt, or not its signer's to announce.
-    Commit(Committed),
+    Commit(Box<Committed>),
 }
 
 impl Invalid {
     /// Who signed it.
     #[must_use]
-    pub const fn culprit(&self) -> Rank {
+    pub fn culprit(&self) -> Rank {
         match self {
             Self::NewView(proposed) => proposed.signed.signer,
             Self::Commit(commit) => commit.signed.signer,

@@ -67,7 +67,7 @@ pub(super) fn convicted(cx: &Context<'_>, two: TwoFaced) -> Out {
 /// too long to be passed on, it is an opinion.
 pub(super) fn accuse(cx: &Context<'_>, invalid: Invalid, out: &mut Vec<Out>) {
     let culprit = invalid.culprit();
-    let evidence = Evidence::Invalid(Box::new(invalid));
+    let evidence = Evidence::Invalid(invalid);
     let proof = Box::new(Proof { view: *cx.roster.view(), evidence });
     out.push(match proof.is_legal(cx.roster.quorum().n()) {
         true => Out::Proof(proof),

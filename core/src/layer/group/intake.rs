@@ -54,7 +54,9 @@ impl Group {
             In::Ack(ack) => {
                 if !self.acks.has(ack.signer, &ack.statement) {
                     let ack = cx.door.verify(cx.roster, ack)?;
-                    count(cx, &mut self.acks, &ack, out);
+                    if count(cx, &mut self.acks, &ack, out) {
+                        self.ask_for_other(ack.attempt, Some(ack.signer()), out);
+                    }
                 }
             }
             In::Commit(message) => self.on_commit(cx, *message, out)?,
@@ -227,7 +229,7 @@ impl Group {
         }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
         if said.signer() != attempt.leader(self.n()) {
-            accuse(cx, Invalid::NewView(message), out);
+            accuse(cx, Invalid::NewView(Box::new(message)), out);
             return Err(LinkFault::Unjustified);
         }
         if !count(cx, &mut self.new_views, &said, out) {
@@ -239,10 +241,11 @@ impl Group {
             }
             return Ok(());
         }
+        self.ask_for_other(attempt, None, out);
         let judged = match judge(cx, self.basis(), &message) {
             Ok(Some(judged)) => judged,
             bad => {
-                accuse(cx, Invalid::NewView(message), out);
+                accuse(cx, Invalid::NewView(Box::new(message)), out);
                 return bad.map(|_| ());
             }
         };
@@ -291,7 +294,7 @@ impl Group {
         }
         let verdict = judge_commit(cx, &message);
         if !matches!(verdict, Ok(true)) {
-            accuse(cx, Invalid::Commit(message), out);
+            accuse(cx, Invalid::Commit(Box::new(message)), out);
             return verdict.and(Err(LinkFault::Unjustified));
         }
         self.commits.insert(said.attempt, Arc::new(message));
@@ -324,6 +327,19 @@ impl Group {
             let part = Part::NewView(Box::new(proposal.message.as_ref().clone()));
             out.push(Out::Post(Post::part(To::One(peer), part)));
         }
+    }
+
+    /// Who acknowledged another proposal of an attempt than the one that is here has that: it is
+    /// asked for it, for two of one leader convict it. `None` stands for everybody.
+    fn ask_for_other(&self, attempt: Attempt, by: Option<Rank>, out: &mut Vec<Out>) {
+        let Some(seen) = self.seen(attempt).filter(|seen| seen.signer() != self.me) else { return };
+        let others = self.acks.at(attempt).filter(|ack| {
+            ack.next != seen.next
+                && ack.signer() != seen.signer()
+                && by.is_none_or(|by| ack.signer() == by)
+        });
+        let ask = |peer| Out::Post(Post::part(To::One(peer), Part::AskNewView(attempt)));
+        out.extend(others.map(|ack| ask(ack.signer())));
     }
 
     /// The statement of a proposal, if one of this attempt was seen.

@@ -338,7 +338,7 @@ fn a_long_proof_goes_only_to_who_is_there_and_has_none() {
     let Part::NewView(proposed) = crate::wire::tests::longest::proposal(4, 64) else {
         unreachable!()
     };
-    let evidence = Evidence::Invalid(Box::new(Invalid::NewView(*proposed)));
+    let evidence = Evidence::Invalid(Invalid::NewView(proposed));
     let proof = Proof { view: *solo.rig.roster.view(), evidence };
     let culprit = proof.culprit();
     assert_eq!(culprit, Rank::new(1));

@@ -177,13 +177,13 @@ pub(super) fn parts() -> Vec<(&'static str, Part)> {
         ("join", Part::Join(Box::new(request()))),
     ];
     parts.extend(two_faced());
-    let invalid = |name, invalid| (name, evidence(Evidence::Invalid(Box::new(invalid))));
+    let invalid = |name, invalid| (name, evidence(Evidence::Invalid(invalid)));
     for (name, part) in parts.clone() {
         match part {
             Part::NewView(m) if name == "new_view_fresh" => {
-                parts.push(invalid("proof_invalid_new_view", Invalid::NewView(*m)));
+                parts.push(invalid("proof_invalid_new_view", Invalid::NewView(m)));
             }
-            Part::Commit(m) => parts.push(invalid("proof_invalid_commit", Invalid::Commit(*m))),
+            Part::Commit(m) => parts.push(invalid("proof_invalid_commit", Invalid::Commit(m))),
             _ => {}
         }
     }

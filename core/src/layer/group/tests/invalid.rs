@@ -24,7 +24,7 @@ use crate::wire::{Packet, Part, decode, encode};
 type Spoil<T> = (&'static str, fn(&mut Net, &mut T));
 
 fn proof(net: &Net, invalid: Invalid) -> Proof {
-    Proof { view: *net.roster.view(), evidence: Evidence::Invalid(Box::new(invalid)) }
+    Proof { view: *net.roster.view(), evidence: Evidence::Invalid(invalid) }
 }
 
 /// What a stranger to the case says to the bytes of it.
@@ -35,7 +35,7 @@ fn verdict(net: &Net, proof: &Proof) -> Result<(), NotAProof> {
 }
 
 fn judged(net: &Net, proposed: &Proposed) -> Result<(), NotAProof> {
-    verdict(net, &proof(net, Invalid::NewView(proposed.clone())))
+    verdict(net, &proof(net, Invalid::NewView(Box::new(proposed.clone()))))
 }
 
 /// `signer` says exactly this.
@@ -335,16 +335,15 @@ fn convicts(net: &mut Net, what: &str, kind: FaultKind, part: Part) {
 
 #[test]
 fn every_proposal_that_nothing_justifies_is_a_proof() {
-    let cases: [(fn() -> (Net, Proposed), &[&[Spoil<Proposed>]]); 3] = [
-        (fresh_in_first, &[SPOILT_FRESH, SPOILT_FIRST]),
-        (fresh_in_second, &[SPOILT_FRESH, SPOILT_SECOND]),
-        (relock, &[SPOILT_RELOCK]),
+    let cases = [
+        (fresh_in_first(), [SPOILT_FRESH, SPOILT_FIRST].concat()),
+        (fresh_in_second(), [SPOILT_FRESH, SPOILT_SECOND].concat()),
+        (relock(), SPOILT_RELOCK.to_vec()),
     ];
-    for (case, spoils) in cases {
-        let (mut net, good) = case();
+    for ((mut net, good), spoils) in cases {
         let leader = good.signed.signer.index();
         assert_eq!(judged(&net, &good), Err(NotAProof::Valid));
-        for (what, spoil) in spoils.iter().flat_map(|spoils| spoils.iter()) {
+        for (what, spoil) in spoils {
             let mut bad = good.clone();
             spoil(&mut net, &mut bad);
             assert_ne!(bad, good, "{what}");
@@ -404,7 +403,9 @@ fn every_commit_of_what_no_quorum_acknowledged_is_a_proof() {
         }),
     ];
     let (mut net, good) = commit();
-    let judged = |net: &Net, c: &Committed| verdict(net, &proof(net, Invalid::Commit(c.clone())));
+    let judged = |net: &Net, commit: &Committed| {
+        verdict(net, &proof(net, Invalid::Commit(Box::new(commit.clone()))))
+    };
     assert_eq!(judged(&net, &good), Err(NotAProof::Valid));
     for (what, spoil) in spoils {
         let mut bad = good.clone();
@@ -438,7 +439,7 @@ fn what_one_member_has_something_against_is_no_proof() {
     assert!(net.seen[1].opinions.is_empty());
     assert_eq!(judged(&net, &good), Err(NotAProof::Valid));
     // Another view, group or record is another case.
-    let case = proof(&net, Invalid::NewView(good));
+    let case = proof(&net, Invalid::NewView(Box::new(good)));
     let other = Net::with(4, |genesis| genesis.pledge = Some(0));
     let verdict = case.verify(&other.genesis, &net.view, &net.roster);
     assert_eq!(verdict, Err(NotAProof::OtherView));
@@ -486,11 +487,11 @@ fn cases() -> (Net, Vec<Proof>) {
     let (mut third, good) = commit();
     let said = Commit { next: some_hash(1), ..good.signed.statement.clone() };
     let worse = Committed { signed: say(&mut third, 0, said), ..good };
-    let mut all = alloc::vec![proof(&net, Invalid::NewView(valid))];
+    let mut all = alloc::vec![proof(&net, Invalid::NewView(Box::new(valid)))];
     assert_eq!(net.roster.view(), second.roster.view());
-    all.push(proof(&net, Invalid::NewView(bad)));
+    all.push(proof(&net, Invalid::NewView(Box::new(bad))));
     // That of another pattern, so of another group.
-    all.push(proof(&third, Invalid::Commit(worse)));
+    all.push(proof(&third, Invalid::Commit(Box::new(worse))));
     (net, all)
 }
 
@@ -530,5 +531,36 @@ proptest! {
                 prop_assert!(proof.verify(&net.genesis, &net.view, &net.roster).is_err());
             }
         }
+    }
+}
+
+/// Two proposals of one attempt meet although neither is agreed on: an Ack says who holds another.
+#[test]
+fn two_proposals_to_two_halves_meet_without_a_quorum_for_either() {
+    let (mut net, one) = fresh_in_first();
+    let mut leader = net.groups[0].clone();
+    for by in [0, 1, 3] {
+        assert!(leader.evidence.suspect(&net.suspicion(by, 2)));
+    }
+    let records = leader.flushes.values().flatten();
+    let flushes: Vec<_> = records
+        .filter_map(|record| Some((record.flush.clone(), record.certificates.clone()?)))
+        .collect();
+    let basis = super::super::Basis { view: &net.view, genesis: &net.genesis };
+    let (view, justification) =
+        super::super::justify::fresh(basis, &flushes, &leader.evidence, &[]);
+    let mut other = Proposed { view, justification, ..one.clone() };
+    sign_again(&mut net, 0, &mut other);
+    assert_eq!(judged(&net, &other), Err(NotAProof::Valid));
+    assert_ne!(one.view, other.view);
+    net.mail.clear();
+    net.give(1, In::NewView(Box::new(one)));
+    net.give(2, In::NewView(Box::new(other)));
+    net.settle(&|from, to, _| [1, 2].contains(&from) && [1, 2].contains(&to));
+    for member in [1, 2] {
+        let kinds: Vec<_> =
+            net.seen[member].proofs.iter().map(|p| (p.culprit(), p.kind())).collect();
+        assert_eq!(kinds, [(Rank::new(0), FaultKind::TwoNewViews)], "{member}");
+        assert_eq!(net.seen[member].misbehaved, 0);
     }
 }

@@ -116,11 +116,11 @@ fn contradicts_nothing(said_so_far: &mut Said, member: usize, part: &Part) {
 /// What the real code says, or hands on, is invalid for nobody (P9).
 fn convicts_nobody((genesis, view, roster): (&Genesis, &View, &Roster), part: &Part) {
     let invalid = match part {
-        Part::NewView(m) => Invalid::NewView(m.as_ref().clone()),
-        Part::Commit(m) => Invalid::Commit(m.as_ref().clone()),
+        Part::NewView(m) => Invalid::NewView(m.clone()),
+        Part::Commit(m) => Invalid::Commit(m.clone()),
         _ => return,
     };
-    let evidence = Evidence::Invalid(Box::new(invalid));
+    let evidence = Evidence::Invalid(invalid);
     let proof = Proof { view: *roster.view(), evidence };
     assert_eq!(proof.verify(genesis, view, roster), Err(NotAProof::Valid), "{proof:?}");
 }
