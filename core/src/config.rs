@@ -178,7 +178,8 @@ pub struct Config {
     /// Who may join, as far as this process has a say.
     pub joiners: Joiners,
     /// Frames of strangers that are looked at in a second, and in one burst. Each costs one
-    /// signature check at the most.
+    /// signature check at the most. As many again are kept for processes that are known, members of
+    /// before and those that may join, so that a flood of others does not keep them out.
     pub join_tokens: u32,
     /// What a process that joins holds for true: a view that it was told of by somebody it trusts.
     /// Without one it starts from the genesis view. Members keep the last thousand decisions or so:

@@ -217,7 +217,7 @@ impl Node {
     /// its rank, and for a while those of the view before that are not in this one. Whoever keeps
     /// connections looks here again after each [`Event::View`], and [`Event::Joining`].
     ///
-    /// Strangers are not among them: what is for them goes back where their frames came from, see
+    /// Strangers are not among them: what is for them goes where their frames came from, see
     /// [`crate::Transmit`].
     pub fn peers(&self) -> impl Iterator<Item = (PeerId, Option<Rank>, &[u8])> {
         let joining = match &self.phase {

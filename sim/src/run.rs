@@ -15,6 +15,7 @@ mod world;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use phalanx_core::crypto::CryptoCounters;
 use phalanx_core::{ConfigError, Counters};
 
 use crate::clock::Clock;
@@ -320,24 +321,56 @@ impl<'a> Run<'a> {
 }
 
 fn add(sum: &mut Counters, one: &Counters) {
-    sum.crypto.signatures += one.crypto.signatures;
-    sum.crypto.verifications += one.crypto.verifications;
-    sum.crypto.verdicts_reused += one.crypto.verdicts_reused;
-    sum.crypto.bad_signatures += one.crypto.bad_signatures;
-    sum.crypto.hashes += one.crypto.hashes;
-    sum.crypto.hashed_bytes += one.crypto.hashed_bytes;
-    sum.crypto.macs += one.crypto.macs;
-    sum.frames_in += one.frames_in;
-    sum.bytes_in += one.bytes_in;
-    sum.frames_out += one.frames_out;
-    sum.bytes_out += one.bytes_out;
-    sum.dropped_unauthenticated += one.dropped_unauthenticated;
-    sum.dropped_replayed += one.dropped_replayed;
-    sum.dropped_closed += one.dropped_closed;
-    sum.dropped_other_view += one.dropped_other_view;
-    sum.malformed += one.malformed;
-    sum.time_went_back += one.time_went_back;
-    sum.undrained += one.undrained;
+    // Named one by one, so that none is forgotten.
+    let CryptoCounters {
+        signatures,
+        verifications,
+        verdicts_reused,
+        bad_signatures,
+        hashes,
+        hashed_bytes,
+        macs,
+    } = one.crypto;
+    sum.crypto.signatures += signatures;
+    sum.crypto.verifications += verifications;
+    sum.crypto.verdicts_reused += verdicts_reused;
+    sum.crypto.bad_signatures += bad_signatures;
+    sum.crypto.hashes += hashes;
+    sum.crypto.hashed_bytes += hashed_bytes;
+    sum.crypto.macs += macs;
+    let Counters {
+        crypto: _,
+        bodies,
+        frames_in,
+        bytes_in,
+        frames_out,
+        bytes_out,
+        dropped_unauthenticated,
+        dropped_replayed,
+        dropped_closed,
+        dropped_other_view,
+        strangers_limited,
+        joins_refused,
+        malformed,
+        fragmented_lost,
+        time_went_back,
+        undrained,
+    } = one;
+    sum.bodies += bodies;
+    sum.frames_in += frames_in;
+    sum.bytes_in += bytes_in;
+    sum.frames_out += frames_out;
+    sum.bytes_out += bytes_out;
+    sum.dropped_unauthenticated += dropped_unauthenticated;
+    sum.dropped_replayed += dropped_replayed;
+    sum.dropped_closed += dropped_closed;
+    sum.dropped_other_view += dropped_other_view;
+    sum.strangers_limited += strangers_limited;
+    sum.joins_refused += joins_refused;
+    sum.malformed += malformed;
+    sum.fragmented_lost += fragmented_lost;
+    sum.time_went_back += time_went_back;
+    sum.undrained += undrained;
 }
 
 #[cfg(test)]

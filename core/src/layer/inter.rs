@@ -122,6 +122,9 @@ impl Inter {
         let timeouts = config.timeouts;
         let mut records = Records::new(&timeouts);
         records.remember(view);
+        if let Joiners::Listed(keys) = &config.joiners {
+            keys.iter().for_each(|key| records.know(key));
+        }
         let rejoin_max_us = timeouts.rejoin_us.saturating_mul(PATIENCE);
         let mut rejoin = Backoff::new(timeouts.rejoin_us, rejoin_max_us);
         if view.member(me).is_some_and(|member| member.status == Status::Silenced) {
@@ -148,6 +151,11 @@ impl Inter {
     /// The members of a view that this process never was in may come back, too.
     pub(crate) fn remember(&mut self, view: &View) {
         self.records.remember(view);
+    }
+
+    /// Whether a process with this name may join, or was a member.
+    pub(crate) fn knows(&self, peer: PeerId) -> bool {
+        self.records.knows(peer)
     }
 
     /// This is what was signed of [`Out::Recommend`].

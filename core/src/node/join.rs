@@ -96,7 +96,7 @@ impl Node {
             return;
         }
         let is_free = matches!(message, Stranger::Refused { .. });
-        if !is_free && !self.tokens.take(self.now) {
+        if !is_free && !self.takes_token(from) {
             let counter = &mut self.counters.strangers_limited;
             *counter = counter.saturating_add(1);
             return;
@@ -132,6 +132,18 @@ impl Node {
             (Phase::Member, Stranger::Chain { .. }) => self.stack.is_behind_a_view(),
             (Phase::Member | Phase::Excluded | Phase::Joining(_), _) => false,
         }
+    }
+
+    /// Whether there is a token for a frame in the name of this process.
+    fn takes_token(&mut self, from: PeerId) -> bool {
+        if self.tokens.take(self.now) {
+            return true;
+        }
+        let is_known = match &self.phase {
+            Phase::Joining(heal) => heal.peers().any(|(peer, ..)| peer == from),
+            Phase::Member | Phase::Excluded => self.stack.knows(from),
+        };
+        is_known && self.tokens.take_reserved(self.now, from)
     }
 
     fn count_unauthenticated(&mut self) {

@@ -58,6 +58,11 @@ impl Stack {
         self.inter.remember(view);
     }
 
+    /// Whether a process is one that may join, or was a member.
+    pub(crate) fn knows(&self, peer: PeerId) -> bool {
+        self.inter.knows(peer)
+    }
+
     pub(super) fn tick_inter(&mut self, step: &mut Step<'_>) {
         if self.inter.deadline().is_some_and(|due| due <= step.cx.now) {
             let mut logs = Rank::all(self.view.members.len());

@@ -344,22 +344,21 @@ impl Tcp {
         }
     }
 
-    /// Queues a frame for its peer, whether connected or not.
+    /// Queues a frame for its peer, whether connected or not, and for guests that bear its name.
     pub(super) fn send(&mut self, frame: Transmit) {
-        let guest = self.guests.as_mut().filter(|_| frame.is_stranger());
-        let (conn, queue) = match guest.and_then(|guests| guests.latest(frame.to)) {
-            Some((token, guest)) => (Some(token), &mut guest.queue),
-            None => match self.peers.get_mut(&frame.to) {
-                Some(peer) => (peer.conn, &mut peer.queue),
-                None => return,
-            },
-        };
-        if queue.is_empty()
-            && let Some(conn) = conn.and_then(|token| self.conns.get_mut(&token))
-        {
-            conn.took = Instant::now();
+        let guests = self.guests.iter_mut().filter(|_| frame.is_stranger());
+        let guests = guests.flat_map(|guests| guests.named(frame.to));
+        let guests = guests.map(|(token, guest)| (Some(token), &mut guest.queue));
+        let peer = self.peers.get_mut(&frame.to);
+        let peer = peer.map(|peer| (peer.conn, &mut peer.queue));
+        for (conn, queue) in peer.into_iter().chain(guests) {
+            if queue.is_empty()
+                && let Some(conn) = conn.and_then(|token| self.conns.get_mut(&token))
+            {
+                conn.took = Instant::now();
+            }
+            self.stats.dropped_out += queue.push(frame.clone());
         }
-        self.stats.dropped_out += queue.push(frame);
     }
 
     pub(super) fn flush(&mut self, now: Instant) {

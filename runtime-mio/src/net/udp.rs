@@ -158,15 +158,17 @@ impl Udp {
     pub(super) fn send(&mut self, frame: &Transmit) {
         let guests = self.guests.as_ref().filter(|_| frame.is_stranger());
         let guest = guests.and_then(|guests| guests.of(frame.to));
-        let Some(to) = guest.or_else(|| self.peers.get(&frame.to).copied()) else { return };
-        if self.queued_bytes + frame.len() > self.queue_bytes {
-            self.stats.dropped_out += 1;
-            return;
+        let peer = self.peers.get(&frame.to).copied();
+        for to in peer.into_iter().chain(guest.filter(|_| guest != peer)) {
+            if self.queued_bytes + frame.len() > self.queue_bytes {
+                self.stats.dropped_out += 1;
+                return;
+            }
+            let mut datagram = Vec::with_capacity(frame.len());
+            frame.append_to(&mut datagram);
+            self.queued_bytes += datagram.len();
+            self.queue.push_back((to, datagram));
         }
-        let mut datagram = Vec::with_capacity(frame.len());
-        frame.append_to(&mut datagram);
-        self.queued_bytes += datagram.len();
-        self.queue.push_back((to, datagram));
     }
 
     /// Writes until the queue is empty or the socket is full.
@@ -294,6 +296,32 @@ mod tests {
         guest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         assert_eq!(guest.recv(&mut [0; 80]).unwrap(), answer.len());
         assert_eq!(network.stats().frames_out, 1, "nobody has heard of the other");
+    }
+
+    #[test]
+    fn who_borrows_the_name_of_a_peer_does_not_get_what_is_for_it_alone() {
+        let mut config = NetworkConfig::new(TransportKind::Udp, ANY);
+        config.takes_guests = true;
+        let (peer, thief) = (std::net::UdpSocket::bind(ANY), std::net::UdpSocket::bind(ANY));
+        let (peer, thief) = (peer.unwrap(), thief.unwrap());
+        let known = (PeerId(7), peer.local_addr().unwrap());
+        let mut network = Network::bind(&config, PeerId(1), &[known]).unwrap();
+        thief.send_to(&stranger(0, PeerId(7), b"hello"), network.local_addr().unwrap()).unwrap();
+        let mut heard = 0;
+        while heard == 0 {
+            network.poll(Some(Duration::from_secs(5))).unwrap();
+            network.receive(&mut |_| {
+                heard += 1;
+                false
+            });
+        }
+        let head = stranger(0, PeerId(1), b"answer");
+        network.send(Transmit { to: PeerId(7), head: head.clone(), body: [].into() });
+        network.flush();
+        for socket in [&peer, &thief] {
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            assert_eq!(socket.recv(&mut [0; 80]).unwrap(), head.len());
+        }
     }
 
     #[test]

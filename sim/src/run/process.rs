@@ -385,7 +385,7 @@ impl Process {
         world.recorder.end();
         let at_us = self.busy_until_us.max(world.now_us);
         for transmit in std::mem::take(&mut self.transmits) {
-            if let Some(to) = self.route(&transmit, world) {
+            for to in self.route(&transmit, world).into_iter().flatten() {
                 world.transmit(at_us, (self.index, self.host), to, &transmit);
             }
         }
@@ -393,14 +393,16 @@ impl Process {
     }
 
     /// Where a frame goes: that of a stranger as [`Transmit`] says.
-    fn route(&self, transmit: &Transmit, world: &World) -> Option<u16> {
+    fn route(&self, transmit: &Transmit, world: &World) -> [Option<u16>; 2] {
         let to = transmit.to;
         if !transmit.is_stranger() {
-            return world.host(to);
+            return [world.host(to), None];
         }
-        let Actor::Node(node) = &self.actor else { return None };
+        let Actor::Node(node) = &self.actor else { return [None; 2] };
+        let is_known = node.peers().any(|(peer, ..)| peer == to);
+        let known = world.host(to).filter(|_| is_known);
         let heard = self.heard.get(&to).copied();
-        heard.or_else(|| world.host(to).filter(|_| node.peers().any(|(peer, ..)| peer == to)))
+        [known, heard.filter(|_| heard != known)]
     }
 
     /// It is a member for the first time.

@@ -4,13 +4,16 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::config::Timeouts;
-use crate::crypto::PublicKey;
-use crate::member::Status;
+use crate::crypto::{PublicKey, peer_id};
+use crate::member::{PeerId, Status};
 use crate::time::Time;
 use crate::view::{EXPELLED_MAX, View};
 
 /// Keys of members remembered; those that come after so many are asked about again.
 const FORMER_MAX: usize = 1024;
+
+/// Names that are known: of members, of those that may join, and of those that were admitted.
+const KNOWN_MAX: usize = 2048;
 
 /// Answers of the application remembered.
 const ANSWERS_MAX: usize = 256;
@@ -34,6 +37,7 @@ pub(super) struct Records {
     cool_us: u64,
     cool_max_us: u64,
     former: BTreeSet<PublicKey>,
+    known: BTreeSet<PeerId>,
     answers: VecDeque<(PublicKey, bool)>,
     proven: BTreeSet<PublicKey>,
     comings: BTreeMap<PublicKey, Coming>,
@@ -42,13 +46,14 @@ pub(super) struct Records {
 impl Records {
     /// The most bytes held.
     pub(super) const BOUND_BYTES: usize =
-        (FORMER_MAX + ANSWERS_MAX + EXPELLED_MAX) * 40 + COMINGS_MAX * 56;
+        (FORMER_MAX + ANSWERS_MAX + EXPELLED_MAX) * 40 + KNOWN_MAX * 16 + COMINGS_MAX * 56;
 
     pub(super) const fn new(timeouts: &Timeouts) -> Self {
         Self {
             cool_us: timeouts.cool_us,
             cool_max_us: timeouts.cool_max_us,
             former: BTreeSet::new(),
+            known: BTreeSet::new(),
             answers: VecDeque::new(),
             proven: BTreeSet::new(),
             comings: BTreeMap::new(),
@@ -58,16 +63,28 @@ impl Records {
     pub(super) fn held_bytes(&self) -> usize {
         let keys = self.former.len().saturating_add(self.answers.len());
         let keys = keys.saturating_add(self.proven.len()).saturating_mul(40);
+        let keys = keys.saturating_add(self.known.len().saturating_mul(16));
         keys.saturating_add(self.comings.len().saturating_mul(56))
     }
 
     /// The members of a view of this group.
     pub(super) fn remember(&mut self, view: &View) {
         for member in &view.members {
-            if self.former.len() < FORMER_MAX {
-                self.former.insert(member.key);
+            if self.former.len() < FORMER_MAX && self.former.insert(member.key) {
+                self.know(&member.key);
             }
         }
+    }
+
+    /// This key has a right to be heard.
+    pub(super) fn know(&mut self, key: &PublicKey) {
+        if self.known.len() < KNOWN_MAX {
+            self.known.insert(peer_id(key));
+        }
+    }
+
+    pub(super) fn knows(&self, peer: PeerId) -> bool {
+        self.known.contains(&peer)
     }
 
     /// One view follows another: notes who came, or became Active again.
@@ -116,6 +133,9 @@ impl Records {
     }
 
     pub(super) fn answer(&mut self, key: PublicKey, is_admitted: bool) {
+        if is_admitted {
+            self.know(&key);
+        }
         self.answers.retain(|(known, _)| *known != key);
         if self.answers.len() >= ANSWERS_MAX {
             self.answers.pop_front();
@@ -174,6 +194,7 @@ mod tests {
             bytes[..8].copy_from_slice(&number.to_le_bytes());
             records.answer(PublicKey(bytes), true);
             records.prove(PublicKey(bytes));
+            records.know(&PublicKey(bytes));
             records.came(PublicKey(bytes), Time::from_micros(number));
         }
         assert!(records.held_bytes() <= Records::BOUND_BYTES);
