@@ -371,15 +371,15 @@ impl Strategy {
             | Self::WindowNeverFinished
             | Self::SkipToEnd
             | Self::BogusSignatures
-            | Self::BadNewView
-            | Self::UnderExclusion
-            | Self::OverExclusion
             | Self::PhaseStopper(_) => Verdict::Suspected,
             Self::MutantMessage
             | Self::SplitDigest
             | Self::ColludingReplier
             | Self::Twins
             | Self::TwoRows
+            | Self::BadNewView
+            | Self::UnderExclusion
+            | Self::OverExclusion
             | Self::Zombie => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers

@@ -36,6 +36,7 @@ use phalanx_core::crypto::{Roster, Suite};
 use phalanx_core::{Event, Fault, Order, PublicKey, Rank, Reason, Slot, Transmit, View};
 
 use crate::adversary::{self, Strategy};
+use crate::cluster::Group;
 use crate::history::History;
 use crate::marks::{Mark, Marks};
 use crate::observe::Observer;
@@ -132,7 +133,7 @@ pub struct Oracles {
 impl Oracles {
     /// The oracles of a run of `scenario` in this view.
     #[must_use]
-    pub fn new(scenario: &Scenario, view: View, roster: Roster, suite: Suite) -> Self {
+    pub fn new(scenario: &Scenario, group: &Group, view: View, roster: Roster) -> Self {
         let n = scenario.lives_max();
         let mut liars = vec![false; n];
         let members = 0..scenario.members;
@@ -154,7 +155,7 @@ impl Oracles {
             is_paper,
             hands_over: scenario.state_transfer,
             is_told: !scenario.suspects.is_empty(),
-            suite,
+            suite: group.suite,
             changes: Changes::new(scenario, &view),
             views,
             history: History::new(scenario.members),
@@ -172,7 +173,7 @@ impl Oracles {
             fifo: Fifo::new(n),
             agreement: Agreement::new(n),
             order: TotalOrder::new(n),
-            blame: Blame::new(view, roster),
+            blame: Blame::new(group.genesis.clone(), view, roster),
             memory: Memory::default(),
             suspicion: Suspicion::default(),
             observer,
