@@ -2,22 +2,29 @@
 //!
 //! A [`Proof`] convinces anybody who knows the view, offline and for ever. Lateness, silence and
 //! bad bytes on a link convince only their witness: they are opinions ([`crate::Event::Suspected`])
-//! and never become a Proof. The pairs that are a Proof stand in protocol.md section 2.
+//! and never become a Proof. The pairs that are a Proof stand in protocol.md section 2, and the two
+//! statements that are one alone.
 
 mod change;
+mod invalid;
 
 pub use change::TwoFaced;
 pub(crate) use change::forgets;
+pub use invalid::{INVALID_MAX, Invalid};
 
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{
-    BadSignature, CertificateError, Hash32, Head, Heads, LINKS_MAX, Link, Roster, Signed, Stable,
-    body_hash, hash,
+    BadSignature, CertificateError, Door, Hash32, Head, Heads, LINKS_MAX, Link, Roster, Signed,
+    Stable, body_hash, hash,
 };
+use crate::layer::Context;
+use crate::layer::group::Basis;
 use crate::member::Rank;
 use crate::seq::Number;
+use crate::time::Time;
+use crate::view::{Genesis, View};
 use crate::wire::{List, Malformed, heads_are_legal};
 
 /// The kinds of misbehaviour that leave a proof.
@@ -45,6 +52,10 @@ pub enum FaultKind {
     ForgottenLock,
     /// Two states for one joiner.
     TwoSnapshots,
+    /// A proposal that nothing justifies: the paper's bad New-View.
+    InvalidNewView,
+    /// A Commit of what no quorum acknowledged: the paper's bad Commit.
+    InvalidCommit,
 }
 
 /// What a peer did wrong on its authenticated link: it convinces only this end of it.
@@ -73,7 +84,8 @@ pub enum LinkFault {
     Window,
 }
 
-/// Two signed statements of one member that no correct member makes both of.
+/// Signed statements of one member that no correct member makes: two that contradict each other,
+/// or one that is invalid by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The view in which they were signed.
@@ -118,6 +130,8 @@ pub enum Evidence {
     },
     /// Two statements about one view change.
     TwoFaced(Box<TwoFaced>),
+    /// One that is invalid by itself.
+    Invalid(Invalid),
 }
 
 /// Why something is not a proof.
@@ -135,6 +149,12 @@ pub enum NotAProof {
     /// Statements that one correct member may well make.
     #[error("the statements do not contradict each other")]
     NoContradiction,
+    /// What is attached to a statement is not what it names.
+    #[error("the statement does not name what is attached to it")]
+    NotBound,
+    /// One that a correct member may well make.
+    #[error("the statement is valid")]
+    Valid,
 }
 
 impl Proof {
@@ -145,6 +165,7 @@ impl Proof {
             Evidence::TwoHeads { first, .. } | Evidence::ForkedLog { first, .. } => first.signer,
             Evidence::TwoRows { first, .. } => first.signer,
             Evidence::TwoFaced(two) => two.culprit(),
+            Evidence::Invalid(invalid) => invalid.culprit(),
         }
     }
 
@@ -159,6 +180,7 @@ impl Proof {
             Evidence::ForkedLog { .. } => FaultKind::MutantMessage,
             Evidence::TwoRows { .. } => FaultKind::TwoRows,
             Evidence::TwoFaced(two) => two.kind(),
+            Evidence::Invalid(invalid) => invalid.kind(),
         }
     }
 
@@ -181,11 +203,47 @@ impl Proof {
         hash("proof", &[&self.to_bytes()])
     }
 
-    /// Checks it against the view alone.
+    /// Checks it against the view in which the statements were made, `roster` being its keys, and
+    /// the record of the group alone: the verdict is everybody's.
     ///
     /// # Errors
     /// See [`NotAProof`].
-    pub fn verify(&self, roster: &Roster) -> Result<(), NotAProof> {
+    pub fn verify(&self, genesis: &Genesis, view: &View, roster: &Roster) -> Result<(), NotAProof> {
+        if view.id() != *roster.view() || genesis.group() != *roster.group() {
+            return Err(NotAProof::OtherView);
+        }
+        let mut door = Door::offline(roster);
+        let mut cx = Context { now: Time::ZERO, door: &mut door, roster };
+        self.judge(&mut cx, Basis { view, genesis })
+    }
+
+    /// The same for who has checked that these belong together.
+    pub(crate) fn judge(&self, cx: &mut Context<'_>, basis: Basis<'_>) -> Result<(), NotAProof> {
+        let Evidence::Invalid(invalid) = &self.evidence else {
+            return self.verify_pair(cx.roster);
+        };
+        if self.view != *cx.roster.view() {
+            return Err(NotAProof::OtherView);
+        }
+        if !self.is_legal(cx.roster.quorum().n()) {
+            return Err(NotAProof::Illegal);
+        }
+        invalid.judge(cx, basis)
+    }
+
+    /// Whether it is so long that it should not be sent to who may have it already.
+    pub(crate) fn is_long(&self) -> bool {
+        match &self.evidence {
+            Evidence::Invalid(invalid) => matches!(invalid, Invalid::NewView(_)),
+            Evidence::TwoHeads { .. }
+            | Evidence::ForkedLog { .. }
+            | Evidence::TwoRows { .. }
+            | Evidence::TwoFaced(_) => false,
+        }
+    }
+
+    /// Checks two statements, for which the keys of the view are enough.
+    pub(crate) fn verify_pair(&self, roster: &Roster) -> Result<(), NotAProof> {
         if self.view != *roster.view() {
             return Err(NotAProof::OtherView);
         }
@@ -204,6 +262,7 @@ impl Proof {
                 roster.verifies(first) && roster.verifies(second)
             }
             Evidence::TwoFaced(two) => two.is_signed(roster),
+            Evidence::Invalid(_) => false,
         };
         if is_signed { Ok(()) } else { Err(NotAProof::BadSignature) }
     }
@@ -222,6 +281,7 @@ impl Proof {
                 fits(first) && fits(second)
             }
             Evidence::TwoFaced(two) => two.is_legal(n),
+            Evidence::Invalid(invalid) => invalid.is_legal(n),
         }
     }
 
@@ -250,6 +310,8 @@ impl Proof {
                     && rows_contradict(&first.statement, &second.statement)
             }
             Evidence::TwoFaced(two) => two.contradicts(),
+            // One alone.
+            Evidence::Invalid(_) => false,
         }
     }
 }

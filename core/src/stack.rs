@@ -31,7 +31,7 @@ use crate::crypto::{Reason, Roster};
 use crate::fault::{LinkFault, Proof};
 use crate::input::{Request, Ticket};
 use crate::layer::bottom::Inbound;
-use crate::layer::group::Group;
+use crate::layer::group::{Basis, Group};
 use crate::layer::inter::Inter;
 use crate::layer::lag::Lag;
 use crate::layer::pt2pt::{self, Pt2pt};
@@ -47,7 +47,7 @@ use crate::node::Counters;
 use crate::output::{Event, Exclusion, Output, Refusal};
 use crate::seq::Number;
 use crate::time::{Time, earliest};
-use crate::view::View;
+use crate::view::{Genesis, View};
 use crate::wire::Part;
 use crate::wire::change::Decision;
 use change::Ending;
@@ -129,6 +129,7 @@ impl<'a> Step<'a> {
 /// The layers of one view.
 #[derive(Debug)]
 pub(crate) struct Stack {
+    genesis: Genesis,
     view: View,
     me: Rank,
     roster: Arc<Roster>,
@@ -165,6 +166,7 @@ impl Stack {
         let timeouts = &config.timeouts;
         let n = roster.quorum().n();
         Self {
+            genesis: config.genesis.clone(),
             pt2pt: Pt2pt::new(n, me, config),
             reliable: Reliable::new(config, &roster, me, &active),
             total: Total::new(timeouts, me, &active),
@@ -344,7 +346,8 @@ impl Stack {
 
     fn on_proof(&mut self, step: &mut Step<'_>, proof: Box<Proof>) -> Result<(), LinkFault> {
         if self.suspect.wants_proof(&proof) {
-            suspect::verify(step.cx.door, step.cx.roster, &proof)?;
+            let basis = Basis { view: &self.view, genesis: &self.genesis };
+            suspect::verify(&mut step.cx, basis, &proof)?;
             self.run_suspect(step, suspect::In::Proof(proof));
         }
         Ok(())

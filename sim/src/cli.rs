@@ -213,9 +213,6 @@ fn attack_book(args: &BookArgs) -> Result<u8, Failed> {
     let entries = book::play_all(scenarios.collect(), args.jobs).map_err(|error| own(&error))?;
     say!("{}", book::HEAD);
     entries.iter().for_each(|entry| say!("{}", entry.lines()));
-    for (flaw, why) in book::NOT_PLAYED {
-        say!("{flaw:<9} not played: {why}");
-    }
     let wrong = entries.iter().filter(|entry| !entry.is_as_expected()).count();
     say!("{} scenarios, {wrong} not as expected", entries.len());
     let code = |entry: &book::Entry| entry.outcome.verdict.code();

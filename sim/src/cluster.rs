@@ -9,6 +9,7 @@ use phalanx_core::{
 };
 
 use crate::adversary::{Liar, Setup, Strategy};
+use crate::application;
 use crate::rng::Seed;
 use crate::scenario::{Crypto, Membership, Pattern, Quorum, Scenario};
 
@@ -52,7 +53,7 @@ impl Group {
                 Membership::Fixed => phalanx_core::Membership::Fixed,
                 Membership::Managed => phalanx_core::Membership::Managed,
             },
-            state_transfer: false,
+            state_transfer: scenario.state_transfer,
             pattern: match scenario.pattern {
                 Pattern::Swift => phalanx_core::Pattern::Swift,
                 Pattern::Paper => phalanx_core::Pattern::Paper,
@@ -67,6 +68,10 @@ impl Group {
         config.timeouts = scenario.timeouts;
         config.frame_max = scenario.frame_max;
         config.cast_queue_bytes = scenario.cast_queue_bytes;
+        config.join_buffer = scenario.join_buffer.unwrap_or(config.join_buffer);
+        if scenario.state_transfer {
+            config.state_max = 2 * application::STATE_MAX as u64;
+        }
         let authorised = scenario.newcomers().into_iter().filter(|new| new.join.is_authorised);
         let authorised = authorised.map(|new| *identity(seed, suite, new.host).public_key());
         let authorised: Vec<PublicKey> = authorised.collect();
@@ -149,6 +154,7 @@ impl Group {
             liars: keys,
             me: Rank::new(rank),
             strategy,
+            state_bytes: scenario.state_bytes,
             victims,
             seed: self.seed.stream("adversary", 0).any(),
         };

@@ -9,9 +9,9 @@ use phalanx_core::crypto::{
 use phalanx_core::wire::frame::{self, FrameKind, Header, Prepared};
 use phalanx_core::wire::{self, BodyHead, List, Packet, Part, casts};
 use phalanx_core::{
-    Boot, Config, Event, Evidence, Genesis, Hash32, Input, Limits, Member, Node, Number, Order,
-    Output, Pattern, PeerId, Proof, QuorumRule, Rank, Request, Round, SlotMark, Status, Ticket,
-    Time,
+    Boot, Config, Event, Evidence, Genesis, Hash32, Input, Invalid, Limits, Member, Node, Number,
+    Order, Output, Pattern, PeerId, Proof, QuorumRule, Rank, Request, Round, SlotMark, Status,
+    Ticket, Time,
 };
 
 /// Members of the group under test: the node at rank 0, and three whose keys the fuzzer has.
@@ -272,6 +272,10 @@ impl Stage {
                             self.sign(second);
                         }
                         Evidence::TwoFaced(_) => {}
+                        Evidence::Invalid(invalid) => match invalid {
+                            Invalid::NewView(proposed) => self.sign(&mut proposed.signed),
+                            Invalid::Commit(commit) => self.sign(&mut commit.signed),
+                        },
                     }
                 }
                 Part::Body(_)
@@ -310,7 +314,9 @@ impl Stage {
                 Output::Fault(fault) => {
                     self.faults += 1;
                     assert_ne!(fault.culprit, me, "a correct member is blamed");
-                    assert_eq!(fault.proof.verify(&self.roster), Ok(()), "not a proof");
+                    let genesis = &self.config.genesis;
+                    let verdict = fault.proof.verify(genesis, &genesis.view(), &self.roster);
+                    assert_eq!(verdict, Ok(()), "not a proof");
                 }
                 Output::Event(Event::Suspected { subject, by, .. }) => {
                     assert!(subject != me || by != me, "it suspects itself");

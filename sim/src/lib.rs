@@ -9,7 +9,8 @@
 //! command that repeats it.
 //!
 //! Groups are fixed unless a scenario says `managed`: what a view change would repair then ends in
-//! suspicions, and less is owed ([`oracle::owed`]). Processes are named by the order in which they
+//! suspicions, and less is owed ([`oracle::owed`]). Where one says `state_transfer`, members hand the
+//! state of an application ([`application`]) to those that join. Processes are named by the order in which they
 //! started: members of the genesis view by their rank there, then those that joined or came back,
 //! each life a process of its own. Ranks are translated through the view in which they are meant
 //! ([`oracle::views`]).
@@ -17,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "tests use small numbers"))]
 
 pub mod adversary;
+pub mod application;
 pub mod bench;
 pub mod book;
 pub mod canary;
@@ -47,4 +49,4 @@ pub use scenario::Scenario;
 pub use verdict::{Promise, Verdict, Violation};
 
 /// The version that traces carry; one of another version is refused.
-pub const TRACE_VERSION: u32 = 2;
+pub const TRACE_VERSION: u32 = 3;

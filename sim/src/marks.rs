@@ -111,11 +111,19 @@ pub enum Mark {
     ChainTold,
     /// A correct process that had been excluded was a member again.
     Rejoined,
+    /// A process that joined, or is Active again, had loaded its state.
+    StateLoaded,
+    /// It was in a later view by then.
+    OvertakenWhileLoading,
+    /// It had lost it before.
+    StateLoadedAgain,
+    /// A member was proven to have signed two states for one process.
+    TwoSnapshotsProven,
 }
 
 impl Mark {
     /// All marks. A large campaign must come by each.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 56] = [
         Self::ForkProven,
         Self::TwoRepliesProven,
         Self::TwoRowsProven,
@@ -168,6 +176,10 @@ impl Mark {
         Self::JoinRefused,
         Self::ChainTold,
         Self::Rejoined,
+        Self::StateLoaded,
+        Self::OvertakenWhileLoading,
+        Self::StateLoadedAgain,
+        Self::TwoSnapshotsProven,
     ];
 
     /// The mark of this name.
@@ -232,6 +244,10 @@ impl Mark {
             Self::JoinRefused => "join_refused",
             Self::ChainTold => "chain_told",
             Self::Rejoined => "rejoined",
+            Self::StateLoaded => "state_loaded",
+            Self::OvertakenWhileLoading => "overtaken_while_loading",
+            Self::StateLoadedAgain => "state_loaded_again",
+            Self::TwoSnapshotsProven => "two_snapshots_proven",
         }
     }
 }
@@ -287,6 +303,7 @@ impl Marks {
             FaultKind::MutantMessage => Mark::ForkProven,
             FaultKind::TwoReplies => Mark::TwoRepliesProven,
             FaultKind::TwoRows => Mark::TwoRowsProven,
+            FaultKind::TwoSnapshots => Mark::TwoSnapshotsProven,
             _ => return,
         });
     }

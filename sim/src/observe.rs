@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use phalanx_core::crypto::Roster;
+use phalanx_core::crypto::{Roster, Signed, Snapshot};
 use phalanx_core::wire::change::{Justification, Recommended};
 use phalanx_core::wire::frame::{self, FRAGMENT_HEADER, FrameKind, HEADER};
 use phalanx_core::wire::stranger::{self, Stranger};
+use phalanx_core::wire::transfer::TransferPart;
 use phalanx_core::wire::{self, BodyHead, Packet, Part, casts, change};
 use phalanx_core::{Hash32, Rank, SlotMark, Transmit};
 
@@ -46,6 +47,7 @@ struct Member {
 #[derive(Debug)]
 struct InView {
     id: Hash32,
+    number: u64,
     roster: Roster,
     /// The process of each rank.
     processes: Vec<Option<usize>>,
@@ -62,6 +64,7 @@ impl InView {
         let is_liar = |process: &Option<usize>| process.is_none_or(|process| liars[process]);
         Self {
             id: record.id,
+            number: record.view.number,
             roster,
             liars: processes.iter().map(is_liar).collect(),
             quorum,
@@ -270,6 +273,7 @@ impl Observer {
                 Part::AskRow { .. } => self.marks.hit(Mark::RowAsked),
                 Part::AskSlot { .. } => self.marks.hit(Mark::SlotAsked),
                 Part::Suspect(_) | Part::Proof(_) | Part::Pt2pt(_) => {}
+                Part::Transfer(TransferPart::Root { of, said }) => self.snapshot(*of, said)?,
                 change => {
                     self.mark_change(by, at, change);
                     self.change(at, change)?;
@@ -354,6 +358,14 @@ impl Observer {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A state signed for who joined with the view of this number, perhaps in a later one.
+    fn snapshot(&mut self, of: u64, said: &Signed<Snapshot>) -> Result<(), String> {
+        let is_it = |view: &&mut InView| {
+            view.number == of && view.is_correct(said.signer) && view.roster.verifies(said)
+        };
+        self.views.iter_mut().find(is_it).map_or(Ok(()), |view| view.vows.snapshot(said))
     }
 
     fn evidence(&mut self, at: usize, evidence: &change::Grounds) {

@@ -8,7 +8,9 @@ use phalanx_core::{Input, Node, Order, Rank, Request, Ticket, Time};
 
 use crate::TRACE_VERSION;
 use crate::cluster::Group;
-use crate::trace::{First, Last, Step, decode_join, encode_output, from_hex, step_hash};
+use crate::trace::{
+    First, Last, Step, decode_join, decode_reply, encode_output, from_hex, step_hash,
+};
 
 /// A trace that was replayed to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,11 +135,16 @@ impl Player {
             let bytes = from_hex(&step.bytes).ok_or_else(|| broken("bytes are not hexadecimal"))?;
             let ticket = Ticket(step.ticket.unwrap_or(0));
             let cast = |order| Input::Request(ticket, Request::Cast { order, payload: &bytes });
+            let reply = decode_reply(&step.input, &bytes);
             let input = match step.input.as_str() {
                 "frame" => Input::Frame(&bytes),
                 "tick" => Input::Tick,
                 "fifo" => cast(Order::Fifo),
                 "total" => cast(Order::Total),
+                "snapshot" | "chunk" => {
+                    let reply = reply.as_ref().ok_or_else(|| broken("nothing is handed over"))?;
+                    Input::Request(ticket, reply.request())
+                }
                 "leave" => Input::Request(ticket, Request::Leave),
                 "suspect" => {
                     let rank = <[u8; 2]>::try_from(&bytes[..]);

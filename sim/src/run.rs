@@ -10,6 +10,7 @@ mod comings;
 mod ending;
 mod process;
 mod queue;
+mod stepped;
 mod world;
 
 use std::io::{self, Write};
@@ -141,7 +142,7 @@ impl<'a> Run<'a> {
         let group = Group::new(scenario)?;
         let view = group.genesis.view();
         let roster = view.roster(group.suite)?;
-        let oracles = Oracles::new(scenario, view.clone(), roster, group.suite);
+        let oracles = Oracles::new(scenario, &group, view.clone(), roster);
         let recorder = Recorder::new(scenario, file);
         let mut world = World::new(scenario, (&view, group.peers()), oracles, recorder);
         let mut stream = Seed(scenario.seed).stream("clocks", 0);

@@ -29,6 +29,7 @@ pub fn draw(seed: u64) -> Scenario {
     draw_membership(&mut scenario, &mut Seed(seed).stream("swarm membership", 0));
     rules::draw(&mut scenario);
     draw_comings(&mut scenario, &mut Seed(seed).stream("swarm comings", 0));
+    draw_state(&mut scenario, &mut Seed(seed).stream("swarm state", 0));
     scenario
 }
 
@@ -214,6 +215,27 @@ fn draw_coming_liar(scenario: &mut Scenario, stream: &mut Stream) {
     }
 }
 
+/// In some of the groups whose views change members hand over a state; then liars among them may lie
+/// about that.
+fn draw_state(scenario: &mut Scenario, stream: &mut Stream) {
+    if scenario.membership.is_fixed() || !stream.permille(300) {
+        return;
+    }
+    scenario.state_transfer = true;
+    scenario.state_bytes = stream.pick(&[0, 1_000, 70_000, 200_000, 500_000]);
+    scenario.state_delay_us = stream.pick(&[0, 1_000, 30_000]);
+    scenario.join_buffer = stream.pick(&[None, None, None, Some(64 * 1024)]);
+    if scenario.joins.is_empty() && stream.permille(500) {
+        scenario.joins.push(Join::at(stream.between(1, LEAST_US)));
+        scenario.limits.max_members = scenario.limits.max_members.min(quorums::MEMBERS_MAX);
+    }
+    let (strategy, is_drawn) = (stream.pick(&Strategy::HANDING), stream.permille(500));
+    let is_joiner = scenario.strategy().is_some_and(Strategy::is_joiner);
+    if let Some(liars) = scenario.liars.as_mut().filter(|_| is_drawn && !is_joiner) {
+        strategy.name().clone_into(&mut liars.strategy);
+    }
+}
+
 fn draw_network(scenario: &mut Scenario, stream: &mut Stream) {
     let (min_us, spread_us) = (stream.between(10, 500), stream.between(0, 2_000));
     let mut network = Network { min_us, max_us: min_us + spread_us, ..Network::default() };
@@ -313,7 +335,7 @@ mod tests {
     fn managed_groups_are_drawn_beside_all_else() {
         let mut crashes = 0;
         let mut strategies = BTreeSet::new();
-        let mut classes = [0; 10];
+        let mut classes = [0; 11];
         for seed in 0..2_000 {
             let (fixed, scenario) = (draw_fixed(seed), draw(seed));
             let text = scenario.to_toml();
@@ -336,6 +358,7 @@ mod tests {
             classes[7] += usize::from(!scenario.restarts.is_empty());
             classes[8] += usize::from(scenario.rejoin);
             classes[9] += usize::from(!scenario.rules.is_empty());
+            classes[10] += usize::from(scenario.state_transfer);
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
         assert_eq!(strategies.len(), Strategy::every().count() - Strategy::ALL.len());

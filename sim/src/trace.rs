@@ -11,10 +11,11 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use phalanx_core::{Event, Input, Order, Output, Request, Time};
+use phalanx_core::{Event, Hash32, Input, Order, Output, Request, Time};
 
 use crate::TRACE_VERSION;
 use crate::adversary::Sent;
+use crate::application::Reply;
 use crate::scenario::Scenario;
 use crate::verdict::Verdict;
 
@@ -43,7 +44,7 @@ pub struct Step {
     pub at: u64,
     /// Number of the process: of a member of the genesis view its rank there.
     pub rank: u16,
-    /// `boot`, `join`, `frame`, `tick`, `fifo`, `total`, `suspect` or `leave`.
+    /// `boot`, `join`, `frame`, `tick`, `fifo`, `total`, `suspect`, `leave`, `snapshot` or `chunk`.
     pub input: String,
     /// Of a cast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +111,13 @@ pub fn encode_output(output: &Output, out: &mut Vec<u8>) {
             out.extend((payload.len() as u64).to_le_bytes());
             out.extend_from_slice(payload);
         }
+        Output::Event(Event::State { offset, bytes, total }) => {
+            out.push(5);
+            out.extend(offset.to_le_bytes());
+            out.extend(total.to_le_bytes());
+            out.extend((bytes.len() as u64).to_le_bytes());
+            out.extend_from_slice(bytes);
+        }
         Output::Event(event) => {
             out.push(3);
             // Writing into a vector cannot fail.
@@ -140,6 +148,52 @@ pub fn decode_join(bytes: &[u8]) -> Option<(u16, u64, Vec<u16>)> {
     let is_whole = rest.is_empty();
     let found = (u16::from_le_bytes(*host), u64::from_le_bytes(*incarnation), contacts);
     is_whole.then_some(found)
+}
+
+/// A snapshot that an application announces, as bytes.
+fn encode_snapshot(view: u64, length: u64, chunks: &[Hash32]) -> Vec<u8> {
+    let mut bytes = view.to_le_bytes().to_vec();
+    bytes.extend(length.to_le_bytes());
+    chunks.iter().for_each(|hash| bytes.extend(hash.0));
+    bytes
+}
+
+/// A chunk that it hands over, as bytes.
+fn encode_chunk(view: u64, index: u32, chunk: &[u8]) -> Vec<u8> {
+    let mut bytes = view.to_le_bytes().to_vec();
+    bytes.extend(index.to_le_bytes());
+    bytes.extend_from_slice(chunk);
+    bytes
+}
+
+/// Reads either back, by the kind of the input; `None` if it is none.
+#[must_use]
+pub fn decode_reply(input: &str, bytes: &[u8]) -> Option<Reply> {
+    let (view, rest) = bytes.split_first_chunk::<8>()?;
+    let view = u64::from_le_bytes(*view);
+    match input {
+        "snapshot" => {
+            let (length, rest) = rest.split_first_chunk::<8>()?;
+            let (chunks, rest) = rest.as_chunks::<32>();
+            let chunks = chunks.iter().map(|hash| Hash32(*hash)).collect();
+            rest.is_empty().then(|| Reply::Ready(view, u64::from_le_bytes(*length), chunks))
+        }
+        "chunk" => {
+            let (index, rest) = rest.split_first_chunk::<4>()?;
+            Some(Reply::Chunk(view, u32::from_le_bytes(*index), rest.to_vec()))
+        }
+        _ => None,
+    }
+}
+
+/// What an application is told, for people.
+fn told(event: &Event) -> String {
+    match event {
+        Event::State { offset, bytes, total } => {
+            format!("State {{ offset: {offset}, bytes: {}, total: {total} }}", bytes.len())
+        }
+        event => format!("{event:?}"),
+    }
 }
 
 /// The first eight bytes of the hash of a step's outputs.
@@ -220,7 +274,6 @@ impl Recorder {
             Input::Request(ticket, Request::Cast { order: Order::Total, payload }) => {
                 self.begin(rank, local, 4, "total", Some(ticket.0), payload, is_correct);
             }
-            // The workload makes no other requests.
             Input::Request(ticket, Request::Suspect { member }) => {
                 let bytes = member.value().to_le_bytes();
                 self.begin(rank, local, 6, "suspect", Some(ticket.0), &bytes, is_correct);
@@ -228,13 +281,16 @@ impl Recorder {
             Input::Request(ticket, Request::Leave) => {
                 self.begin(rank, local, 7, "leave", Some(ticket.0), &[], is_correct);
             }
-            Input::Request(
-                ticket,
-                Request::Send { .. }
-                | Request::Admit { .. }
-                | Request::SnapshotReady { .. }
-                | Request::Chunk { .. },
-            ) => {
+            Input::Request(ticket, Request::SnapshotReady { view, length, chunks }) => {
+                let bytes = encode_snapshot(*view, *length, chunks);
+                self.begin(rank, local, 10, "snapshot", Some(ticket.0), &bytes, is_correct);
+            }
+            Input::Request(ticket, Request::Chunk { view, index, bytes }) => {
+                let bytes = encode_chunk(*view, *index, bytes);
+                self.begin(rank, local, 11, "chunk", Some(ticket.0), &bytes, is_correct);
+            }
+            // The workload makes no other requests.
+            Input::Request(ticket, Request::Send { .. } | Request::Admit { .. }) => {
                 self.begin(rank, local, 5, "other", Some(ticket.0), &[], is_correct);
             }
         }
@@ -279,7 +335,7 @@ impl Recorder {
         if let Some(line) = &mut self.line {
             line.outputs += 1;
             match output {
-                Output::Event(event) => line.events.push(format!("{event:?}")),
+                Output::Event(event) => line.events.push(told(event)),
                 Output::Fault(fault) => line.events.push(format!(
                     "Fault {{ culprit: {}, kind: {:?} }}",
                     fault.culprit,
@@ -344,6 +400,21 @@ mod tests {
         let bytes = encode_join((told.0, told.1), &told.2);
         assert_eq!(decode_join(&bytes), Some(told));
         assert_eq!((decode_join(&bytes[..9]), decode_join(&bytes[..11])), (None, None));
+    }
+
+    #[test]
+    fn what_an_application_hands_over_reads_back() {
+        let ready = Reply::Ready(3, 70_000, vec![Hash32([1; 32]), Hash32([2; 32])]);
+        let Reply::Ready(view, length, chunks) = &ready else { unreachable!() };
+        let bytes = encode_snapshot(*view, *length, chunks);
+        assert_eq!(decode_reply("snapshot", &bytes), Some(ready));
+        assert_eq!(decode_reply("snapshot", &bytes[..50]), None);
+        let bytes = encode_chunk(3, 1, b"piece");
+        assert_eq!(decode_reply("chunk", &bytes), Some(Reply::Chunk(3, 1, b"piece".to_vec())));
+        assert_eq!(
+            (decode_reply("chunk", &bytes[..9]), decode_reply("tick", &bytes)),
+            (None, None)
+        );
     }
 
     #[test]

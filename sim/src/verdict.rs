@@ -48,11 +48,13 @@ pub enum Promise {
     Alarm,
     /// No view holds more liars than it bears, as long as the pledge is kept.
     Pledge,
+    /// Applications of correct members are equal where views begin, and a joiner loads just that.
+    State,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -67,6 +69,7 @@ impl Promise {
         Self::Suspicion,
         Self::Alarm,
         Self::Pledge,
+        Self::State,
     ];
 
     /// Whether it holds however many members lie.
@@ -93,6 +96,7 @@ impl Promise {
             Self::Suspicion => "suspicion",
             Self::Alarm => "alarm",
             Self::Pledge => "pledge",
+            Self::State => "state",
         }
     }
 

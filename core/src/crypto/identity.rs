@@ -50,6 +50,15 @@ impl Identity {
         Self { secret: Secret::Dummy(oracle), public: oracle.public(&seed) }
     }
 
+    /// An identity that everybody has, for who only checks what others signed.
+    pub(super) fn nobody(suite: Suite) -> Self {
+        match suite {
+            Suite::Ed25519 => Self::ed25519([0; 32]),
+            #[cfg(feature = "insecure-study")]
+            Suite::Dummy(oracle) => Self::dummy([0; 32], oracle),
+        }
+    }
+
     /// The public half.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
@@ -130,6 +139,14 @@ impl Key {
     #[must_use]
     pub const fn bytes(&self) -> &PublicKey {
         &self.bytes
+    }
+
+    pub(super) const fn suite(&self) -> Suite {
+        match &self.decoded {
+            Decoded::Ed25519(_) => Suite::Ed25519,
+            #[cfg(feature = "insecure-study")]
+            Decoded::Dummy(oracle) => Suite::Dummy(*oracle),
+        }
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &Signature) -> bool {

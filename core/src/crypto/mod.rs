@@ -125,7 +125,8 @@ pub struct Door {
     identity: Identity,
     counters: CryptoCounters,
     hasher_keys: (u64, u64),
-    verdicts: Lookup<(u64, u64), ()>,
+    /// None if there is no secret to key it with.
+    verdicts: Option<Lookup<(u64, u64), ()>>,
     message: Vec<u8>,
 }
 
@@ -145,8 +146,28 @@ impl Door {
             identity,
             counters: CryptoCounters::default(),
             hasher_keys: keys,
-            verdicts: Lookup::new(limit, keys),
+            verdicts: Some(Lookup::new(limit, keys)),
             message: Vec::new(),
+        }
+    }
+
+    /// A door to check evidence with, for who need not be a member: it remembers no verdict.
+    pub(crate) fn offline(roster: &Roster) -> Self {
+        let suite = roster.keys.values().next().map_or(Suite::Ed25519, Key::suite);
+        Self { verdicts: None, ..Self::new(Identity::nobody(suite)) }
+    }
+
+    fn is_known(&mut self, verdict: (u64, u64)) -> bool {
+        let is_known = self.verdicts.as_ref().is_some_and(|known| known.get(&verdict).is_some());
+        if is_known {
+            self.counters.verdicts_reused = self.counters.verdicts_reused.saturating_add(1);
+        }
+        is_known
+    }
+
+    fn remember(&mut self, verdict: (u64, u64)) {
+        if let Some(known) = &mut self.verdicts {
+            known.insert(verdict, ());
         }
     }
 
@@ -179,7 +200,7 @@ impl Door {
         self.counters.signatures = self.counters.signatures.saturating_add(1);
         let verdict =
             verdict(self.hasher_keys, self.identity.public_key(), &self.message, &signature);
-        self.verdicts.insert(verdict, ());
+        self.remember(verdict);
         Verified::vouch(Signed { signer: me, statement, signature })
     }
 
@@ -196,8 +217,7 @@ impl Door {
         let key = roster.keys.get(signed.signer).ok_or(bad)?;
         Signed::message(&signed.statement, &roster.group, &roster.view, &mut self.message);
         let verdict = verdict(self.hasher_keys, key.bytes(), &self.message, &signed.signature);
-        if self.verdicts.get(&verdict).is_some() {
-            self.counters.verdicts_reused = self.counters.verdicts_reused.saturating_add(1);
+        if self.is_known(verdict) {
             return Ok(Verified::vouch(signed));
         }
         self.counters.verifications = self.counters.verifications.saturating_add(1);
@@ -205,7 +225,7 @@ impl Door {
             self.counters.bad_signatures = self.counters.bad_signatures.saturating_add(1);
             return Err(bad);
         }
-        self.verdicts.insert(verdict, ());
+        self.remember(verdict);
         Ok(Verified::vouch(signed))
     }
 
@@ -227,8 +247,7 @@ impl Door {
         let fields = membership::JoinFields(request);
         Signed::message(&fields, &roster.group, &roster.view, &mut self.message);
         let verdict = verdict(self.hasher_keys, &request.key, &self.message, &request.signature);
-        if self.verdicts.get(&verdict).is_some() {
-            self.counters.verdicts_reused = self.counters.verdicts_reused.saturating_add(1);
+        if self.is_known(verdict) {
             return true;
         }
         self.counters.verifications = self.counters.verifications.saturating_add(1);
@@ -236,7 +255,7 @@ impl Door {
             self.counters.bad_signatures = self.counters.bad_signatures.saturating_add(1);
             return false;
         }
-        self.verdicts.insert(verdict, ());
+        self.remember(verdict);
         true
     }
 

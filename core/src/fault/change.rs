@@ -231,7 +231,7 @@ mod tests {
         let evidence = Evidence::TwoFaced(Box::new(two));
         let proof = Proof { view: *rig.roster.view(), evidence };
         assert_eq!(Proof::from_bytes(&proof.to_bytes()).as_ref(), Some(&proof));
-        proof.verify(&rig.roster)
+        proof.verify_pair(&rig.roster)
     }
 
     #[test]

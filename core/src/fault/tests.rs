@@ -57,7 +57,7 @@ fn all_kinds(rig: &mut Rig) -> [(Proof, FaultKind, u16); 5] {
 fn each_kind_of_evidence_convicts_its_signer() {
     let mut rig = Rig::new(4);
     for (proof, kind, culprit) in all_kinds(&mut rig) {
-        assert_eq!(proof.verify(&rig.roster), Ok(()), "{kind:?}");
+        assert_eq!(proof.verify_pair(&rig.roster), Ok(()), "{kind:?}");
         assert_eq!((proof.kind(), proof.culprit()), (kind, Rank::new(culprit)));
     }
 }
@@ -91,7 +91,7 @@ fn no_flipped_bit_leaves_a_proof() {
             let Some(altered) = Proof::from_bytes(&flipped) else { continue };
             // Neither which entry of two convicts nor what the proof calls itself is signed: it may
             // be changed only so that the statements still contradict each other, and these do not.
-            assert!(altered.verify(&rig.roster).is_err(), "{kind:?}, bit {at}");
+            assert!(altered.verify_pair(&rig.roster).is_err(), "{kind:?}, bit {at}");
         }
     }
 }
@@ -101,9 +101,9 @@ fn evidence_of_another_view_or_group_is_none() {
     let mut rig = Rig::new(4);
     let elsewhere = Rig::new(5);
     for (mut proof, kind, _) in all_kinds(&mut rig) {
-        assert_eq!(proof.verify(&elsewhere.roster), Err(NotAProof::OtherView), "{kind:?}");
+        assert_eq!(proof.verify_pair(&elsewhere.roster), Err(NotAProof::OtherView), "{kind:?}");
         proof.view = *elsewhere.roster.view();
-        let refused = proof.verify(&elsewhere.roster);
+        let refused = proof.verify_pair(&elsewhere.roster);
         assert!(refused.is_err(), "{kind:?}: the signatures are bound to the view");
     }
 }
@@ -113,7 +113,7 @@ fn two_signers_never_make_a_proof() {
     let mut rig = Rig::new(4);
     for (mut proof, kind, _) in all_kinds(&mut rig) {
         match &mut proof.evidence {
-            Evidence::TwoFaced(_) => unreachable!("in a file of its own"),
+            Evidence::TwoFaced(_) | Evidence::Invalid(_) => unreachable!("elsewhere"),
             Evidence::TwoHeads { second, .. } | Evidence::ForkedLog { second, .. } => {
                 let entries = second.statement.entries.to_vec();
                 *second = rig.signed_heads(0, &entries);
@@ -124,15 +124,15 @@ fn two_signers_never_make_a_proof() {
                 *second = rig.row(0, second.statement.counter, &have);
             }
         }
-        assert_eq!(proof.verify(&rig.roster), Err(NotAProof::NoContradiction), "{kind:?}");
+        assert_eq!(proof.verify_pair(&rig.roster), Err(NotAProof::NoContradiction), "{kind:?}");
         // Nor does putting one name under both statements.
         match &mut proof.evidence {
-            Evidence::TwoFaced(_) => unreachable!("in a file of its own"),
+            Evidence::TwoFaced(_) | Evidence::Invalid(_) => unreachable!("elsewhere"),
             Evidence::TwoHeads { first, second, .. }
             | Evidence::ForkedLog { first, second, .. } => second.signer = first.signer,
             Evidence::TwoRows { first, second } => second.signer = first.signer,
         }
-        assert_eq!(proof.verify(&rig.roster), Err(NotAProof::BadSignature), "{kind:?}");
+        assert_eq!(proof.verify_pair(&rig.roster), Err(NotAProof::BadSignature), "{kind:?}");
     }
 }
 
@@ -140,7 +140,7 @@ fn two_signers_never_make_a_proof() {
 fn ranks_and_lists_that_the_view_does_not_allow_are_refused() {
     let mut rig = Rig::new(4);
     let illegal = |rig: &Rig, evidence| {
-        let verdict = proof(rig, evidence).verify(&rig.roster);
+        let verdict = proof(rig, evidence).verify_pair(&rig.roster);
         assert_eq!(verdict, Err(NotAProof::Illegal));
     };
     let good = rig.signed_heads(1, &[head(1, 5, 1)]);
@@ -168,7 +168,7 @@ fn ranks_and_lists_that_the_view_does_not_allow_are_refused() {
 fn what_a_correct_member_signs_is_no_proof() {
     let mut rig = Rig::new(4);
     let innocent = |rig: &Rig, evidence| {
-        let verdict = proof(rig, evidence).verify(&rig.roster);
+        let verdict = proof(rig, evidence).verify_pair(&rig.roster);
         assert_eq!(verdict, Err(NotAProof::NoContradiction));
     };
     let sender = Rank::new(1);
@@ -189,7 +189,7 @@ fn what_a_correct_member_signs_is_no_proof() {
         ((4, &[1, 1, 1, 1]), (3, &[1, 2, 1, 1])), // the two given in the wrong order
     ] {
         let proof = two_rows(&mut rig, (first.0, first.1), (second.0, second.1));
-        assert_eq!(proof.verify(&rig.roster), Err(NotAProof::NoContradiction));
+        assert_eq!(proof.verify_pair(&rig.roster), Err(NotAProof::NoContradiction));
     }
 }
 
@@ -204,7 +204,7 @@ fn replies_of_one_member_on_two_branches_are_no_proof() {
     let second = rig.signed_heads(0, &[fork[3]]);
     let evidence =
         Evidence::TwoHeads { sender: Rank::new(1), first: first.clone(), second: second.clone() };
-    assert_eq!(proof(&rig, evidence).verify(&rig.roster), Err(NotAProof::NoContradiction));
+    assert_eq!(proof(&rig, evidence).verify_pair(&rig.roster), Err(NotAProof::NoContradiction));
     let evidence = Evidence::ForkedLog {
         base: chain[1].number,
         base_hash: chain[1].hash,
@@ -213,7 +213,7 @@ fn replies_of_one_member_on_two_branches_are_no_proof() {
         second,
         second_links: links(&["x", "y"]).into(),
     };
-    let verdict = proof(&rig, evidence).verify(&rig.roster);
+    let verdict = proof(&rig, evidence).verify_pair(&rig.roster);
     assert_eq!(verdict, Err(NotAProof::NoContradiction), "it is not its own log");
 }
 
@@ -238,7 +238,7 @@ fn a_log_that_only_grows_is_no_fork() {
         fork(1, &["b"], &["x", "c"]), // the second does not
         fork(0, &["b"], &["b", "c"]), // from the wrong place
     ] {
-        let verdict = proof(&rig, evidence).verify(&rig.roster);
+        let verdict = proof(&rig, evidence).verify_pair(&rig.roster);
         assert_eq!(verdict, Err(NotAProof::NoContradiction));
     }
 }

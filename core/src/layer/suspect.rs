@@ -9,10 +9,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::group::Basis;
 use super::{Context, Post, To};
 use crate::config::Timeouts;
-use crate::crypto::{Door, Hash32, Reason, Roster, Signed, Suspect as Statement, Verified};
-use crate::fault::{NotAProof, Proof};
+use crate::crypto::{Hash32, Reason, Roster, Signed, Suspect as Statement, Verified};
+use crate::fault::{Evidence, NotAProof, Proof};
 use crate::member::{PerRank, Rank};
 use crate::quorum::Quorum;
 use crate::time::{Time, earliest};
@@ -270,7 +271,10 @@ impl Suspect {
         }
         let (culprit, hash) = (proof.culprit(), proof.hash());
         self.watches.at_mut(culprit).proven.push(proof.as_ref().clone());
-        out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
+        // Who heard what is long will say so, and the others get it then.
+        if !proof.is_long() {
+            out.push(Out::Post(Post::part(To::All, Part::Proof(proof.clone()))));
+        }
         out.push(Out::Fault(proof));
         if !self.watches.at(culprit).proofs.at(self.me) {
             self.tell(cx, Statement { subject: culprit, reason: Reason::Proof, proof: hash }, out);
@@ -324,13 +328,15 @@ impl Suspect {
         }
     }
 
-    /// Proofs are long: they go only to who has not said that it holds one.
+    /// Proofs are long: they go only to who has not said that it holds one, and the longest only to
+    /// who is there.
     fn repeat_proofs(&self, out: &mut Vec<Out>) {
         for (culprit, watch) in self.watches.iter() {
             let knows = |peer: &Rank| *peer == self.me || *watch.proofs.at(*peer);
             let missing = |peer: &Rank| *peer != culprit && !knows(peer);
             for peer in self.watches.ranks().filter(missing) {
-                for proof in &watch.proven {
+                let is_there = self.watches.at(peer).heart == Heart::Beats;
+                for proof in watch.proven.iter().filter(|proof| is_there || !proof.is_long()) {
                     let part = Part::Proof(Box::new(proof.clone()));
                     out.push(Out::Post(Post::part(To::One(peer), part)));
                 }
@@ -396,9 +402,21 @@ const fn relay_us(timeouts: &Timeouts) -> u64 {
 ///
 /// # Errors
 /// If it proves nothing.
-pub(crate) fn verify(door: &mut Door, roster: &Roster, proof: &Proof) -> Result<(), NotAProof> {
-    door.count_verifications(2);
-    proof.verify(roster)
+pub(crate) fn verify(
+    cx: &mut Context<'_>,
+    basis: Basis<'_>,
+    proof: &Proof,
+) -> Result<(), NotAProof> {
+    match proof.evidence {
+        Evidence::Invalid(_) => proof.judge(cx, basis),
+        Evidence::TwoHeads { .. }
+        | Evidence::ForkedLog { .. }
+        | Evidence::TwoRows { .. }
+        | Evidence::TwoFaced(_) => {
+            cx.door.count_verifications(2);
+            proof.verify_pair(cx.roster)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -374,7 +374,7 @@ impl NeedsMore {
 }
 
 impl Proposed {
-    pub(super) fn is_legal(&self, n: usize) -> bool {
+    pub(crate) fn is_legal(&self, n: usize) -> bool {
         let justified = match &self.justification {
             Justification::Fresh { flushes, certificates, grounds, more } => {
                 signers_ascend(flushes, n)
@@ -395,7 +395,7 @@ impl Proposed {
 }
 
 impl Committed {
-    pub(super) fn is_legal(&self, n: usize) -> bool {
+    pub(crate) fn is_legal(&self, n: usize) -> bool {
         self.signed.signer.index() < n && signers_ascend(&self.acks, n)
     }
 }

@@ -3,8 +3,8 @@
 //! It tries to have members lock what no quorum knows. It must fail: a Commit carries the Acks that
 //! it stands for, and these name what they acknowledge (R3).
 //!
-//! Verdict: suspected for bad bytes, if it leads and the Commit comes before the decision: always in
-//! the Paper pattern, seldom in the Swift pattern.
+//! Verdict: proven, for the Commit is invalid by itself, if it leads and the Commit comes before the
+//! decision: always in the Paper pattern, seldom in the Swift pattern.
 
 use phalanx_core::crypto::{Commit, sha256};
 use phalanx_core::wire::Part;

@@ -4,7 +4,7 @@
 //! It tries to have a message dropped that somebody delivered (F7, D9). It must fail: followers
 //! compute the cut from the Flushes in the proposal, and do not acknowledge another (R2).
 //!
-//! Verdict: suspected for bad bytes, if it leads, by everybody that the proposal reached in time.
+//! Verdict: proven, if it leads: the proposal is invalid by itself.
 
 use phalanx_core::{Number, View};
 

@@ -42,3 +42,30 @@ impl Act for ForgedChain {
         true
     }
 }
+
+/// Old chain: a member that shows those who join how the group came to be, but not how it went on.
+///
+/// It tries to have a process ask for membership in a view that is over, for ever. It must fail: the
+/// request goes to all members of that view, and those that went on answer with the decisions.
+///
+/// Verdict: harmless; what it says is true.
+#[derive(Debug)]
+pub(super) struct OldChain;
+
+impl Act for OldChain {
+    fn stranger(&mut self, stage: &mut Stage<'_>, to: PeerId, message: Stranger) {
+        match message {
+            Stranger::Chain { mut decisions } => {
+                stage.fire();
+                let known = decisions.len() / 2;
+                decisions.as_mut_vec().truncate(known);
+                stage.call(to, &Stranger::Chain { decisions });
+            }
+            other => stage.call(to, &other),
+        }
+    }
+
+    fn outlives_views(&self) -> bool {
+        true
+    }
+}

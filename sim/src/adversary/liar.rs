@@ -12,6 +12,8 @@ use phalanx_core::{
 use super::act::{Act, Honest, Stage, Wish};
 use super::puppet::{Letter, Opened, Puppet};
 use super::{Sent, Setup, Strategy};
+use crate::application::Application;
+use crate::rng::Seed;
 
 /// One Byzantine process. Driven like a [`Node`]: inputs in, frames out, one deadline.
 #[derive(Debug)]
@@ -20,12 +22,19 @@ pub struct Liar {
     act: Box<dyn Act>,
     /// What it begins anew in each view; `None` while it is asleep.
     strategy: Option<Strategy>,
-    doubles: Vec<Node>,
+    doubles: Vec<Double>,
     /// To begin anew with.
     setup: Setup,
     held: BTreeMap<(Time, u64), Letter>,
     holds: u64,
     fired: u64,
+}
+
+/// A body double and its application.
+#[derive(Debug)]
+struct Double {
+    node: Node,
+    application: Application,
 }
 
 /// Casts that a strategy adds have tickets from here on; the caller's are below.
@@ -150,7 +159,7 @@ impl Liar {
     pub fn deadline(&self) -> Option<Time> {
         let held = self.held.keys().next().map(|(due, _)| *due);
         let own = self.act.deadline().into_iter().chain(held);
-        self.doubles.iter().filter_map(Node::deadline).chain(own).min()
+        self.doubles.iter().filter_map(|double| double.node.deadline()).chain(own).min()
     }
 
     /// How often the strategy did what it is for: changed, withheld or made up something.
@@ -161,24 +170,30 @@ impl Liar {
 }
 
 /// A correct process that begins: in the genesis view, or as one that joins.
-fn double(setup: &Setup, life: Option<u64>, now: Time) -> Result<Node, ConfigError> {
+fn double(setup: &Setup, life: Option<u64>, now: Time) -> Result<Double, ConfigError> {
     let key_seed = *setup.liars.get(&setup.me).ok_or(ConfigError::NotAMember)?;
     let identity = setup.identity(key_seed);
     let config = Config { frame_max: Config::FRAME_MAX, ..setup.config.clone() };
+    let least = config.genesis.state_transfer.then_some(setup.state_bytes);
+    let stream = Seed(setup.seed).stream("application", 0);
+    let application = |joins| Application::new(least, 0, joins, stream);
     let view = config.genesis.view();
     let listed = view.rank_of(identity.public_key()).and_then(|rank| view.member(rank));
     if let (Some(listed), None) = (listed, life) {
         let boot = Boot { incarnation: listed.incarnation };
-        return Node::new(config, identity, boot, now);
+        let node = Node::new(config, identity, boot, now)?;
+        return Ok(Double { node, application: application(false) });
     }
     let members = view.peers();
     let contacts = members.values().zip(&view.members);
     let contacts = contacts.map(|(peer, member)| (*peer, member.addr.clone())).collect();
-    Node::join(config, identity, Boot { incarnation: life.unwrap_or(0) }, contacts, now)
+    let boot = Boot { incarnation: life.unwrap_or(0) };
+    let node = Node::join(config, identity, boot, contacts, now)?;
+    Ok(Double { node, application: application(true) })
 }
 
 /// The body double begins anew; what the core does not allow does not happen.
-fn renew(double: &mut Node, anew: Result<Node, ConfigError>) {
+fn renew(double: &mut Double, anew: Result<Double, ConfigError>) {
     if let Ok(anew) = anew {
         *double = anew;
     }
@@ -206,19 +221,37 @@ fn overhear(act: &mut dyn Act, stage: &mut Stage<'_>, from: Rank, frame: &[u8]) 
     if is_changed { stage.puppet.reseal(&letter, frame) } else { None }
 }
 
-/// Steps a body double and shows what it says to the strategy. Returns the view that it installed,
-/// if it did.
+/// Steps a body double, whose application then hands over what it owes, and shows what it says to
+/// the strategy. Returns the view that it installed, if it did.
 fn drive(
     act: &mut dyn Act,
     stage: &mut Stage<'_>,
-    double: (usize, &mut Node),
+    (index, double): (usize, &mut Double),
     input: Input<'_>,
 ) -> Option<Box<View>> {
-    let (index, node) = double;
+    let mut installed = step(act, stage, (index, double), input);
+    while let Some(reply) = double.application.reply(stage.now.as_micros()) {
+        let input = Input::Request(Ticket(OWN_TICKETS), reply.request());
+        let next = step(act, stage, (index, double), input);
+        installed = next.or(installed);
+    }
+    installed
+}
+
+fn step(
+    act: &mut dyn Act,
+    stage: &mut Stage<'_>,
+    (index, double): (usize, &mut Double),
+    input: Input<'_>,
+) -> Option<Box<View>> {
     let mut installed = None;
     let mut said: Vec<Transmit> = Vec::new();
     let mut is_out = false;
-    for output in node.step(stage.now, input) {
+    for output in double.node.step(stage.now, input) {
+        if let Output::Event(event) = &output {
+            // Whatever the core thinks of a liar's double is not judged.
+            let _ = double.application.on_event(stage.now.as_micros(), event);
+        }
         match output {
             Output::Transmit(transmit) => said.push(transmit),
             Output::Event(Event::View(view)) => installed = Some(view),

@@ -61,6 +61,7 @@ mod split_digest;
 mod stability;
 mod stale_numbers;
 mod stalling_joiner;
+mod state_transfer_liar;
 mod suspect_flood;
 mod twins;
 mod two_flushes;
@@ -79,6 +80,7 @@ use phalanx_core::{Config, PeerId, Rank};
 
 pub use liar::Liar;
 pub use phase_stopper::Phase;
+pub use state_transfer_liar::Lie;
 pub use strategy::{Strategy, Verdict};
 
 /// What a liar is told when it starts.
@@ -96,6 +98,8 @@ pub struct Setup {
     pub me: Rank,
     /// What it does.
     pub strategy: Strategy,
+    /// How long the state of the application is at least, where it is handed over.
+    pub state_bytes: usize,
     /// The members that it treats differently (the second branch, the subset left out), if the
     /// scenario names them; otherwise they are drawn from the seed.
     pub victims: Option<Vec<Rank>>,

@@ -4,7 +4,7 @@
 //! It tries to gain weight by removing others (F8, F12). It must fail: the next view must be what
 //! the plan makes of the evidence in the proposal (R2), and removals are capped.
 //!
-//! Verdict: suspected for bad bytes, if it leads, by everybody that the proposal reached in time.
+//! Verdict: proven, if it leads: the proposal is invalid by itself.
 
 use phalanx_core::{Departure, PublicKey, Rank, View};
 

@@ -3,6 +3,7 @@
 mod acts;
 
 use super::phase_stopper::Phase;
+use super::state_transfer_liar::Lie;
 
 /// What a run with a strategy ends in, at every correct member, once the network is well and if the
 /// strategy fired. That no correct member is ever blamed, and that all promises hold, is expected
@@ -145,6 +146,10 @@ pub enum Strategy {
     Hover,
     /// Starts again in the same life without its memory.
     Amnesia,
+    /// Shows those who join how the group came to be, but not how it went on.
+    OldChain,
+    /// Lies to those to which it hands over the state.
+    StateTransferLiar(Lie),
 }
 
 impl Strategy {
@@ -194,6 +199,17 @@ impl Strategy {
     /// Those of members that show when processes come and go.
     pub const COMING: [Self; 5] =
         [Self::ForgedChain, Self::Zombie, Self::ViewReplay, Self::Hover, Self::Amnesia];
+
+    /// Those of members that hand something over to processes that join.
+    pub const HANDING: [Self; 7] = [
+        Self::OldChain,
+        Self::StateTransferLiar(Lie::Root),
+        Self::StateTransferLiar(Lie::TwoRoots),
+        Self::StateTransferLiar(Lie::Pieces),
+        Self::StateTransferLiar(Lie::Withholds),
+        Self::StateTransferLiar(Lie::Slow),
+        Self::StateTransferLiar(Lie::Half),
+    ];
 
     /// All others.
     pub const ALL: [Self; 29] = [
@@ -298,12 +314,14 @@ impl Strategy {
             Self::ViewReplay => "view_replay",
             Self::Hover => "hover",
             Self::Amnesia => "amnesia",
+            Self::OldChain => "old_chain",
+            Self::StateTransferLiar(lie) => lie.name(),
         }
     }
 
     /// All there are, but for the one that only a script makes anything of.
     pub fn every() -> impl Iterator<Item = Self> {
-        let late = Self::JOINERS.into_iter().chain(Self::COMING);
+        let late = Self::JOINERS.into_iter().chain(Self::COMING).chain(Self::HANDING);
         Self::ALL.into_iter().chain(Self::GROUP).chain(Self::NEED_FAILURE).chain(late)
     }
 
@@ -343,7 +361,9 @@ impl Strategy {
             | Self::UnauthorisedJoiner
             | Self::Impostor
             | Self::JoinRequestToSome
-            | Self::ForgedChain => Verdict::Harmless,
+            | Self::ForgedChain
+            | Self::OldChain
+            | Self::StateTransferLiar(Lie::Root | Lie::Slow) => Verdict::Harmless,
             Self::ImpedeTotalOrdering
             | Self::ForgedCertificates
             | Self::ShortCertificates
@@ -351,15 +371,15 @@ impl Strategy {
             | Self::WindowNeverFinished
             | Self::SkipToEnd
             | Self::BogusSignatures
-            | Self::BadNewView
-            | Self::UnderExclusion
-            | Self::OverExclusion
             | Self::PhaseStopper(_) => Verdict::Suspected,
             Self::MutantMessage
             | Self::SplitDigest
             | Self::ColludingReplier
             | Self::Twins
             | Self::TwoRows
+            | Self::BadNewView
+            | Self::UnderExclusion
+            | Self::OverExclusion
             | Self::Zombie => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers
@@ -383,7 +403,8 @@ impl Strategy {
             | Self::StallingJoiner
             | Self::ViewReplay
             | Self::Hover
-            | Self::Amnesia => Verdict::MayBeProven,
+            | Self::Amnesia
+            | Self::StateTransferLiar(_) => Verdict::MayBeProven,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! It tries to shield a fellow. It must fail: the next view must be what the plan makes of the
 //! evidence in the proposal, and of all that the Flushes in it list (R2, R8).
 //!
-//! Verdict: suspected for bad bytes, if it leads, by everybody that the proposal reached in time.
+//! Verdict: proven, if it leads: the proposal is invalid by itself.
 
 use phalanx_core::View;
 

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use phalanx_core::crypto::Roster;
-use phalanx_core::{Fault, FaultKind, Hash32, Proof, View};
+use phalanx_core::{Fault, FaultKind, Genesis, Hash32, Proof, View};
 
 /// Checks Proofs and remembers whom they name.
 #[derive(Debug)]
 pub struct Blame {
+    genesis: Genesis,
     /// The views of the run.
     views: Vec<(View, Roster)>,
     /// Holder, culprit and fault, and in which view.
@@ -18,8 +19,8 @@ pub struct Blame {
 impl Blame {
     /// For the first view of a run.
     #[must_use]
-    pub fn new(view: View, roster: Roster) -> Self {
-        Self { views: vec![(view, roster)], seen: BTreeSet::new() }
+    pub fn new(genesis: Genesis, view: View, roster: Roster) -> Self {
+        Self { genesis, views: vec![(view, roster)], seen: BTreeSet::new() }
     }
 
     /// There is another view.
@@ -56,7 +57,7 @@ impl Blame {
         if Proof::from_bytes(&proof.to_bytes()).as_ref() != Some(proof) {
             return Err(format!("the Proof of member {by} against {culprit} does not read back"));
         }
-        if let Err(why) = proof.verify(roster) {
+        if let Err(why) = proof.verify(&self.genesis, view, roster) {
             return Err(format!("the Proof of member {by} against {culprit} is none: {why}"));
         }
         if !self.seen.insert((by, process, proof.kind(), proof.view)) {
@@ -103,7 +104,10 @@ mod tests {
         let proof = Proof { view: view.id(), evidence };
         let culprit = Rank::new(3);
         let key = view.member(culprit).unwrap().key;
-        (Blame::new(view, roster), Fault { culprit, key, proof: Box::new(proof) })
+        (
+            Blame::new(group.genesis.clone(), view, roster),
+            Fault { culprit, key, proof: Box::new(proof) },
+        )
     }
 
     #[test]

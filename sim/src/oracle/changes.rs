@@ -7,6 +7,7 @@ use super::parting::Parting;
 use super::progress::Progress;
 use super::removal::Removal;
 use super::self_inclusion::SelfInclusion;
+use super::state::State;
 use super::succession::Succession;
 use super::suspicion::Sighting;
 use super::synchrony::Synchrony;
@@ -25,6 +26,7 @@ pub(super) struct Changes {
     pub(super) progress: Progress,
     pub(super) arrivals: Arrivals,
     pub(super) parting: Parting,
+    pub(super) state: State,
     /// Members that could not complete a view and vote on without application state.
     stateless: Vec<bool>,
     /// Whether no more members lie than the genesis record pledges for.
@@ -41,6 +43,7 @@ impl Changes {
         Self {
             arrivals: Arrivals::new(genesis.members.len(), max_members, scenario.rejoin),
             parting: Parting::default(),
+            state: State::new(n),
             succession: Succession::new(genesis.clone(), n),
             inclusion: SelfInclusion::new(n),
             synchrony: Synchrony::new(n),
@@ -59,6 +62,11 @@ impl Changes {
 
     pub(super) fn is_stateless(&self, process: usize) -> bool {
         self.stateless[process]
+    }
+
+    /// `process` has its state again.
+    pub(super) fn regains(&mut self, process: usize) {
+        self.stateless[process] = false;
     }
 
     /// Another process starts; whether it may join.
@@ -95,18 +103,19 @@ impl Oracles {
         let result = self.changes.succession.installed(by, view);
         self.judge(now_us, Promise::P6, result);
         let has_entered = self.views.has_entered(by);
-        let (was_at, was) = (self.views.place(by), self.views.present(by).view.clone());
+        let was_at = self.views.place(by);
         // A process that joins was never in the view before; others were.
         let before = self.views.by_id(&view.prev).map(|(before, _)| before);
         let before = before.filter(|_| !has_entered).unwrap_or(was_at);
         let (at, is_new) = self.views.installed(by, view);
+        self.changes.state.installed(by, view.number, at);
         self.history.installed(now_us, by, at, self.views.at(at), self.views.at(before));
         if is_new {
             let before = self.views.at(before).view.clone();
             self.begins(now_us, at, &before);
         }
         if !has_entered {
-            self.fifo.joins(by, before);
+            self.enters(by, before, at);
             let earlier = &self.views.lives()[..by];
             let is_back = |process: usize| self.changes.inclusion.is_out(process);
             if (0..).zip(earlier).any(|(process, other)| other.key == life.key && is_back(process))
@@ -114,7 +123,7 @@ impl Oracles {
                 self.marks.hit(Mark::Rejoined);
             }
         } else if at != was_at {
-            self.completed(now_us, by, was_at, &was);
+            self.moves(now_us, by, was_at, at);
         }
     }
 
@@ -179,7 +188,7 @@ impl Oracles {
 
     /// `by` goes on from the view at this place. One that was silenced in it may do so without
     /// having delivered everything: then it has not completed it, and delivers nothing any more.
-    fn completed(&mut self, now_us: u64, by: usize, place: usize, view: &View) {
+    pub(super) fn completed(&mut self, now_us: u64, by: usize, place: usize, view: &View) {
         let key = self.views.lives()[by].key;
         let member = view.members.iter().find(|member| member.key == key);
         let was_silent = member.is_some_and(|member| member.status == Status::Silenced);
@@ -203,12 +212,12 @@ impl Oracles {
     pub(super) fn state_lost(&mut self, now_us: u64, by: usize) {
         self.marks.hit(Mark::VoterWithoutState);
         self.changes.stateless[by] = true;
-        let record = self.views.present(by);
-        let member = record.rank(by).and_then(|rank| record.view.member(rank));
-        let result = match member.map(|member| member.status) {
-            Some(Status::Silenced) => Ok(()),
-            _ => Err(format!("process {by}, Active in view {}, lacks bodies", record.view.number)),
+        let number = self.views.present(by).view.number;
+        let result = match self.may_lose(by) {
+            true => Ok(()),
+            false => Err(format!("process {by}, Active in view {number}, lacks bodies")),
         };
+        self.loses(by);
         self.judge(now_us, Promise::P3, result);
     }
 

@@ -102,12 +102,17 @@ impl Oracles {
             .iter()
             .copied()
             .filter(|process| !self.changes.is_stateless(*process))
+            .filter(|process| !self.hands_over || self.changes.state.is_whole(*process))
             .collect();
         let changes = &self.changes;
         changes
             .progress
             .missing(&self.views, &present)
             .or_else(|| changes.removal.missing(at, newest, &present))
+            .or_else(|| {
+                let waits = || changes.state.missing(&self.views, &senders, &present);
+                self.hands_over.then(waits).flatten()
+            })
             .or_else(|| self.agreement.missing(at, &whole))
             .or_else(|| lasting::missing(&self.fifo, &senders, &whole))
             .or_else(|| changes.parting.missing(&self.fifo, &whole))

@@ -21,6 +21,7 @@ pub mod progress;
 pub mod quorums;
 pub mod removal;
 pub mod self_inclusion;
+pub mod state;
 pub mod succession;
 pub mod suspicion;
 pub mod synchrony;
@@ -29,11 +30,13 @@ pub mod vows;
 
 mod changes;
 mod end;
+mod loading;
 
 use phalanx_core::crypto::{Roster, Suite};
 use phalanx_core::{Event, Fault, Order, PublicKey, Rank, Reason, Slot, Transmit, View};
 
 use crate::adversary::{self, Strategy};
+use crate::cluster::Group;
 use crate::history::History;
 use crate::marks::{Mark, Marks};
 use crate::observe::Observer;
@@ -100,6 +103,8 @@ pub struct Oracles {
     is_within_model: bool,
     is_managed: bool,
     is_paper: bool,
+    /// Whether members hand over the state of the application.
+    hands_over: bool,
     /// Whether the application of some member is told to suspect others.
     is_told: bool,
     suite: Suite,
@@ -128,7 +133,7 @@ pub struct Oracles {
 impl Oracles {
     /// The oracles of a run of `scenario` in this view.
     #[must_use]
-    pub fn new(scenario: &Scenario, view: View, roster: Roster, suite: Suite) -> Self {
+    pub fn new(scenario: &Scenario, group: &Group, view: View, roster: Roster) -> Self {
         let n = scenario.lives_max();
         let mut liars = vec![false; n];
         let members = 0..scenario.members;
@@ -148,8 +153,9 @@ impl Oracles {
             liar_hosts: scenario.liar_ranks().to_vec(),
             is_managed: !scenario.membership.is_fixed(),
             is_paper,
+            hands_over: scenario.state_transfer,
             is_told: !scenario.suspects.is_empty(),
-            suite,
+            suite: group.suite,
             changes: Changes::new(scenario, &view),
             views,
             history: History::new(scenario.members),
@@ -167,7 +173,7 @@ impl Oracles {
             fifo: Fifo::new(n),
             agreement: Agreement::new(n),
             order: TotalOrder::new(n),
-            blame: Blame::new(view, roster),
+            blame: Blame::new(group.genesis.clone(), view, roster),
             memory: Memory::default(),
             suspicion: Suspicion::default(),
             observer,
@@ -328,9 +334,10 @@ impl Oracles {
                     let text = format!("process {by} delivers before it is a member");
                     return self.judge(now_us, Promise::P5, Err(text));
                 }
-                let Some(sender) = self.process(by, *sender) else { return };
+                let (place, is_there) = self.delivers_in(now_us, by, *view);
+                let Some(sender) = self.views.at(place).process(*sender) else { return };
                 let delivery = Delivery {
-                    view: self.views.place(by),
+                    view: place,
                     by,
                     sender,
                     number: number.value(),
@@ -339,7 +346,6 @@ impl Oracles {
                     own_ticket: own_ticket.map(|ticket| ticket.0),
                     payload,
                 };
-                let is_there = *view == self.views.present(by).view.number;
                 self.delivery(now_us, &delivery, is_there);
             }
             Event::Suspected { subject, by: suspecter, reason } => {
@@ -358,6 +364,8 @@ impl Oracles {
             }
             Event::Writable => self.marks.hit(Mark::Writable),
             Event::StateLost => self.state_lost(now_us, by),
+            Event::State { .. } => self.changes.state.piece(by),
+            Event::StateLoaded { view, .. } => self.state_loaded(now_us, by, *view),
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
             Event::Unblock => self.changes.progress.blocked(by, false),
@@ -382,8 +390,6 @@ impl Oracles {
             | Event::SnapshotWanted { .. }
             | Event::ChunkWanted { .. }
             | Event::SnapshotReleased { .. }
-            | Event::State { .. }
-            | Event::StateLoaded { .. }
             | Event::SnapshotDiverged { .. }
             | Event::StateTooLarge { .. }
             | Event::StateStalled { .. } => {}

@@ -19,7 +19,7 @@ fn rig() -> (Oracles, View) {
     let group = Group::new(&scenario).unwrap();
     let view = group.genesis.view();
     let roster = view.roster(group.suite).unwrap();
-    let mut oracles = Oracles::new(&scenario, view.clone(), roster, group.suite);
+    let mut oracles = Oracles::new(&scenario, &group, view.clone(), roster);
     (0..5).for_each(|by| oracles.event(0, by, &Event::View(Box::new(view.clone()))));
     (oracles, view)
 }

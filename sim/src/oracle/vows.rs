@@ -1,14 +1,15 @@
 //! No correct member signs two statements about one view change that conflict (protocol.md section
 //! 2): one Flush; one NewView, Ack, Commit, Ready and NeedMoreChange for each attempt; and after a
-//! NeedMoreChange no Ready below it, except one that its lock reports.
+//! NeedMoreChange no Ready below it, except one that its lock reports. And one state for each process
+//! that joins.
 //!
 //! Looks at what correct members send, so also at statements of others that they pass on.
 
 use std::collections::BTreeMap;
 
 use phalanx_core::crypto::{
-    AckNewView, Commit, Flush, Hash32, NeedMoreChange, NewView, ReadyToSwitch, Signed, Statement,
-    sha256,
+    AckNewView, Commit, Flush, Hash32, NeedMoreChange, NewView, PublicKey, ReadyToSwitch, Signed,
+    Snapshot, Statement, sha256,
 };
 use phalanx_core::{Attempt, Rank};
 
@@ -21,6 +22,7 @@ enum Vow {
     Ack(Attempt),
     Commit(Attempt),
     Ready(Attempt),
+    Snapshot(PublicKey),
 }
 
 /// Everything that correct members of one view were seen to sign about its change.
@@ -85,6 +87,14 @@ impl Vows {
         self.once(signed, Vow::Ready(signed.statement.attempt))?;
         self.ready.entry(signed.signer).or_default().push(signed.statement.clone());
         self.bound(signed.signer)
+    }
+
+    /// Takes in a Snapshot of a correct signer.
+    ///
+    /// # Errors
+    /// If it signed another for this process.
+    pub fn snapshot(&mut self, signed: &Signed<Snapshot>) -> Result<(), String> {
+        self.once(signed, Vow::Snapshot(signed.statement.joiner))
     }
 
     /// Takes in a `NeedMoreChange` of a correct signer.
@@ -156,6 +166,8 @@ mod tests {
             let commit = signed(Commit { attempt, next, acks: a });
             assert_eq!(vows.commit(&commit).is_ok(), is_good);
         }
+        let state = |root| signed(Snapshot { joiner: PublicKey([1; 32]), root, length: 1 });
+        assert!(vows.snapshot(&state(a)).is_ok() && vows.snapshot(&state(b)).is_err());
         let other = signed(AckNewView { attempt: Attempt::new(1), next: b });
         assert!(vows.ack(&other).is_ok(), "another attempt");
         let flush = |ends| signed(Flush { ends, changes: List::new() });

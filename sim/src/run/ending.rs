@@ -39,6 +39,14 @@ impl Run<'_> {
             return Some(Verdict::Liveness(text));
         }
         let missing = self.missing();
+        if missing.is_none() && self.scenario.state_transfer {
+            let states = (0..).zip(&self.processes);
+            let states = states.filter_map(|(by, process)| Some((by, process.state()?)));
+            self.world.oracles.ended(self.world.now_us, &states.collect::<Vec<_>>());
+            if let Some(verdict) = self.broken() {
+                return Some(verdict);
+            }
+        }
         let start_us = self.scenario.heal_at_us.max(self.trigger_us);
         let is_late = self.world.now_us >= start_us.saturating_add(self.scenario.bound_us);
         match missing {
@@ -214,7 +222,8 @@ const fn is_expectable(promise: Promise) -> bool {
         | Promise::P6
         | Promise::P7
         | Promise::P8
-        | Promise::Alarm => true,
+        | Promise::Alarm
+        | Promise::State => true,
         Promise::P9 | Promise::P10 | Promise::Conflict | Promise::Suspicion | Promise::Pledge => {
             false
         }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use phalanx_core::wire::frame::is_stranger;
 use phalanx_core::{
-    ConfigError, Counters, Departure, Event, Exclusion, Input, Node, Order, Output, PeerId,
-    Request, Ticket, Time, Transmit, peek_sender,
+    ConfigError, Counters, Hash32, Input, Node, Order, PeerId, Request, Ticket, Time, Transmit,
+    peek_sender,
 };
 
 use super::queue::What;
+use super::stepped::Stepped;
 use super::world::World;
 use crate::adversary::Liar;
+use crate::application::Application;
 use crate::clock::Clock;
 use crate::cluster::Group;
 use crate::rng::Seed;
@@ -31,6 +33,9 @@ const SUSPECT_TICKET: u64 = 1 << 62;
 
 /// The ticket of its wish to leave.
 const LEAVE_TICKET: u64 = 1 << 61;
+
+/// The ticket of whatever it hands over of its state.
+const STATE_TICKET: u64 = 1 << 60;
 
 /// How long it takes a runtime to start a process again.
 const REJOIN_US: u64 = 200_000;
@@ -75,6 +80,7 @@ pub(super) struct Process {
     actor: Actor,
     clock: Clock,
     source: Source,
+    application: Application,
     inbox: VecDeque<Vec<u8>>,
     inbox_bytes: usize,
     frames_read: u32,
@@ -128,6 +134,7 @@ impl Process {
             actor,
             clock,
             source: Source::new(index, workload, stream),
+            application: application(scenario, start),
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             frames_read: 0,
@@ -149,6 +156,11 @@ impl Process {
 
     pub(super) const fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// The hash of the state of its application, if that hands over any and has it.
+    pub(super) fn state(&self) -> Option<Hash32> {
+        self.application.state()
     }
 
     /// How often it lied; 0 for a correct member.
@@ -181,6 +193,7 @@ impl Process {
             world.oracles.crashed(world.now_us, usize::from(self.index));
         }
         self.actor = Actor::Gone;
+        self.application = Application::none();
         self.inbox.clear();
         self.turn_us = None;
     }
@@ -253,7 +266,8 @@ impl Process {
         let deadline = self.deadline().map(|deadline| self.clock.global(deadline));
         let cast = self.casts_due_us();
         let frame = (!self.inbox.is_empty()).then_some(world.now_us);
-        if let Some(at_us) = [deadline, cast, frame].into_iter().flatten().min() {
+        let state = self.application.due_us();
+        if let Some(at_us) = [deadline, cast, state, frame].into_iter().flatten().min() {
             self.turn_at(at_us, world);
         }
     }
@@ -283,6 +297,10 @@ impl Process {
         let now_us = world.now_us;
         if self.casts_due_us().is_some_and(|due_us| due_us <= now_us) {
             self.cast(world)?;
+            return Ok(true);
+        }
+        if let Some(reply) = self.application.reply(now_us) {
+            self.step(Input::Request(Ticket(STATE_TICKET), reply.request()), world);
             return Ok(true);
         }
         let local = self.clock.local(now_us);
@@ -363,9 +381,17 @@ impl Process {
             Actor::Node(node) => {
                 let mut outcome =
                     Stepped { process: usize::from(self.index), ..Stepped::default() };
+                let takers = &mut (&mut self.application, &mut self.transmits);
                 for output in node.step(local, input) {
-                    outcome.take(output, &mut self.transmits, world);
+                    outcome.take(output, (takers.0, takers.1), world);
                 }
+                if let (Input::Request(Ticket(STATE_TICKET), _), Some(why)) =
+                    (input, outcome.refusal)
+                    && let Some(moment) = self.application.refused(why)
+                {
+                    world.oracles.moment(world.now_us, outcome.process, moment);
+                }
+                world.oracles.settled(world.now_us, outcome.process);
                 world.oracles.memory(world.now_us, usize::from(self.index), node.memory());
                 if outcome.is_writable {
                     self.source.writable();
@@ -429,52 +455,9 @@ impl Process {
     }
 }
 
-/// What a step of a node came to.
-#[derive(Debug, Default)]
-struct Stepped {
-    process: usize,
-    answer: Option<bool>,
-    is_writable: bool,
-    has_view: bool,
-    /// A runtime would start it anew.
-    is_out: bool,
-}
-
-impl Stepped {
-    fn take(&mut self, output: Output, transmits: &mut Vec<Transmit>, world: &mut World) {
-        world.recorder.output(&output);
-        match output {
-            Output::Transmit(transmit) => transmits.push(transmit),
-            Output::Fault(fault) => world.oracles.fault(world.now_us, self.process, &fault),
-            Output::Event(event) => {
-                match &event {
-                    Event::Accepted(_) => self.answer = Some(true),
-                    Event::Refused(..) => self.answer = Some(false),
-                    Event::Writable => self.is_writable = true,
-                    Event::View(_) => self.has_view = true,
-                    Event::Excluded { why, .. } => self.is_out |= is_to_return(*why),
-                    Event::StateLost => self.is_out = true,
-                    Event::Cast { .. }
-                    | Event::Send { .. }
-                    | Event::SendFailed { .. }
-                    | Event::Suspected { .. }
-                    | Event::LinkClosed { .. }
-                    | Event::Alarm { .. } => {}
-                    _ => {}
-                }
-                if let (Event::View(view), Ok(by)) = (&event, u16::try_from(self.process)) {
-                    world.script.installed(by, view);
-                }
-                world.oracles.event(world.now_us, self.process, &event);
-            }
-        }
-    }
-}
-
-/// Whether a process that is out comes back.
-const fn is_to_return(why: Exclusion) -> bool {
-    match why {
-        Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken => true,
-        Exclusion::Departed(Departure::Proof | Departure::Left | Departure::Replaced) => false,
-    }
+/// What takes in what the process that is to be started is delivered.
+fn application(scenario: &Scenario, start: &Start) -> Application {
+    let least = scenario.state_transfer.then_some(scenario.state_bytes);
+    let stream = Seed(scenario.seed).stream("application", u64::from(start.life));
+    Application::new(least, scenario.state_delay_us, start.joins.is_some(), stream)
 }

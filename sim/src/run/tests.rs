@@ -104,6 +104,25 @@ fn a_trace_with_processes_that_come_and_go_replays() {
 }
 
 #[test]
+fn a_trace_with_a_state_that_is_handed_over_replays() {
+    let mut scenario = small(4, 5);
+    scenario.membership = crate::scenario::Membership::Managed;
+    (scenario.state_transfer, scenario.state_bytes) = (true, 150_000);
+    (scenario.state_delay_us, scenario.least_us) = (2_000, 400_000);
+    scenario.joins.push(Join { count: 2, ..Join::at(20_000) });
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    assert!(outcome.marks.has(Mark::StateLoaded));
+    let count = |kind: &str| text.matches(&format!("\"input\":\"{kind}\"")).count();
+    assert_eq!(count("snapshot"), 4);
+    assert!((3..=6).contains(&count("chunk")), "three chunks, for one or for each of two");
+    let replayed = replay(text.as_bytes()).unwrap();
+    assert_eq!(replayed.last.hash, outcome.hash);
+    let again = Scenario { state_bytes: 150_001, ..scenario };
+    assert_ne!(held(&again).hash, outcome.hash);
+}
+
+#[test]
 fn a_changed_or_cut_trace_does_not_replay() {
     let (_, text) = traced(&small(4, 5));
     let lines: Vec<&str> = text.lines().collect();

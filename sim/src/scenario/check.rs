@@ -3,6 +3,7 @@
 
 use super::{Fate, Liars, Membership, Rule, Scenario};
 use crate::adversary::Strategy;
+use crate::application;
 use crate::marks::Mark;
 use crate::oracle::quorums::MEMBERS_MAX;
 use crate::verdict::Promise;
@@ -44,6 +45,7 @@ impl Scenario {
         if self.clocks.drift_ppm > 100_000 {
             return Err(("drift_ppm", "must be at most 100000".to_owned()));
         }
+        self.check_state()?;
         self.check_comings()?;
         self.check_faults()?;
         self.check_rules()
@@ -79,6 +81,27 @@ impl Scenario {
         if self.rules.iter().any(is_odd) {
             let text = "delay_us goes with fate \"late\", permille is at most 1000".to_owned();
             return Err(("rule", text));
+        }
+        Ok(())
+    }
+
+    fn check_state(&self) -> Result<(), (&'static str, String)> {
+        if self.state_transfer && self.membership == Membership::Fixed {
+            return Err(("state_transfer", "only to members of a managed group".to_owned()));
+        }
+        let given = [
+            ("state_bytes", self.state_bytes > 0),
+            ("state_delay_us", self.state_delay_us > 0),
+            ("join_buffer", self.join_buffer.is_some()),
+        ];
+        if let Some((key, _)) = given.into_iter().find(|(_, is_given)| *is_given)
+            && !self.state_transfer
+        {
+            return Err((key, "only where a state is handed over".to_owned()));
+        }
+        if self.state_bytes > application::STATE_MAX {
+            let text = format!("{} is more than {}", self.state_bytes, application::STATE_MAX);
+            return Err(("state_bytes", text));
         }
         Ok(())
     }

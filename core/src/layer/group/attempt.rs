@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::justify::fresh;
+use super::justify::{fresh, judge};
 use super::{FlushRecord, Group, Lock, Out, Phase, Proposal};
 use crate::config::Timeouts;
 use crate::crypto::{
@@ -241,6 +241,13 @@ impl Group {
         let signed = said.signed().as_ref().clone();
         let message = Arc::new(Proposed { signed, view, justification });
         let _: super::votes::Put<_> = self.new_views.put(&said);
+        // What the others would convict for is not let out.
+        let is_valid =
+            message.is_legal(self.n()) && matches!(judge(cx, self.basis(), &message), Ok(Some(_)));
+        debug_assert!(is_valid, "what was checked when it came in justifies no proposal");
+        if !is_valid {
+            return false;
+        }
         self.post(Part::NewView(Box::new(message.as_ref().clone())), out);
         self.remember_view(next, Arc::new(message.view.clone()));
         self.own.proposed = Some(Arc::clone(&message));

@@ -1,5 +1,5 @@
-//! Members that say two things: whether a second, different statement is a Proof says protocol.md
-//! section 2, and [`TwoFaced`].
+//! Members that say two things, or one that no correct member says: whether that is a Proof says
+//! protocol.md section 2, [`TwoFaced`] and [`Invalid`].
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use super::votes::{Ballot, Put, Votes};
 use super::{Group, Out};
 use crate::crypto::{
-    AckNewView, NeedMoreChange, NewView, ReadyToSwitch, Signed, Statement, Verified,
+    AckNewView, NeedMoreChange, NewView, ReadyToSwitch, Reason, Signed, Statement, Verified,
 };
-use crate::fault::{Evidence, Proof, TwoFaced, forgets};
+use crate::fault::{Evidence, Invalid, Proof, TwoFaced, forgets};
 use crate::layer::Context;
 
 /// A ballot of which two different ones in one attempt convict their signer.
@@ -61,6 +61,18 @@ pub(super) fn count<S: Convicting>(
 pub(super) fn convicted(cx: &Context<'_>, two: TwoFaced) -> Out {
     let evidence = Evidence::TwoFaced(Box::new(two));
     Out::Proof(Box::new(Proof { view: *cx.roster.view(), evidence }))
+}
+
+/// A statement that its signer bound to what it carries, and that is invalid by itself. If that is
+/// too long to be passed on, it is an opinion.
+pub(super) fn accuse(cx: &Context<'_>, invalid: Invalid, out: &mut Vec<Out>) {
+    let culprit = invalid.culprit();
+    let evidence = Evidence::Invalid(invalid);
+    let proof = Box::new(Proof { view: *cx.roster.view(), evidence });
+    out.push(match proof.is_legal(cx.roster.quorum().n()) {
+        true => Out::Proof(proof),
+        false => Out::Opinion(culprit, Reason::BadBytes),
+    });
 }
 
 impl Group {

@@ -5,13 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::evidence::request_hash;
-use super::faults::{convicted, count, signed};
-use super::justify::{acks_prove, is_bound, judge, verify_all};
+use super::faults::{accuse, convicted, count, signed};
+use super::justify::{acks_prove, is_bound, is_commit_bound, judge, judge_commit, verify_all};
 use super::{FlushRecord, Group, In, Out, Phase, Proposal};
-use crate::crypto::{
-    Certificate, Flush, Hash32, Head, Locked, MEMBERS_MAX, NewView, Reason, Verified,
-};
-use crate::fault::{LinkFault, TwoFaced};
+use crate::crypto::{Certificate, Flush, Hash32, Head, Locked, MEMBERS_MAX, NewView, Verified};
+use crate::fault::{Invalid, LinkFault, TwoFaced};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::seq::{Attempt, Number};
@@ -19,7 +17,7 @@ use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{
     Acks, Certificates, Committed, Decision, Flushed, Grounds, NeedsMore, Proposed, Recommended,
-    acks_hash, follows,
+    follows,
 };
 
 /// How many proposals, next views and locks are remembered: the newest.
@@ -56,7 +54,9 @@ impl Group {
             In::Ack(ack) => {
                 if !self.acks.has(ack.signer, &ack.statement) {
                     let ack = cx.door.verify(cx.roster, ack)?;
-                    count(cx, &mut self.acks, &ack, out);
+                    if count(cx, &mut self.acks, &ack, out) {
+                        self.ask_for_other(ack.attempt, Some(ack.signer()), out);
+                    }
                 }
             }
             In::Commit(message) => self.on_commit(cx, *message, out)?,
@@ -224,10 +224,14 @@ impl Group {
         if self.new_views.has(message.signed.signer, &message.signed.statement) {
             return Ok(());
         }
-        if !is_bound(self.basis(), &message) {
+        if !is_bound(&message) {
             return Err(LinkFault::Unjustified);
         }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
+        if said.signer() != attempt.leader(self.n()) {
+            accuse(cx, Invalid::NewView(Box::new(message)), out);
+            return Err(LinkFault::Unjustified);
+        }
         if !count(cx, &mut self.new_views, &said, out) {
             // At most one proposal of an attempt is acknowledged here. If another got a quorum
             // elsewhere, its view was asked for; a leader that lies has many more.
@@ -237,9 +241,13 @@ impl Group {
             }
             return Ok(());
         }
-        let Some(judged) = judge(cx, self.basis(), &message)? else {
-            out.push(Out::Opinion(message.signed.signer, Reason::BadBytes));
-            return Ok(());
+        self.ask_for_other(attempt, None, out);
+        let judged = match judge(cx, self.basis(), &message) {
+            Ok(Some(judged)) => judged,
+            bad => {
+                accuse(cx, Invalid::NewView(Box::new(message)), out);
+                return bad.map(|_| ());
+            }
         };
         for more in judged.more {
             count(cx, &mut self.more, &more, out);
@@ -281,12 +289,13 @@ impl Group {
             out.push(convicted(cx, two));
             return Ok(());
         }
-        let lock = Locked { attempt: said.attempt, next: said.next };
-        let is_valid = message.signed.signer == said.attempt.leader(self.n())
-            && said.acks == acks_hash(&message.acks)
-            && acks_prove(cx, &message.acks, &lock)?;
-        if !is_valid {
+        if !is_commit_bound(&message) {
             return Err(LinkFault::Unjustified);
+        }
+        let verdict = judge_commit(cx, &message);
+        if !matches!(verdict, Ok(true)) {
+            accuse(cx, Invalid::Commit(Box::new(message)), out);
+            return verdict.and(Err(LinkFault::Unjustified));
         }
         self.commits.insert(said.attempt, Arc::new(message));
         while self.commits.len() > KEPT_MAX {
@@ -318,6 +327,19 @@ impl Group {
             let part = Part::NewView(Box::new(proposal.message.as_ref().clone()));
             out.push(Out::Post(Post::part(To::One(peer), part)));
         }
+    }
+
+    /// Who acknowledged another proposal of an attempt than the one that is here has that: it is
+    /// asked for it, for two of one leader convict it. `None` stands for everybody.
+    fn ask_for_other(&self, attempt: Attempt, by: Option<Rank>, out: &mut Vec<Out>) {
+        let Some(seen) = self.seen(attempt).filter(|seen| seen.signer() != self.me) else { return };
+        let others = self.acks.at(attempt).filter(|ack| {
+            ack.next != seen.next
+                && ack.signer() != seen.signer()
+                && by.is_none_or(|by| ack.signer() == by)
+        });
+        let ask = |peer| Out::Post(Post::part(To::One(peer), Part::AskNewView(attempt)));
+        out.extend(others.map(|ack| ask(ack.signer())));
     }
 
     /// The statement of a proposal, if one of this attempt was seen.

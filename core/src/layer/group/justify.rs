@@ -14,11 +14,11 @@ use crate::layer::Context;
 use crate::plan::plan;
 use crate::seq::{Attempt, LogEnd, Number};
 use crate::view::{Genesis, View};
-use crate::wire::change::{Acks, Certificates, Justification, Proposed};
+use crate::wire::change::{Acks, Certificates, Committed, Justification, Proposed, acks_hash};
 
 /// What was taken out of a valid proposal.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// The Flushes that it carries.
     pub(super) flushes: Vec<Verified<Flush>>,
     /// Who goes on to its attempt.
@@ -29,9 +29,9 @@ pub(super) struct Judged {
 
 /// What everybody knows who judges.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Basis<'a> {
-    pub(super) view: &'a View,
-    pub(super) genesis: &'a Genesis,
+pub(crate) struct Basis<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) genesis: &'a Genesis,
 }
 
 /// Checks the signatures of statements of distinct members; their order was checked on decoding.
@@ -59,24 +59,25 @@ pub(super) fn acks_prove(
     Ok(true)
 }
 
-/// Whether the leader of the attempt signed this view and this justification. If not, who passed it
-/// on is to blame: the statement may be a correct leader's, with something else attached.
-pub(super) fn is_bound(basis: Basis<'_>, proposed: &Proposed) -> bool {
+/// Whether what is attached to a proposal is what it names. If not, who passed it on is to blame:
+/// the statement may be a correct leader's, with something else attached.
+pub(crate) fn is_bound(proposed: &Proposed) -> bool {
     let said = &proposed.signed.statement;
-    said.next == proposed.view.id()
-        && said.justification == proposed.justification.hash()
-        && proposed.signed.signer == said.attempt.leader(basis.view.members.len())
+    said.next == proposed.view.id() && said.justification == proposed.justification.hash()
 }
 
-/// Whether a proposal is valid, and what is in it. `Ok(None)` means that its author proposes what
-/// no correct member does; an error is for signatures that do not verify.
-pub(super) fn judge(
+/// Whether a proposal, bound and signed, is valid, and what is in it. Otherwise its author proposes
+/// what no correct member does; an error says that what it carries is not even signed well.
+///
+/// The verdict convicts, so that it must be everybody's: nothing enters it but the view, the genesis
+/// record and the bytes that were signed.
+pub(crate) fn judge(
     cx: &mut Context<'_>,
     basis: Basis<'_>,
     proposed: &Proposed,
 ) -> Result<Option<Judged>, LinkFault> {
     let said = &proposed.signed.statement;
-    if !is_bound(basis, proposed) {
+    if proposed.signed.signer != said.attempt.leader(basis.view.members.len()) {
         return Ok(None);
     }
     match &proposed.justification {
@@ -113,6 +114,19 @@ pub(super) fn judge(
             Ok(is_valid.then_some(Judged { flushes, more, certified }))
         }
     }
+}
+
+/// Whether what is attached to a Commit is what it names, likewise.
+pub(crate) fn is_commit_bound(commit: &Committed) -> bool {
+    commit.signed.statement.acks == acks_hash(&commit.acks)
+}
+
+/// Whether a Commit, bound and signed, is valid, likewise.
+pub(crate) fn judge_commit(cx: &mut Context<'_>, commit: &Committed) -> Result<bool, LinkFault> {
+    let said = &commit.signed.statement;
+    let lock = Locked { attempt: said.attempt, next: said.next };
+    Ok(commit.signed.signer == said.attempt.leader(cx.roster.quorum().n())
+        && acks_prove(cx, &commit.acks, &lock)?)
 }
 
 /// Whether exactly a quorum goes on to this attempt; nobody has to for the first.

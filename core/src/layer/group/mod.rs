@@ -52,10 +52,10 @@ use crate::wire::change::{
 
 pub(crate) use evidence::request_hash;
 pub(crate) use intake::is_decided;
+pub(crate) use justify::{Basis, is_bound, is_commit_bound, judge, judge_commit};
 
 use attempt::Clock;
 use evidence::Evidence;
-use justify::Basis;
 use votes::Votes;
 
 /// What happens to the layer.

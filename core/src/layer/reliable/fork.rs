@@ -56,7 +56,7 @@ impl Reliable {
             return;
         }
         if let Some(proof) = self.forked(body, link)
-            && proof.verify(cx.roster).is_ok()
+            && proof.verify_pair(cx.roster).is_ok()
         {
             *self.has_proven_fork.at_mut(sender) = true;
             out.push(Out::Proof(Box::new(proof)));

@@ -134,7 +134,7 @@ fn rows_that_contradict_each_other_are_a_proof() {
         let outs = solo.row(2, counter, &have);
         let [Out::Proof(proof)] = &outs[..] else { panic!("{counter} {have:?}: {outs:?}") };
         assert_eq!((proof.culprit(), proof.kind()), (Rank::new(2), FaultKind::TwoRows));
-        assert_eq!(proof.verify(&solo.rig.roster), Ok(()));
+        assert_eq!(proof.verify_pair(&solo.rig.roster), Ok(()));
         assert_eq!(solo.machine.row(Rank::new(2), Rank::new(0)), Number::new(1));
     }
     let mut solo = Solo::new(4);

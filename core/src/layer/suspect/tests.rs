@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{In, Out, Suspect};
 use crate::config::Timeouts;
 use crate::crypto::{Hash32, Reason, Signed, Suspect as Statement};
-use crate::fault::{Evidence, Proof};
+use crate::fault::{Evidence, Invalid, Proof};
 use crate::layer::{Context, To};
 use crate::member::Rank;
 use crate::rig::Rig;
@@ -329,4 +329,36 @@ fn a_proof_of_the_view_before_is_signed_again_at_once_and_stable_is_told() {
     assert_eq!(statements(&outs)[0].statement.proof, hash);
     assert_eq!(solo.machine.proven().collect::<Vec<_>>(), [(culprit, hash)], "and once more");
     assert_eq!(suspected(&solo.step(In::Tick)), [], "once in this view");
+}
+
+/// A proposal is long: who was sent it, too, says so in a moment, and who is cut off cannot take it.
+#[test]
+fn a_long_proof_goes_only_to_who_is_there_and_has_none() {
+    let mut solo = Solo::new(4);
+    let Part::NewView(proposed) = crate::wire::tests::longest::proposal(4, 64) else {
+        unreachable!()
+    };
+    let evidence = Evidence::Invalid(Invalid::NewView(proposed));
+    let proof = Proof { view: *solo.rig.roster.view(), evidence };
+    let culprit = proof.culprit();
+    assert_eq!(culprit, Rank::new(1));
+    let sent = |outs: &[Out]| -> Vec<To> {
+        let to = |out: &Out| match out {
+            Out::Post(post) if matches!(post.parts[..], [Part::Proof(_)]) => Some(post.to),
+            _ => None,
+        };
+        outs.iter().filter_map(to).collect()
+    };
+    let outs = solo.step(In::Proof(Box::new(proof)));
+    assert_eq!((sent(&outs), statements(&outs).len()), (vec![], 1));
+    assert!(outs.iter().any(|out| matches!(out, Out::Fault(_))));
+    solo.hear(2, 1, Reason::Proof);
+    let sent_to = sent(&solo.run(1_000_000, &[0, 2, 3]));
+    assert!(!sent_to.is_empty() && sent_to.iter().all(|to| *to == To::One(Rank::new(3))));
+    // Now rank 3 is cut off, and then back.
+    solo.run(solo.timeouts.mute_us + solo.timeouts.ask_us, &[0, 2]);
+    assert!(sent(&solo.run(10_000_000, &[0, 2])).is_empty());
+    assert!(!sent(&solo.run(10_000_000, &[0, 2, 3])).is_empty());
+    solo.hear(3, 1, Reason::Proof);
+    assert!(sent(&solo.run(10_000_000, &[0, 2, 3])).is_empty());
 }

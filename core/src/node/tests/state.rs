@@ -265,7 +265,7 @@ fn two_states_signed_for_one_joiner_are_a_proof_in_its_first_view_and_after() {
         let faults = world.faults.take().unwrap();
         let fault = faults.first().expect("it is proven");
         assert_eq!(fault.key, *quick_identity(1).public_key());
-        assert_eq!(fault.proof.verify(&roster), Ok(()));
+        assert_eq!(fault.proof.verify_pair(&roster), Ok(()));
     }
 }
 

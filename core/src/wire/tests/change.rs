@@ -5,7 +5,7 @@ use crate::crypto::{
     AckNewView, Change, Commit, Flush, Installed, JoinRequest, Leave, Locked, NeedMoreChange,
     NewView, PublicKey, ReadyToSwitch, Recommend,
 };
-use crate::fault::TwoFaced;
+use crate::fault::{Invalid, TwoFaced};
 use crate::member::{Member, Status};
 use crate::quorum::QuorumRule;
 use crate::seq::{Attempt, LogEnd};
@@ -177,6 +177,16 @@ pub(super) fn parts() -> Vec<(&'static str, Part)> {
         ("join", Part::Join(Box::new(request()))),
     ];
     parts.extend(two_faced());
+    let invalid = |name, invalid| (name, evidence(Evidence::Invalid(invalid)));
+    for (name, part) in parts.clone() {
+        match part {
+            Part::NewView(m) if name == "new_view_fresh" => {
+                parts.push(invalid("proof_invalid_new_view", Invalid::NewView(m)));
+            }
+            Part::Commit(m) => parts.push(invalid("proof_invalid_commit", Invalid::Commit(m))),
+            _ => {}
+        }
+    }
     parts
 }
 

@@ -1,7 +1,7 @@
 //! `evidence verify`: whether a proof holds, offline.
 //!
-//! A proof is about statements made in one view, so it is verified against that view: its bytes
-//! lie beside the proof, and its id is in every statement. That the group was ever in that view
+//! A proof is about statements made in one view, so it is verified against that view and the group
+//! file: the view's bytes lie beside the proof, and its id is in every statement. That the group was ever in that view
 //! need not be shown: a correct member signs nothing in a view that it was not in.
 
 use std::fs;
@@ -75,7 +75,7 @@ pub(crate) fn verify(group: &Group, view: &View, bytes: &[u8]) -> Result<Culprit
     if view.group != group.genesis.group() {
         return Err("the view is one of another group".into());
     }
-    proof.verify(&view.roster(Suite::Ed25519)?)?;
+    proof.verify(&group.genesis, view, &view.roster(Suite::Ed25519)?)?;
     let rank = proof.culprit();
     let member = view.member(rank).ok_or("the proof names nobody")?;
     Ok(Culprit { rank, key: member.key, what: fault_name(proof.kind()) })

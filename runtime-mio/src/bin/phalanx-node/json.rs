@@ -194,6 +194,8 @@ pub(crate) const fn fault_name(kind: FaultKind) -> &'static str {
         FaultKind::TwoReadys => "two readys",
         FaultKind::ForgottenLock => "forgotten lock",
         FaultKind::TwoSnapshots => "two snapshots",
+        FaultKind::InvalidNewView => "invalid new-view",
+        FaultKind::InvalidCommit => "invalid commit",
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::report::Status;
-use phalanx_core::crypto::{Hash32, Head, Heads, Identity, Signed};
+use phalanx_core::crypto::{AckNewView, Commit, Hash32, Head, Heads, Identity, Signed};
 use phalanx_core::wire::List;
-use phalanx_core::{Evidence, Membership, Number, Proof};
+use phalanx_core::wire::change::{Acks, Committed, acks_hash};
+use phalanx_core::{Attempt, Evidence, Invalid, Membership, Number, Proof};
 use phalanx_mio::config::{MemberEntry, group_text};
 use std::time::{Duration, Instant};
 
@@ -191,6 +192,31 @@ fn a_liar_must_be_proven_guilty_by_all_and_truly_and_go() {
         r.views[1].view.departed = vec![(Rank::new(3), Departure::Opinion)].into();
     }));
     assert!(!change_all(&|r| r.views[1].total = 100), "nothing was delivered after that");
+}
+
+/// One statement of rank 3 that is invalid by itself is enough: the first attempt is not its to
+/// commit. With something else attached it is nothing.
+#[test]
+fn a_proof_of_one_statement_is_checked_offline() {
+    let rig = Rig::new();
+    let view = rig.group.genesis.view();
+    let roster = view.roster(phalanx_core::crypto::Suite::Ed25519).unwrap();
+    let mut door = phalanx_core::crypto::Door::new(Identity::ed25519([4; 32]));
+    let acks = Acks::default();
+    let (attempt, next) = (Attempt::new(0), Hash32([7; 32]));
+    let said = Commit { attempt, next, acks: acks_hash(&acks) };
+    let signed = Signed::clone(door.sign(&roster, Rank::new(3), said).signed());
+    let mut commit = Committed { signed, acks };
+    let check = |commit: &Committed| {
+        let evidence = Evidence::Invalid(Invalid::Commit(Box::new(commit.clone())));
+        let proof = Proof { view: view.id(), evidence };
+        evidence::verify(&rig.group, &view, &proof.to_bytes())
+    };
+    let culprit = check(&commit).unwrap();
+    assert_eq!((culprit.rank, culprit.what), (Rank::new(3), "invalid commit"));
+    let ack = door.sign(&roster, Rank::new(3), AckNewView { attempt, next });
+    commit.acks.as_mut_vec().push(Signed::clone(ack.signed()));
+    assert!(check(&commit).unwrap_err().to_string().contains("attached"));
 }
 
 /// Two heads of rank 3 for its first body.

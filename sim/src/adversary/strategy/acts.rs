@@ -17,7 +17,7 @@ use super::super::{
 };
 use super::super::{
     amnesia, churning_joiner, forged_chain, hover, impostor, join_request_to_some, stalling_joiner,
-    unauthorised_joiner, view_replay, zombie,
+    state_transfer_liar, unauthorised_joiner, view_replay, zombie,
 };
 use super::Strategy;
 
@@ -114,6 +114,10 @@ impl Strategy {
             Self::ViewReplay => Box::new(view_replay::ViewReplay::new()),
             Self::Hover => Box::new(hover::Hover),
             Self::Amnesia => Box::new(amnesia::Amnesia::new()),
+            Self::OldChain => Box::new(forged_chain::OldChain),
+            Self::StateTransferLiar(lie) => {
+                Box::new(state_transfer_liar::StateTransferLiar::new(lie))
+            }
             other => unreachable!("{} shows in any view", other.name()),
         }
     }

@@ -78,7 +78,8 @@ fn a_fork_is_a_good_chain_and_proves_its_author_guilty() {
             let (first, second) = (own_heads(&original), own_heads(&forked));
             let evidence = Evidence::TwoHeads { sender: puppet.me, first, second };
             let proof = Proof { view: *puppet.roster.view(), evidence };
-            assert_eq!(proof.verify(&rig.roster()), Ok(()));
+            let genesis = &rig.config.genesis;
+            assert_eq!(proof.verify(genesis, &genesis.view(), &rig.roster()), Ok(()));
             assert_eq!((proof.kind(), proof.culprit()), (FaultKind::MutantMessage, puppet.me));
         }
     }

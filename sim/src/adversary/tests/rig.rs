@@ -61,6 +61,7 @@ impl Rig {
             me: *liars.keys().next().unwrap(),
             liars,
             strategy,
+            state_bytes: 0,
             victims: None,
             seed,
         }

@@ -2,6 +2,7 @@
 
 mod attack;
 mod explore;
+mod invalid;
 mod rig;
 mod rules;
 mod storm;

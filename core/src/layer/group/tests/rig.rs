@@ -12,6 +12,7 @@ use crate::crypto::{
     Certificate, Door, Hash32, Head, NeedMoreChange, ReadyToSwitch, Reason, Roster, Statement,
     Suspect, Verified, hash,
 };
+use crate::fault::{Evidence, Invalid, NotAProof, Proof};
 use crate::layer::{Context, To};
 use crate::member::Rank;
 use crate::rig::{Rig, genesis_of, quick_identity};
@@ -30,6 +31,7 @@ pub(super) struct Seen {
     pub(super) abandoned: Vec<u32>,
     pub(super) decided: Option<View>,
     pub(super) misbehaved: usize,
+    pub(super) proofs: Vec<Proof>,
 }
 
 /// What members signed.
@@ -111,6 +113,18 @@ fn contradicts_nothing(said_so_far: &mut Said, member: usize, part: &Part) {
     assert_eq!(*first, said, "{member} signed two: {part:?}");
 }
 
+/// What the real code says, or hands on, is invalid for nobody (P9).
+fn convicts_nobody((genesis, view, roster): (&Genesis, &View, &Roster), part: &Part) {
+    let invalid = match part {
+        Part::NewView(m) => Invalid::NewView(m.clone()),
+        Part::Commit(m) => Invalid::Commit(m.clone()),
+        _ => return,
+    };
+    let evidence = Evidence::Invalid(invalid);
+    let proof = Proof { view: *roster.view(), evidence };
+    assert_eq!(proof.verify(genesis, view, roster), Err(NotAProof::Valid), "{proof:?}");
+}
+
 impl Net {
     pub(super) fn new(n: u8) -> Self {
         Self::with(n, |_| {})
@@ -176,6 +190,7 @@ impl Net {
                     Out::Post(post) => {
                         for part in &post.parts {
                             contradicts_nothing(&mut self.said, member, part);
+                            convicts_nobody((&self.genesis, &self.view, &self.roster), part);
                         }
                         for to in 0..self.ends.len() {
                             let is_for = match post.to {
@@ -206,7 +221,12 @@ impl Net {
                         self.decisions[member] = Some(decision);
                     }
                     Out::Misbehaved(_) => seen.misbehaved += 1,
-                    Out::Learned(_) | Out::Certified(..) | Out::Proof(_) => {}
+                    Out::Proof(proof) => {
+                        let verdict = proof.verify(&self.genesis, &self.view, &self.roster);
+                        assert_eq!(verdict, Ok(()), "{proof:?}");
+                        seen.proofs.push(*proof);
+                    }
+                    Out::Learned(_) | Out::Certified(..) => {}
                 }
             }
         }

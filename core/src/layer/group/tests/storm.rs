@@ -166,6 +166,8 @@ impl Chaos {
             *why == Reason::BadBytes && usize::from(*rank) != self.liar
         };
         assert!(!self.net.seen[to].opinions.iter().any(bad), "a correct member is blamed");
+        let mut proofs = self.net.seen[to].proofs.iter();
+        assert!(proofs.all(|proof| proof.culprit().index() == self.liar), "and proven to lie");
     }
 
     /// More evidence, known to some.

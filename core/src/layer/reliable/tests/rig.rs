@@ -346,7 +346,7 @@ pub(super) fn proofs(solo: &Solo, outs: &[Out]) -> Vec<Proof> {
     };
     let proofs: Vec<Proof> = outs.iter().filter_map(proof).collect();
     for proof in &proofs {
-        assert_eq!(proof.verify(&solo.roster), Ok(()), "{proof:?}");
+        assert_eq!(proof.verify_pair(&solo.roster), Ok(()), "{proof:?}");
     }
     proofs
 }

@@ -112,7 +112,7 @@ fn two_roots_are_a_proof_and_count_for_nothing() {
         .filter_map(|(_, out)| if let Out::Proof(_, proof) = out { Some(proof) } else { None })
         .collect();
     assert_eq!(proofs.len(), 1);
-    assert_eq!(proofs[0].verify(&world.roster), Ok(()));
+    assert_eq!(proofs[0].verify_pair(&world.roster), Ok(()));
     assert_eq!(proofs[0].culprit(), Rank::new(0));
     assert_eq!(opinions(&world), []);
 }
