@@ -247,6 +247,7 @@ const FILES: &[(&str, &str)] = files! {
     "flaws/f23_one_liar_among_three"
     "flaws/f24_no_way_back_from_a_flush"
     "managed/stalling_joiner"
+    "managed/state_not_kept_any_more"
     "managed/unauthorised_joiner"
     "managed/view_replay"
 };

@@ -124,8 +124,8 @@ pub struct Scenario {
     /// Processes that stop and come back with nothing.
     #[serde(default, rename = "restart", skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<Restart>,
-    /// Whether correct processes that were removed for an opinion, cannot follow or lost their
-    /// state come back as their next life, as a runtime would have it.
+    /// Whether correct processes that were removed for an opinion, cannot follow, or do not get the
+    /// state that they lost or never had, come back as their next life, as a runtime would have it.
     #[serde(default, skip_serializing_if = "is_not")]
     pub rejoin: bool,
     /// Byzantine members.

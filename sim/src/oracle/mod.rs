@@ -365,6 +365,7 @@ impl Oracles {
             Event::Writable => self.marks.hit(Mark::Writable),
             Event::StateLost => self.state_lost(now_us, by),
             Event::State { .. } => self.changes.state.piece(by),
+            Event::SnapshotReleased { view } => self.changes.state.released(by, *view),
             Event::StateLoaded { view, .. } => self.state_loaded(now_us, by, *view),
             Event::View(view) => self.installed(now_us, by, view),
             Event::Block => self.changes.progress.blocked(by, true),
@@ -389,7 +390,6 @@ impl Oracles {
             | Event::Resilience { .. }
             | Event::SnapshotWanted { .. }
             | Event::ChunkWanted { .. }
-            | Event::SnapshotReleased { .. }
             | Event::SnapshotDiverged { .. }
             | Event::StateTooLarge { .. }
             | Event::StateStalled { .. } => {}

@@ -5,8 +5,10 @@
 //! A process that loads may be in later views already: which view its application has come to, its
 //! place, is kept here for all others to judge its deliveries by.
 //!
-//! Liveness: a state is owed to an Active process as long as enough correct members have it that
-//! weak of them can sign it, or, once the first piece came, as long as one is there.
+//! Liveness: a state is owed to an Active process as long as enough correct members keep it that
+//! weak of them can sign it, or, once the first piece came, as long as one does. A process that was
+//! cut off for longer than `retain_us`, and was not even silenced for it, is told that it stands
+//! still, and has to come back as its next life.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +48,7 @@ pub struct State {
     stands: Vec<Stand>,
     /// By place of a view: the state with which it begins, and who came there first.
     begins: BTreeMap<usize, (Hash32, usize)>,
-    /// By place of a view: all that came there with the state.
+    /// By place of a view: all that came there with the state, and keep it.
     donors: BTreeMap<usize, BTreeSet<usize>>,
 }
 
@@ -160,6 +162,14 @@ impl State {
         Err(format!("process {by} begins view {place} with another state than process {who}"))
     }
 
+    /// `by` keeps the state with which the view of this number began no longer.
+    pub fn released(&mut self, by: usize, number: u64) {
+        let place = self.place(by, number);
+        if let Some(donors) = place.and_then(|place| self.donors.get_mut(&place)) {
+            donors.remove(&by);
+        }
+    }
+
     /// `by` has loaded this state of the view at `place`.
     ///
     /// # Errors
@@ -266,5 +276,8 @@ mod tests {
         oracle.piece(4);
         assert!(missing(&oracle, &[0, 4]).is_some(), "it has, so one is enough");
         assert_eq!(missing(&oracle, &[4]), None);
+        oracle.installed(0, 1, place);
+        oracle.released(0, 1);
+        assert_eq!(missing(&oracle, &[0, 4]), None, "it keeps it no longer");
     }
 }

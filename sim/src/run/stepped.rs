@@ -42,6 +42,8 @@ impl Stepped {
                     Event::Excluded { why, .. } => self.is_out |= is_to_return(*why),
                     // Where members hand over their state it gets it back by itself.
                     Event::StateLost => self.is_out |= !world.hands_over,
+                    // Nobody may keep the state any more that it waits for.
+                    Event::StateStalled { .. } => self.is_out = true,
                     _ => {}
                 }
                 if let (Event::View(view), Ok(by)) = (&event, u16::try_from(self.process)) {
