@@ -288,7 +288,8 @@ pub enum Event {
         /// Which one, counted from 0.
         index: u32,
     },
-    /// Nobody wants this snapshot any more.
+    /// Nobody wants this snapshot any more. After [`Event::Excluded`] that goes for all, and is not
+    /// said.
     SnapshotReleased {
         /// The snapshot of this view.
         view: u64,
@@ -324,7 +325,8 @@ pub enum Event {
         length: u64,
     },
     /// For `retain_us` nothing came of the state that this process is to join with. It goes on
-    /// asking; an operator may want to look, or to start it anew with a higher incarnation.
+    /// asking; but those that had the state may have gone or given it up, and then only a start with
+    /// a higher incarnation helps, which is handed the state of a newer view.
     StateStalled {
         /// The state with which this view began.
         view: u64,

@@ -101,7 +101,12 @@ impl Replica {
                     self.has_state = false;
                     self.arriving.clear();
                 }
-                Event::State { bytes, .. } => self.arriving.extend(bytes),
+                Event::State { offset, bytes, .. } => {
+                    if offset == 0 {
+                        self.arriving.clear();
+                    }
+                    self.arriving.extend(bytes);
+                }
                 Event::StateLoaded { .. } => {
                     let state = Counter::from_bytes(&std::mem::take(&mut self.arriving));
                     self.state = state.ok_or("what was handed over is no counter")?;

@@ -26,10 +26,21 @@ pub(crate) type Contact = (PeerId, Vec<u8>);
 /// The end of a life that the process outlives.
 #[derive(Debug)]
 pub(super) struct End {
-    /// Why it is out; `None` if it is a member without state.
-    pub(super) why: Option<Exclusion>,
-    /// The view that it is not in any more.
+    pub(super) why: Ending,
+    /// The view that it is not in any more; `None` if it still is a member.
     pub(super) view: Option<View>,
+}
+
+/// Why a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is no member any more.
+    Out(Exclusion),
+    /// It is a member without state, and nobody hands it one.
+    StateLost,
+    /// The state that it is to join with does not come: who had it may be gone. Its next life is
+    /// handed a newer one.
+    StateStalled,
 }
 
 /// What it takes to begin again.
@@ -91,13 +102,14 @@ impl Runtime {
     /// Keeps in mind the view to come back from, if this is an end that one comes back from.
     pub(super) fn note_end(&mut self) {
         let Some(end) = self.sorted.end.take() else { return };
-        if end.why.is_none() && self.life.config.genesis.state_transfer {
+        let comes_back = match end.why {
             // The others hand it the state as it is.
-            return;
-        }
-        let comes_back = end.why.is_none_or(|why| {
-            matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)
-        });
+            Ending::StateLost if self.life.config.genesis.state_transfer => return,
+            Ending::StateLost | Ending::StateStalled => true,
+            Ending::Out(why) => {
+                matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)
+            }
+        };
         let view = end.view.unwrap_or_else(|| self.node.view().clone());
         self.remember(&view);
         self.life.from = (comes_back && self.life.is_lasting).then_some(view);

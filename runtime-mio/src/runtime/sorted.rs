@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use phalanx_core::{Event, Output, Transmit};
 
 use super::Notice;
-use super::life::End;
+use super::life::{End, Ending};
 
 /// What came out of the node and was not passed on yet.
 #[derive(Debug, Default)]
@@ -49,9 +49,12 @@ impl Sorted {
             Event::Joining { .. } => self.has_changed = true,
             Event::Excluded { why, decision, .. } => {
                 (self.is_out, self.has_changed) = (true, true);
-                self.end = Some(End { why: Some(*why), view: Some(decision.view.clone()) });
+                self.end = Some(End { why: Ending::Out(*why), view: Some(decision.view.clone()) });
             }
-            Event::StateLost => self.end = Some(End { why: None, view: None }),
+            Event::StateLost => self.end = Some(End { why: Ending::StateLost, view: None }),
+            Event::StateStalled { .. } => {
+                self.end = Some(End { why: Ending::StateStalled, view: None });
+            }
             Event::SnapshotReleased { view } => self.released.push(*view),
             _ => {}
         }

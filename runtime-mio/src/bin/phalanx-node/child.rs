@@ -337,8 +337,12 @@ impl Member<'_> {
                     self.runtime.offer(view, Snapshot::Bytes(bytes.into()))?;
                 }
             }
-            Event::StateLost => self.state.clear(),
-            Event::State { bytes, .. } => self.state.extend(bytes),
+            Event::State { offset, bytes, .. } => {
+                if offset == 0 {
+                    self.state.clear();
+                }
+                self.state.extend(bytes);
+            }
             Event::StateLoaded { view, total } => {
                 let state = std::mem::take(&mut self.state);
                 let ledger =

@@ -31,6 +31,7 @@ pub(crate) fn liar(args: &Args, home: &Home) -> Result<(), Failure> {
         strategy: Strategy::MutantMessage,
         victims: Some(vec![victim]),
         seed: run::random_seed()?,
+        state_bytes: 0,
     };
     let clock = Clock::default();
     let liar = Liar::asleep(&setup, clock.now())?;
