@@ -203,6 +203,7 @@ mod tests {
         assert!(!guests.may_enter(start), "all arrivals of this second are used up");
         guests.spoke(0, at(1));
         assert_eq!(guests.enter(99, PeerId(8), at(2)), Some(1));
+        guests.leave(1);
         let named: Vec<usize> = guests.named(PeerId(7)).map(|(token, _)| token).collect();
         assert!(named.contains(&0) && !named.contains(&1) && named.len() == GUESTS - 1);
         assert!(guests.is_idle(2, at(31)) && !guests.is_idle(0, at(31)));

@@ -190,7 +190,8 @@ fn a_guest_is_answered_and_becomes_a_peer_when_it_proves_to_be_one() {
     until(&mut network, true, |stats| stats.frames_out == 2);
     assert_eq!(read(&mut guest), answer(BELOW).head, "the guest is who is answered");
     guest.write_all(&from(BELOW, 2)).unwrap();
-    until(&mut network, true, |stats| stats.frames_out == 3);
+    until(&mut network, true, |stats| stats.frames_out == 4);
+    assert_eq!(read(&mut guest), answer(BELOW).head, "so is the peer, for that may be another");
     assert_eq!(read(&mut guest).len(), 50);
     assert_eq!((network.stats().connected, network.stats().strangers_closed), (1, 0));
 }
@@ -220,8 +221,9 @@ fn a_stranger_that_names_a_peer_does_not_take_its_place() {
         until(&mut network, true, |stats| stats.frames_in == before + 1);
         network.send(answer(peer));
         network.send(frame(peer, 70));
-        until(&mut network, true, |stats| stats.frames_out == 2);
+        until(&mut network, true, |stats| stats.frames_out == 3);
         assert_eq!(read(&mut guest), answer(peer).head);
+        assert_eq!(read(&mut true_peer), answer(peer).head, "whatever the guest calls itself");
         assert_eq!(read(&mut true_peer).len(), 70);
         assert_eq!(network.stats().reconnects, 0);
     }

@@ -73,7 +73,12 @@ impl Oracles {
             return None;
         }
         match verdict {
-            adversary::Verdict::Suspected => self.suspicion.missing(&self.present(), culprit),
+            adversary::Verdict::Suspected => {
+                // Who is not in yet suspects nobody.
+                let mut members = self.present();
+                members.retain(|process| self.views.newest().1.lists(*process));
+                self.suspicion.missing(&members, culprit)
+            }
             adversary::Verdict::Proven => {
                 let (holders, present) = (self.blame.holders(culprit), self.present().len());
                 (holders < present).then(|| {
