@@ -149,8 +149,14 @@ impl Splitter {
 
     /// Queues a message: `head` and then `body`. When there is no room the oldest messages not yet
     /// begun are dropped for it; what is begun is finished, or else a link that is slower than its
-    /// senders would never finish anything. `false` if there is no room even so.
+    /// senders would never finish anything. What has a body that is on its way already is not queued
+    /// once more: on a link so slow that the peer asks again meanwhile, copies would leave room for
+    /// nothing else. `false` if there is no room even so.
     pub(crate) fn push(&mut self, head: Vec<u8>, body: Arc<[u8]>) -> bool {
+        let is_same = |message: &Message| Arc::ptr_eq(&message.body, &body);
+        if !body.is_empty() && self.queue.iter().any(is_same) {
+            return true;
+        }
         let len = head.len().saturating_add(body.len());
         let is_possible = len > 0 && u32::try_from(len).is_ok();
         let count = u16::try_from(len.div_ceil(self.limits.piece_max.max(1))).ok();
@@ -325,6 +331,23 @@ mod tests {
         assert_eq!(poll(&mut splitter, 10), [(1, 4), (1, 5)]);
         splitter.on_ack(&Ack { message: 1, base: 6, bits: Vec::new() });
         assert_eq!((splitter.deadline(), splitter.held_bytes(), splitter.lost()), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_body_on_its_way_is_not_queued_once_more() {
+        let mut splitter = Splitter::new(LIMITS);
+        let (head, body) = message(300);
+        assert!(splitter.push(head.clone(), Arc::clone(&body)));
+        assert!(splitter.push(alloc::vec![7; 50], Arc::clone(&body)));
+        assert_eq!(poll(&mut splitter, 0), [(1, 0), (1, 1)]);
+        assert!(splitter.push(head.clone(), Arc::clone(&body)));
+        // Neither one with the same bytes nor one without a body is the same.
+        assert!(push(&mut splitter, 300));
+        assert!(splitter.push(head.clone(), [].into()) && splitter.push(head.clone(), [].into()));
+        assert_eq!(splitter.last_number(), 4);
+        splitter.on_ack(&Ack { message: 1, base: 2, bits: Vec::new() });
+        assert!(splitter.push(head, body));
+        assert_eq!(splitter.last_number(), 5, "it arrived: whoever asks again wants it again");
     }
 
     #[test]
