@@ -93,3 +93,21 @@ fn a_waker_ends_a_turn() {
     runtime.turn(Some(Duration::from_secs(10))).unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn who_is_handed_no_state_wants_another_life_until_it_comes_after_all() {
+    let mut runtime = start(QuorumRule::Sound).unwrap();
+    runtime.life.is_lasting = true;
+    for (hands_over, event, comes_back) in [
+        (true, Event::StateLost, false),
+        (true, Event::StateStalled { view: 3 }, true),
+        (true, Event::StateLoaded { view: 3, total: 9 }, false),
+        (false, Event::StateLost, true),
+    ] {
+        runtime.life.config.genesis.state_transfer = hands_over;
+        let text = format!("{event:?}");
+        runtime.sorted.take([Output::Event(event)]);
+        runtime.note_end();
+        assert_eq!(runtime.life.from.is_some(), comes_back, "{text}");
+    }
+}

@@ -137,12 +137,10 @@ impl Lefts {
         self.0.iter().fold(None, |first, left| earliest(first, left.until()))
     }
 
-    /// Drops what need not be kept any more; says whether there was any.
-    pub(super) fn expire(&mut self, now: Time, config: &Config) -> bool {
-        let before = self.0.len();
+    /// Drops what need not be kept any more.
+    pub(super) fn expire(&mut self, now: Time, config: &Config) {
         self.0.retain(|left| left.until().is_none_or(|until| until > now));
         self.trim(config);
-        self.0.len() < before
     }
 
     pub(super) fn is_empty(&self) -> bool {

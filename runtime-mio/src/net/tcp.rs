@@ -21,6 +21,7 @@ use super::backoff::Jitter;
 use super::conn::{Claim, Conn, Owner};
 use super::guests::Guests;
 use super::peer::Peer;
+use super::queue::WriteQueue;
 use super::{BOUND, FIRST_CONNECTION, NetworkConfig, NetworkStats};
 
 /// Accepted connections that have proven nothing.
@@ -346,18 +347,22 @@ impl Tcp {
 
     /// Queues a frame for its peer, whether connected or not, and for guests that bear its name.
     pub(super) fn send(&mut self, frame: Transmit) {
-        let guests = self.guests.iter_mut().filter(|_| frame.is_stranger());
-        let guests = guests.flat_map(|guests| guests.named(frame.to));
-        let guests = guests.map(|(token, guest)| (Some(token), &mut guest.queue));
-        let peer = self.peers.get_mut(&frame.to);
-        let peer = peer.map(|peer| (peer.conn, &mut peer.queue));
-        for (conn, queue) in peer.into_iter().chain(guests) {
+        let Self { peers, guests, conns, stats, .. } = self;
+        let mut push = |conn: Option<usize>, queue: &mut WriteQueue, frame| {
             if queue.is_empty()
-                && let Some(conn) = conn.and_then(|token| self.conns.get_mut(&token))
+                && let Some(conn) = conn.and_then(|token| conns.get_mut(&token))
             {
                 conn.took = Instant::now();
             }
-            self.stats.dropped_out += queue.push(frame.clone());
+            stats.dropped_out += queue.push(frame);
+        };
+        if let Some(guests) = guests.as_mut().filter(|_| frame.is_stranger()) {
+            for (token, guest) in guests.named(frame.to) {
+                push(Some(token), &mut guest.queue, frame.clone());
+            }
+        }
+        if let Some(peer) = peers.get_mut(&frame.to) {
+            push(peer.conn, &mut peer.queue, frame);
         }
     }
 

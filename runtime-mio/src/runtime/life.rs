@@ -41,6 +41,8 @@ pub(super) enum Ending {
     /// The state that it is to join with does not come: who had it may be gone. Its next life is
     /// handed a newer one.
     StateStalled,
+    /// It came after all: this life goes on.
+    StateLoaded,
 }
 
 /// What it takes to begin again.
@@ -105,6 +107,10 @@ impl Runtime {
         let comes_back = match end.why {
             // The others hand it the state as it is.
             Ending::StateLost if self.life.config.genesis.state_transfer => return,
+            Ending::StateLoaded => {
+                self.life.from = None;
+                return;
+            }
             Ending::StateLost | Ending::StateStalled => true,
             Ending::Out(why) => {
                 matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)

@@ -55,6 +55,9 @@ impl Sorted {
             Event::StateStalled { .. } => {
                 self.end = Some(End { why: Ending::StateStalled, view: None });
             }
+            Event::StateLoaded { .. } => {
+                self.end = Some(End { why: Ending::StateLoaded, view: None });
+            }
             Event::SnapshotReleased { view } => self.released.push(*view),
             _ => {}
         }
