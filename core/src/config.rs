@@ -228,7 +228,7 @@ impl Config {
             cast_queue_bytes: 4 * 1024 * 1024,
             send_queue_bytes: 1024 * 1024,
             send_tries: 10,
-            partial_frames: 4,
+            partial_frames: 32,
             joiners: Joiners::Nobody,
             join_tokens: 8,
             anchor: None,

@@ -8,9 +8,11 @@
 //! 18  counter        u64   rises with every frame of the link; never a nonce; stranger: 0
 //! 26  mac            [u8; 16]  stranger: 0
 //! 42  whole:         packet length u32, packet, casts
-//!     fragment:      message u64, index u16, count u16, total u32, piece of a frame's part from 42 on
-//!     acknowledgement: message u64, base u16: all fragments below it arrived, then a bit for each
-//!                from base on that did, least significant first, the last byte not zero
+//!     fragment:      message u64, index u16, count u16, total u32, stamp u32: when it was sent,
+//!                piece of a frame's part from 42 on
+//!     acknowledgement: message u64, stamp u32 of the fragment that arrived last, base u16: all
+//!                fragments below it arrived, then a bit for each from base on that did, least
+//!                significant first, the last byte not zero
 //!     stranger:  what is said without a link, see [`super::stranger`]
 //! ```
 //!
@@ -28,7 +30,7 @@ use crate::member::PeerId;
 pub const HEADER: usize = PREFIX + MAC_LEN;
 
 /// Bytes of a fragment before its piece.
-pub const FRAGMENT_HEADER: usize = HEADER + 16;
+pub const FRAGMENT_HEADER: usize = HEADER + 20;
 
 /// The bytes that every MAC covers.
 const PREFIX: usize = 26;

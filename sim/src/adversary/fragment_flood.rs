@@ -6,12 +6,15 @@
 //! Verdict: harmless.
 
 use phalanx_core::Time;
-use phalanx_core::wire::frame::FrameKind;
+use phalanx_core::wire::frame::{FRAGMENT_HEADER, FrameKind, HEADER};
 
 use super::act::{Act, Pulse, Stage};
 
 /// Bytes of each piece: the whole frame stays within a datagram.
 const PIECE: usize = 60_000;
+
+/// Bytes before the piece.
+const FIELDS: usize = FRAGMENT_HEADER - HEADER;
 
 /// The strategy.
 #[derive(Debug)]
@@ -37,12 +40,13 @@ impl Act for FragmentFlood {
         let longest = stage.puppet.limits.casts_max();
         let total = u32::try_from(longest.max(2 * PIECE)).unwrap_or(u32::MAX);
         let count = u16::try_from((total as usize).div_ceil(PIECE)).unwrap_or(u16::MAX);
-        let mut content = Vec::with_capacity(PIECE + 16);
+        let mut content = Vec::with_capacity(PIECE + FIELDS);
         content.extend(self.message.to_le_bytes());
         content.extend(self.index.to_le_bytes());
         content.extend(count.to_le_bytes());
         content.extend(total.to_le_bytes());
-        content.resize(PIECE + 16, 0x3C);
+        content.extend([0; 4]);
+        content.resize(PIECE + FIELDS, 0x3C);
         for to in stage.puppet.others() {
             if let Some(frame) = stage.puppet.seal_small(FrameKind::Fragment, to, &content) {
                 stage.post_frame(to, frame);

@@ -13,8 +13,9 @@ use alloc::vec::Vec;
 
 use super::fragment::{ACK_BITS_MAX, Ack, Fields, PIECE_MIN};
 
-/// Completed messages that are remembered, so that their late fragments are acknowledged again.
-const RECENT_MAX: usize = 64;
+/// Completed messages that are remembered, so that their late fragments are acknowledged again: on a
+/// slow link many more arrive before the sender can know of it.
+const RECENT_MAX: usize = 256;
 
 /// Book-keeping of one piece: key, vector and allocation.
 const PIECE_COST: usize = 64;
@@ -29,13 +30,15 @@ struct Partial {
     count: u16,
     total: u32,
     stride: usize,
+    /// The stamp of the piece that came last.
+    echo: u32,
     pieces: BTreeMap<u16, Vec<u8>>,
     held: usize,
 }
 
 impl Partial {
     const fn new(message: u64, (count, total, stride): (u16, u32, usize)) -> Self {
-        Self { message, count, total, stride, pieces: BTreeMap::new(), held: 0 }
+        Self { message, count, total, stride, echo: 0, pieces: BTreeMap::new(), held: 0 }
     }
 
     fn base(&self) -> u16 {
@@ -51,11 +54,18 @@ impl Partial {
 
     fn ack(&self) -> Ack {
         let base = self.base();
-        let mut ack = Ack { message: self.message, base, bits: Vec::new() };
+        let mut ack = Ack { message: self.message, echo: self.echo, base, bits: Vec::new() };
         let above = self.pieces.range(base..base.saturating_add(ACK_BITS_MAX));
         above.for_each(|(index, _)| ack.set(index.saturating_sub(base)));
         ack
     }
+}
+
+/// A message that was handed up.
+#[derive(Clone, Copy, Debug)]
+struct Complete {
+    count: u16,
+    echo: u32,
 }
 
 /// The receiving half of one link.
@@ -67,8 +77,8 @@ pub(crate) struct Assembler {
     longest: usize,
     /// The one that grew least lately first.
     partials: VecDeque<Partial>,
-    /// Number and count of pieces.
-    recent: VecDeque<(u64, u16)>,
+    /// By number.
+    recent: BTreeMap<u64, Complete>,
     /// Messages of which something arrived since the last acknowledgements.
     owed: BTreeSet<u64>,
 }
@@ -77,7 +87,7 @@ impl Assembler {
     /// Holds at most `partial_max` (at least 1) messages in part, of at most `content_max` bytes.
     pub(crate) const fn new(partial_max: usize, content_max: usize) -> Self {
         let partials = VecDeque::new();
-        let recent = VecDeque::new();
+        let recent = BTreeMap::new();
         let longest = content_max;
         Self { partial_max, content_max, longest, partials, recent, owed: BTreeSet::new() }
     }
@@ -100,17 +110,18 @@ impl Assembler {
     /// If it does not parse, contradicts another fragment of its message, or is too long.
     pub(crate) fn on_fragment(&mut self, content: &[u8]) -> Result<Option<Vec<u8>>, BadFragment> {
         let (fields, piece) = Fields::parse(content).ok_or(BadFragment)?;
-        let Fields { message, index, count, total } = fields;
+        let Fields { message, index, count, total, stamp } = fields;
         let stride = fields.stride(piece.len()).ok_or(BadFragment)?;
         match usize::try_from(total) {
             Ok(total) if total <= self.content_max => {}
             Ok(total) if total <= self.longest => return Ok(None),
             Ok(_) | Err(_) => return Err(BadFragment),
         }
-        if let Some((_, known)) = self.recent.iter().find(|(number, _)| *number == message) {
-            if *known != count {
+        if let Some(known) = self.recent.get_mut(&message) {
+            if known.count != count {
                 return Err(BadFragment);
             }
+            known.echo = stamp;
             self.owed.insert(message);
             return Ok(None);
         }
@@ -125,6 +136,7 @@ impl Assembler {
             .and_then(|at| self.partials.remove(at))
             .unwrap_or_else(|| Partial::new(message, shape));
         self.owed.insert(message);
+        partial.echo = stamp;
         if let Entry::Vacant(place) = partial.pieces.entry(index) {
             place.insert(piece.to_vec());
             let cost = piece.len().saturating_add(PIECE_COST);
@@ -149,9 +161,10 @@ impl Assembler {
     }
 
     fn complete(&mut self, partial: Partial) -> Vec<u8> {
-        self.recent.push_back((partial.message, partial.count));
+        let Partial { message, count, echo, .. } = partial;
+        self.recent.insert(message, Complete { count, echo });
         if self.recent.len() > RECENT_MAX {
-            let forgotten = self.recent.pop_front();
+            let forgotten = self.recent.pop_first();
             forgotten.map(|(message, _)| self.owed.remove(&message));
         }
         let mut content = Vec::with_capacity(usize::try_from(partial.total).unwrap_or(0));
@@ -169,8 +182,8 @@ impl Assembler {
     fn ack(&self, message: u64) -> Option<Ack> {
         let partial = self.partials.iter().find(|partial| partial.message == message);
         let complete = || {
-            let (_, base) = self.recent.iter().find(|(number, _)| *number == message)?;
-            Some(Ack { message, base: *base, bits: Vec::new() })
+            let Complete { count, echo } = *self.recent.get(&message)?;
+            Some(Ack { message, echo, base: count, bits: Vec::new() })
         };
         partial.map(Partial::ack).or_else(complete)
     }
@@ -199,13 +212,14 @@ impl Assembler {
 
 #[cfg(test)]
 mod tests {
-    use super::super::split::{SplitLimits, Splitter};
+    use super::super::split::{Class, SplitLimits, Splitter};
     use super::*;
     use crate::time::Time;
     use alloc::sync::Arc;
 
     fn fragment(message: u64, index: u16, count: u16, total: u32, piece: &[u8]) -> Vec<u8> {
-        let fields = Fields { message, index, count, total };
+        let stamp = u32::from(index) + 100;
+        let fields = Fields { message, index, count, total, stamp };
         [&fields.to_bytes()[..], piece].concat()
     }
 
@@ -229,15 +243,15 @@ mod tests {
         let mut lcg = Lcg(seed);
         let mut splitter = Splitter::new(SplitLimits {
             piece_max: 1_342,
-            in_flight_max: 64,
             begun_max: 4,
+            begun_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 22,
             retransmit_us: 50,
             tries: 12,
         });
         for content in messages {
             let (head, body) = content.split_at(content.len() / 5);
-            assert!(splitter.push(head.to_vec(), Arc::from(body)));
+            assert!(splitter.push(Class::Bulk, head.to_vec(), Arc::from(body)));
         }
         let mut assembler = Assembler::new(4, 1 << 20);
         let (mut now, mut rounds) = (Time::ZERO, 0);
@@ -258,7 +272,7 @@ mod tests {
             assert_eq!(assembler.owes_acks(), !assembler.owed.is_empty());
             for ack in assembler.take_acks() {
                 if lcg.below(100) >= loss {
-                    splitter.on_ack(&Ack::parse(&ack.to_bytes()).unwrap());
+                    splitter.on_ack(now, &Ack::parse(&ack.to_bytes()).unwrap());
                 }
             }
             rounds += 1;
@@ -297,11 +311,11 @@ mod tests {
         assert_eq!(assembler.on_fragment(&second), Ok(None));
         assert_eq!(assembler.on_fragment(&second), Ok(None));
         let bits = alloc::vec![2];
-        assert_eq!(assembler.take_acks(), [Ack { message: 1, base: 0, bits }]);
+        assert_eq!(assembler.take_acks(), [Ack { message: 1, echo: 101, base: 0, bits }]);
         assert_eq!(assembler.take_acks(), []);
         let whole = [[1; 200].as_slice(), &[2; 100]].concat();
         assert_eq!(assembler.on_fragment(&first), Ok(Some(whole)));
-        let done = Ack { message: 1, base: 2, bits: Vec::new() };
+        let done = Ack { message: 1, echo: 100, base: 2, bits: Vec::new() };
         assert_eq!(assembler.take_acks(), core::slice::from_ref(&done));
         assert_eq!(assembler.on_fragment(&first), Ok(None));
         assert_eq!(assembler.take_acks(), [done]);
@@ -354,7 +368,7 @@ mod tests {
         assert_eq!(assembler.partials.len(), 3, "short ones are limited by their number");
         let last = fragment(37, 1, 2, 396, &[0; 198]);
         assert!(assembler.on_fragment(&last).unwrap().is_some(), "the newest three are there");
-        for message in 100..300 {
+        for message in 100..100 + 2 * RECENT_MAX as u64 {
             let whole = fragment(message, 0, 1, 8, &[0; 8]);
             assert!(assembler.on_fragment(&whole).unwrap().is_some());
         }

@@ -32,6 +32,8 @@ pub(crate) struct Fields {
     pub(crate) count: u16,
     /// Bytes of all pieces.
     pub(crate) total: u32,
+    /// When it was sent, by the clock of its sender alone, in microseconds, the low bits.
+    pub(crate) stamp: u32,
 }
 
 impl Fields {
@@ -41,7 +43,8 @@ impl Fields {
         let bytes = (self.message.to_le_bytes().into_iter())
             .chain(self.index.to_le_bytes())
             .chain(self.count.to_le_bytes())
-            .chain(self.total.to_le_bytes());
+            .chain(self.total.to_le_bytes())
+            .chain(self.stamp.to_le_bytes());
         out.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         out
     }
@@ -52,12 +55,14 @@ impl Fields {
         let (message, rest) = content.split_first_chunk()?;
         let (index, rest) = rest.split_first_chunk()?;
         let (count, rest) = rest.split_first_chunk()?;
-        let (total, piece) = rest.split_first_chunk()?;
+        let (total, rest) = rest.split_first_chunk()?;
+        let (stamp, piece) = rest.split_first_chunk()?;
         let fields = Self {
             message: u64::from_le_bytes(*message),
             index: u16::from_le_bytes(*index),
             count: u16::from_le_bytes(*count),
             total: u32::from_le_bytes(*total),
+            stamp: u32::from_le_bytes(*stamp),
         };
         fields.stride(piece.len()).map(|_| (fields, piece))
     }
@@ -88,6 +93,9 @@ impl Fields {
 pub(crate) struct Ack {
     /// The message.
     pub(crate) message: u64,
+    /// The stamp of its piece that arrived last: tells the sender how long the way there and back
+    /// took, however often the piece was sent.
+    pub(crate) echo: u32,
     /// The first piece that did not arrive; the number of pieces when all did.
     pub(crate) base: u16,
     /// At most [`ACK_BITS_MAX`] bits; the last byte is not zero.
@@ -119,8 +127,9 @@ impl Ack {
 
     /// As it stands in an acknowledgement.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.bits.len().saturating_add(10));
+        let mut out = Vec::with_capacity(self.bits.len().saturating_add(14));
         out.extend_from_slice(&self.message.to_le_bytes());
+        out.extend_from_slice(&self.echo.to_le_bytes());
         out.extend_from_slice(&self.base.to_le_bytes());
         out.extend_from_slice(&self.bits);
         out
@@ -129,10 +138,12 @@ impl Ack {
     /// Takes the content of an acknowledgement apart; `None` if it is none.
     pub(crate) fn parse(content: &[u8]) -> Option<Self> {
         let (message, rest) = content.split_first_chunk()?;
+        let (echo, rest) = rest.split_first_chunk()?;
         let (base, bits) = rest.split_first_chunk()?;
         let fits = bits.len() <= usize::from(ACK_BITS_MAX / 8);
         (fits && bits.last() != Some(&0)).then(|| Self {
             message: u64::from_le_bytes(*message),
+            echo: u32::from_le_bytes(*echo),
             base: u16::from_le_bytes(*base),
             bits: bits.to_vec(),
         })
@@ -144,7 +155,7 @@ mod tests {
     use super::*;
 
     fn fields(index: u16, count: u16, total: u32) -> Fields {
-        Fields { message: 7, index, count, total }
+        Fields { message: 7, index, count, total, stamp: 9 }
     }
 
     #[test]
@@ -165,7 +176,7 @@ mod tests {
             (2, 3, 701, 100, None), // the others do not come out even
             (2, 3, 900, 301, None), // the last longer than the others
             (2, 3, 100, 101, None), // longer than all
-            (0, 3, 450, 197, None), // pieces too short
+            (0, 3, 450, 193, None), // pieces too short
             (0, 3, 700, 0, None),   // empty piece
             (2, 3, 600, 0, None),   // empty last piece
             (0, 65_535, u32::MAX, 0, None),
@@ -187,12 +198,12 @@ mod tests {
         for cut in 0..content.len() {
             assert_eq!(Fields::parse(&content[..cut]), None, "cut at {cut}");
         }
-        let mut ack = Ack { message: 5, base: 3, bits: Vec::new() };
+        let mut ack = Ack { message: 5, echo: 6, base: 3, bits: Vec::new() };
         ack.set(0);
         ack.set(9);
         ack.set(ACK_BITS_MAX);
         let bytes = ack.to_bytes();
-        assert_eq!(bytes, [5, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 2]);
+        assert_eq!(bytes, [5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 3, 0, 1, 2]);
         assert_eq!(Ack::parse(&bytes), Some(ack.clone()));
         assert_eq!(
             (0..16).filter(|i| ack.has(*i)).collect::<Vec<_>>(),
@@ -200,15 +211,15 @@ mod tests {
             "below the base and the bits"
         );
         assert!(!ack.has(u16::MAX));
-        for cut in 0..10 {
+        for cut in 0..14 {
             assert_eq!(Ack::parse(&bytes[..cut]), None, "cut at {cut}");
         }
-        assert_eq!(Ack::parse(&[5, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0]), None, "second encoding");
-        assert_eq!(Ack::parse(&[1; 11 + ACK_BITS_MAX as usize / 8]), None, "too many bits");
+        assert_eq!(Ack::parse(&[5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 3, 0, 1, 0]), None, "second encoding");
+        assert_eq!(Ack::parse(&[1; 15 + ACK_BITS_MAX as usize / 8]), None, "too many bits");
     }
 
     #[test]
     fn the_longest_acknowledgement_fits_into_the_shortest_frame() {
-        assert!(HEADER + 10 + usize::from(ACK_BITS_MAX / 8) <= crate::Config::FRAME_MIN);
+        assert!(HEADER + 14 + usize::from(ACK_BITS_MAX / 8) <= crate::Config::FRAME_MIN);
     }
 }

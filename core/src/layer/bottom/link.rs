@@ -15,9 +15,6 @@ use crate::time::Time;
 use crate::wire::change::bytes_max;
 use crate::wire::frame::{self, FrameKind, Header, Prepared};
 
-/// Fragments on their way to one peer and not acknowledged.
-const FRAGMENTS_IN_FLIGHT: usize = 64;
-
 /// Times that a fragment is sent again while nothing of its frame is acknowledged.
 const FRAGMENT_TRIES: u32 = 10;
 
@@ -60,8 +57,8 @@ impl LinkLimits {
             limits: *limits,
             split: SplitLimits {
                 piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
-                in_flight_max: FRAGMENTS_IN_FLIGHT,
                 begun_max: config.partial_frames,
+                begun_bytes_max: content_max(limits, n) / 2,
                 queue_bytes_max: queue_bytes(limits, n),
                 retransmit_us: config.timeouts.retransmit_us,
                 tries: FRAGMENT_TRIES,
@@ -76,8 +73,9 @@ impl LinkLimits {
     /// A view of `n` members begins. Limits only grow: what is under way stays within them.
     pub(super) fn fit(&mut self, n: usize) {
         self.content_max = self.content_max.max(content_max(&self.limits, n));
-        let queue = &mut self.split.queue_bytes_max;
-        *queue = (*queue).max(queue_bytes(&self.limits, n));
+        let split = &mut self.split;
+        split.queue_bytes_max = split.queue_bytes_max.max(queue_bytes(&self.limits, n));
+        split.begun_bytes_max = split.begun_bytes_max.max(self.content_max / 2);
     }
 
     /// The most bytes that one link may hold: one largest frame coming in, in the shortest pieces,
@@ -162,7 +160,7 @@ impl Link {
 
     /// A new view begins: a closed link is read again.
     pub(super) const fn renew(&mut self, limits: &LinkLimits, until: Option<Time>) {
-        self.splitter.resize(limits.split.queue_bytes_max);
+        self.splitter.resize(&limits.split);
         self.assembler.resize(limits.content_max);
         self.is_closed = false;
         self.has_spoken = false;

@@ -16,6 +16,7 @@ mod fragment;
 mod gather;
 mod link;
 mod links;
+mod pace;
 mod replay;
 mod send;
 mod split;
@@ -314,7 +315,7 @@ impl Bottom {
             let Some(ack) = Ack::parse(parsed.content()) else {
                 return Taken::Malformed(link.peer, Malformed::Fragment);
             };
-            link.splitter.on_ack(&ack);
+            link.splitter.on_ack(cx.now, &ack);
             return Taken::Nothing;
         }
         match link.assembler.on_fragment(parsed.content()) {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::gather::gather;
 use super::links::Known;
+use super::split::Class;
 use super::{Bottom, Era};
 use crate::crypto::Hash32;
 use crate::layer::{Cargo, Context, Post, To};
@@ -14,6 +15,13 @@ use crate::seq::Number;
 use crate::wire::frame::{self, FrameKind, Prepared};
 use crate::wire::stranger::{self, Stranger};
 use crate::wire::{List, Packet, Part, encode};
+
+/// What goes to one peer or to several, in a frame of its own.
+struct Letter {
+    frame: Prepared,
+    casts: Option<Cargo>,
+    class: Class,
+}
 
 impl Bottom {
     /// Puts posts on the links to the members of a known view, as few frames as may be: everything
@@ -33,17 +41,17 @@ impl Bottom {
         let (all, single): (Vec<Post>, Vec<Post>) =
             posts.into_iter().partition(|post| post.to == To::All);
         for post in gather(all) {
-            let frame = self.prepare(cx, view, haves, post.parts, post.casts.as_ref());
+            let letter = self.prepare(cx, view, haves, post);
             for rank in &ranks {
-                self.transmit(cx, (era, *rank), &frame, post.casts.as_ref(), out);
+                self.transmit(cx, (era, *rank), &letter, out);
             }
         }
         for rank in &ranks {
             let mine: Vec<Post> =
                 single.iter().filter(|post| post.to == To::One(*rank)).cloned().collect();
             for post in gather(mine) {
-                let frame = self.prepare(cx, view, haves, post.parts, post.casts.as_ref());
-                self.transmit(cx, (era, *rank), &frame, post.casts.as_ref(), out);
+                let letter = self.prepare(cx, view, haves, post);
+                self.transmit(cx, (era, *rank), &letter, out);
             }
         }
     }
@@ -57,9 +65,9 @@ impl Bottom {
         parts: Vec<Part>,
         out: &mut Vec<Transmit>,
     ) {
-        let frame = self.prepare(cx, view, &[], parts, None);
+        let letter = self.prepare(cx, view, &[], Post { to: To::All, parts, casts: None });
         if let Some(place) = self.links.place_of(peer) {
-            self.put(cx, place, &frame, None, out);
+            self.put(cx, place, &letter, out);
         }
     }
 
@@ -88,30 +96,36 @@ impl Bottom {
     }
 
     fn prepare(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         view: Hash32,
         haves: &[Number],
-        parts: Vec<Part>,
-        casts: Option<&Cargo>,
-    ) -> Prepared {
+        post: Post,
+    ) -> Letter {
+        let Post { parts, casts, .. } = post;
+        // Of these any amount may be on its way.
+        let is_bulk = |part: &Part| matches!(part, Part::Transfer(_) | Part::Pt2pt(_));
+        let is_urgent = casts.is_none() && !parts.iter().any(is_bulk);
         let haves = List::from(haves.to_vec());
         let packet = encode(&Packet { view, haves, parts: List::from(parts) });
         let packet_hash = cx.door.small_hash(&packet);
-        let casts_hash = casts.map_or(self.empty_hash, |casts| casts.hash);
-        Prepared::new(packet, packet_hash, casts_hash)
+        let casts_hash = casts.as_ref().map_or(self.empty_hash, |casts| casts.hash);
+        Letter {
+            frame: Prepared::new(packet, packet_hash, casts_hash),
+            casts,
+            class: if is_urgent { Class::Urgent } else { Class::Bulk },
+        }
     }
 
     fn transmit(
         &mut self,
         cx: &mut Context<'_>,
         (era, to): (Era, crate::Rank),
-        frame: &Prepared,
-        casts: Option<&Cargo>,
+        letter: &Letter,
         out: &mut Vec<Transmit>,
     ) {
         if let Some(place) = self.known(era).and_then(|known| known.place_of(to)) {
-            self.put(cx, place, frame, casts, out);
+            self.put(cx, place, letter, out);
         }
     }
 
@@ -119,20 +133,20 @@ impl Bottom {
         &mut self,
         cx: &mut Context<'_>,
         place: usize,
-        frame: &Prepared,
-        casts: Option<&Cargo>,
+        letter: &Letter,
         out: &mut Vec<Transmit>,
     ) {
         let Some(link) = self.links.at(place) else { return };
-        let len = casts.map_or(0, |casts| casts.bytes.len());
+        let Letter { frame, casts, class } = letter;
+        let len = casts.as_ref().map_or(0, |casts| casts.bytes.len());
         if frame.len().saturating_add(len) > self.frame_max {
-            let body = Arc::clone(casts.map_or(&self.nothing, |casts| &casts.bytes));
+            let body = Arc::clone(casts.as_ref().map_or(&self.nothing, |casts| &casts.bytes));
             // A frame for which there is no room is lost, like any other may be.
-            let _: bool = link.splitter.push(frame.content(), body);
+            let _: bool = link.splitter.push(*class, frame.content(), body);
             return;
         }
         cx.door.count_macs(1);
-        out.push(link.seal(self.name, frame, casts, &self.nothing));
+        out.push(link.seal(self.name, frame, casts.as_ref(), &self.nothing));
     }
 
     /// Fragments to send now, and acknowledgements owed; and links that lingered long enough are

@@ -1,0 +1,221 @@
+//! How fast fragments go out over one link: when a piece that was not acknowledged is sent again,
+//! and how many are on their way at once (protocol.md section 3).
+//!
+//! Promises: on a link that is slower than anybody configured, pieces are not sent again before an
+//! answer can be here, and do not pile up in front of what is more urgent. Each acknowledgement
+//! echoes the stamp of a piece, so that every one tells how long the way there and back takes, also
+//! of pieces that were sent many times. What that way takes more than it did at best is a queue on
+//! the link. A queue makes the window smaller; loss alone does not take it below what is there at
+//! first, for loss is no sign of a slow link here.
+//!
+//! What a faulty peer can try: echoing what it likes. That makes the link to itself slow, or as
+//! wasteful as one that knows nothing of its peer.
+
+use crate::time::Time;
+
+/// Pieces on their way before anything is known of the link.
+const WINDOW_FIRST: usize = 64;
+
+/// The fewest.
+const WINDOW_MIN: usize = 4;
+
+/// The most pieces on their way.
+pub(super) const WINDOW_MAX: usize = super::fragment::ACK_BITS_MAX as usize;
+
+/// An answer that took longer than this is taken for one that took this long.
+const TRIP_MAX_US: u64 = 30_000_000;
+
+/// The machine.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// The least pause before a piece is sent again, and the longest queue that is nothing.
+    floor_us: u64,
+    /// The way there and back: smoothed, and how far it varies.
+    trip: Option<(u64, u64)>,
+    /// What it takes at best, slowly forgotten.
+    best_us: u64,
+    window: usize,
+    round: Round,
+}
+
+/// About as long as one way there and back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    /// When it ends.
+    until: Time,
+    /// The quickest answer in it.
+    least_us: Option<u64>,
+    /// Something had to wait for the window.
+    was_full: bool,
+    /// Something had to be sent again.
+    has_lost: bool,
+}
+
+impl Pace {
+    /// A link of which nothing is known. `floor_us` is at least 1.
+    pub(super) const fn new(floor_us: u64) -> Self {
+        let round = Round { until: Time::ZERO, least_us: None, was_full: false, has_lost: false };
+        let floor_us = if floor_us == 0 { 1 } else { floor_us };
+        Self { floor_us, trip: None, best_us: u64::MAX, window: WINDOW_FIRST, round }
+    }
+
+    /// How many pieces may be on their way.
+    pub(super) const fn window(&self) -> usize {
+        self.window
+    }
+
+    /// How long an answer to a piece is waited for (RFC 6298).
+    pub(super) fn pause_us(&self) -> u64 {
+        let trip = self.trip.map(|(smooth, varies)| smooth.saturating_add(varies.saturating_mul(4)));
+        trip.map_or(self.floor_us, |trip| trip.max(self.floor_us))
+    }
+
+    /// What a piece sent now is stamped with.
+    pub(super) fn stamp(now: Time) -> u32 {
+        let low = now.as_micros() & u64::from(u32::MAX);
+        u32::try_from(low).unwrap_or(0)
+    }
+
+    /// There is more to send than the window lets out.
+    pub(super) const fn note_full(&mut self) {
+        self.round.was_full = true;
+    }
+
+    /// A piece has to be sent again.
+    pub(super) const fn note_lost(&mut self) {
+        self.round.has_lost = true;
+    }
+
+    /// An answer came, with the stamp of the piece that it answers.
+    pub(super) fn on_echo(&mut self, now: Time, stamp: u32) {
+        let took_us = u64::from(Self::stamp(now).wrapping_sub(stamp)).min(TRIP_MAX_US);
+        self.trip = Some(match self.trip {
+            None => (took_us, took_us / 2),
+            Some((smooth, varies)) => {
+                let varies = varies.saturating_mul(3).saturating_add(smooth.abs_diff(took_us)) / 4;
+                (smooth.saturating_mul(7).saturating_add(took_us) / 8, varies)
+            }
+        });
+        self.best_us = self.best_us.min(took_us);
+        self.round.least_us = Some(self.round.least_us.map_or(took_us, |least| least.min(took_us)));
+        if now >= self.round.until {
+            self.end_round(now);
+        }
+    }
+
+    /// Once a round the window follows the queue: how much longer than at best even the quickest
+    /// answer took. As long as it is within the way itself, it is no queue to speak of.
+    fn end_round(&mut self, now: Time) {
+        let round = core::mem::take(&mut self.round);
+        let least_us = round.least_us.unwrap_or(self.best_us);
+        let queue_us = least_us.saturating_sub(self.best_us);
+        let tolerated_us = self.best_us.max(self.floor_us);
+        if queue_us > tolerated_us {
+            self.window = (self.window.saturating_mul(3) / 4).max(WINDOW_MIN);
+        } else if round.has_lost {
+            self.window = self.window.min((self.window / 2).max(WINDOW_FIRST));
+        } else if round.was_full && queue_us <= tolerated_us / 2 {
+            self.window = self.window.saturating_add(self.window / 2).min(WINDOW_MAX);
+        }
+        // A way that has become longer for good is no queue.
+        self.best_us = self.best_us.saturating_add(queue_us / 64);
+        self.round.until = now.plus(self.trip.map_or(0, |(smooth, _)| smooth));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Time {
+        Time::from_micros(micros)
+    }
+
+    /// `rounds` answers that take `trip_us` each, with the window full.
+    fn answers(pace: &mut Pace, now: &mut u64, rounds: u32, trip_us: u64) {
+        for _ in 0..rounds {
+            pace.note_full();
+            let stamp = Pace::stamp(at(*now));
+            *now += trip_us;
+            pace.on_echo(at(*now), stamp);
+        }
+    }
+
+    #[test]
+    fn a_piece_is_sent_again_after_the_way_there_and_back_and_not_before_the_floor() {
+        let mut pace = Pace::new(50_000);
+        let mut now = 0;
+        assert_eq!(pace.pause_us(), 50_000);
+        answers(&mut pace, &mut now, 20, 200);
+        assert_eq!(pace.pause_us(), 50_000);
+        answers(&mut pace, &mut now, 60, 3_000_000);
+        assert!((3_000_000..3_500_000).contains(&pace.pause_us()), "{}", pace.pause_us());
+        answers(&mut pace, &mut now, 100, 200);
+        assert_eq!(pace.pause_us(), 50_000);
+        let mut pace = Pace::new(0);
+        answers(&mut pace, &mut now, 1, 0);
+        assert_eq!(pace.pause_us(), 1);
+    }
+
+    #[test]
+    fn stamps_go_round() {
+        let mut pace = Pace::new(10);
+        let sent = u64::from(u32::MAX) - 5;
+        pace.on_echo(at(sent + 100), Pace::stamp(at(sent)));
+        assert_eq!(pace.trip, Some((100, 50)));
+    }
+
+    #[test]
+    fn the_window_grows_while_there_is_no_queue_and_shrinks_when_there_is_one() {
+        let mut pace = Pace::new(1_000);
+        let mut now = 0;
+        answers(&mut pace, &mut now, 20, 40_000);
+        assert_eq!(pace.window(), WINDOW_MAX);
+        answers(&mut pace, &mut now, 30, 120_000);
+        assert!(pace.window() < 64, "{}", pace.window());
+        answers(&mut pace, &mut now, 3, 40_000);
+        let low = pace.window();
+        answers(&mut pace, &mut now, 20, 40_000);
+        assert!(pace.window() > low);
+    }
+
+    #[test]
+    fn a_way_that_is_longer_for_good_is_no_queue_for_ever() {
+        let mut pace = Pace::new(1_000);
+        let mut now = 0;
+        answers(&mut pace, &mut now, 20, 10_000);
+        answers(&mut pace, &mut now, 5, 100_000);
+        assert!(pace.window() < WINDOW_MAX / 2);
+        answers(&mut pace, &mut now, 100, 100_000);
+        assert_eq!(pace.window(), WINDOW_MAX);
+    }
+
+    #[test]
+    fn loss_takes_no_window_below_the_first() {
+        let mut pace = Pace::new(1_000);
+        let mut now = 0;
+        answers(&mut pace, &mut now, 20, 500);
+        for _ in 0..20 {
+            pace.note_lost();
+            answers(&mut pace, &mut now, 1, 500);
+        }
+        assert_eq!(pace.window(), WINDOW_FIRST);
+        answers(&mut pace, &mut now, 40, 5_000_000);
+        pace.note_lost();
+        answers(&mut pace, &mut now, 1, 5_000_000);
+        assert!(pace.window() <= WINDOW_MAX);
+    }
+
+    #[test]
+    fn nothing_that_is_echoed_leads_out_of_bounds() {
+        let mut pace = Pace::new(50_000);
+        let mut now = 7;
+        for stamp in [0, 1, u32::MAX, u32::MAX / 2, 7, 8, 1 << 31].repeat(50) {
+            now += 13;
+            pace.note_full();
+            pace.on_echo(at(now), stamp);
+            assert!((WINDOW_MIN..=WINDOW_MAX).contains(&pace.window()));
+            assert!((50_000..=5 * TRIP_MAX_US).contains(&pace.pause_us()));
+        }
+    }
+}
