@@ -80,7 +80,10 @@ impl Limits {
     }
 }
 
-/// Time-outs, in microseconds. They serve liveness only.
+/// Time-outs, in microseconds. They serve liveness only. In a group that turns out to be so slow that
+/// its view changes take longer than `attempt_us`, all that judges lateness (`mute_us`, `slot_us`,
+/// `ask_us`, `lag_us`, `attempt_us`, `installed_us`) is lengthened in proportion, until a change goes
+/// quickly again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
@@ -110,9 +113,11 @@ pub struct Timeouts {
     /// those of a quorum are here.
     pub grace_us: u64,
     /// How long the first attempt of a view change may take, once a quorum has entered it; doubles
-    /// with each one that fails.
+    /// with each one that fails. In the next view it begins with twice what the last attempt took
+    /// that was decided, if that is more, and no more than it had come to.
     pub attempt_us: u64,
-    /// The longest that an attempt of a view change may come to take.
+    /// The longest that an attempt of a view change may come to take. Divided by `attempt_us` it is
+    /// how many times longer the other time-outs may come to be.
     pub attempt_max_us: u64,
     /// A member that says for this long after a change that it has not installed the view is
     /// suspected.
@@ -494,5 +499,6 @@ pub struct Boot {
 /// The id of a group, for configuration files and messages.
 pub type GroupId = Hash32;
 
+mod slow;
 #[cfg(test)]
 mod tests;

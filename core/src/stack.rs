@@ -203,6 +203,12 @@ impl Stack {
         &self.roster
     }
 
+    /// How long the first attempt of the next change is to be given, in microseconds; 0 if the
+    /// membership is fixed.
+    pub(crate) fn pace_us(&self) -> u64 {
+        self.group.as_ref().map_or(0, Group::pace_us)
+    }
+
     pub(crate) fn bodies(&self) -> u64 {
         self.reliable.bodies()
     }

@@ -177,13 +177,15 @@ impl Suspect {
         }
     }
 
-    /// How long a member may be silent, as it has come to be.
-    pub(crate) fn patience_us(&self, member: Rank) -> u64 {
-        self.watches.at(member).mute_us
+    /// How many times longer than others a member may be silent, as it has come to be.
+    pub(crate) fn patience(&self, member: Rank) -> u64 {
+        self.watches.at(member).mute_us.checked_div(self.timeouts.mute_us).unwrap_or(1).max(1)
     }
 
     /// What was learnt about a member in the view before still holds.
-    pub(crate) fn be_patient(&mut self, member: Rank, mute_us: u64) {
+    pub(crate) fn be_patient(&mut self, member: Rank, times: u64) {
+        let Timeouts { mute_us, mute_max_us, .. } = self.timeouts;
+        let mute_us = mute_us.saturating_mul(times.max(1)).min(mute_max_us.max(mute_us));
         self.watches.at_mut(member).mute_us = mute_us;
     }
 

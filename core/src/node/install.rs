@@ -26,7 +26,8 @@ impl Node {
             return self.exclude(Exclusion::Overtaken, Box::new(decision));
         };
         self.bottom.install(&next, &roster, &self.door, self.now);
-        let stack = Stack::new(&self.config, next.clone(), roster, me, self.now);
+        let config = self.config.slowed_to(self.stack.pace_us());
+        let stack = Stack::new(&config, next.clone(), roster, me, self.now);
         let last = core::mem::replace(&mut self.stack, stack);
         self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
         let view_before = last.view().clone();

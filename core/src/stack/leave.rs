@@ -37,8 +37,8 @@ pub(crate) struct Legacy {
 pub(super) struct Heir {
     /// Its rank in the next view.
     pub(super) rank: Rank,
-    /// How long it may be silent, as it has come to be.
-    pub(super) mute_us: u64,
+    /// How many times longer than others it may be silent, as it has come to be.
+    pub(super) patience: u64,
     /// Messages to it and from it.
     pub(super) messages: pt2pt::Peer,
 }
@@ -71,8 +71,8 @@ impl Stack {
         let members = Rank::all(self.view.members.len()).zip(&self.view.members);
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
-                let mute_us = self.suspect.patience_us(old);
-                legacy.heirs.push(Heir { rank, mute_us, messages });
+                let patience = self.suspect.patience(old);
+                legacy.heirs.push(Heir { rank, patience, messages });
                 continue;
             }
             for out in messages.give_up(old) {
@@ -101,7 +101,7 @@ impl Stack {
             self.suspect.carry(member, proof);
         }
         for heir in legacy.heirs {
-            self.suspect.be_patient(heir.rank, heir.mute_us);
+            self.suspect.be_patient(heir.rank, heir.patience);
             self.pt2pt.go_on(heir.rank, heir.messages, now);
         }
     }
@@ -156,6 +156,7 @@ impl Old {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Timeouts;
     use crate::rig::{genesis, identity};
 
     #[test]
@@ -167,14 +168,16 @@ mod tests {
             Stack::new(&config, view.clone(), roster, Rank::new(0), Time::ZERO)
         };
         let mut last = stack(&view);
-        let usual = last.suspect.patience_us(Rank::new(1));
-        [1, 2, 3].iter().for_each(|rank| last.suspect.be_patient(Rank::new(*rank), 77));
+        [1, 2, 3].iter().for_each(|rank| last.suspect.be_patient(Rank::new(*rank), 4));
         view.members.remove(1);
         view.members[2].incarnation = 5;
         let (_, legacy) = last.leave(Some(&view), LogEnd::EMPTY, &mut VecDeque::new());
         let mut next = stack(&view);
         next.inherit(legacy, Time::ZERO);
-        let patience = [0, 1, 2].map(|rank| next.suspect.patience_us(Rank::new(rank)));
-        assert_eq!(patience, [usual, 77, usual]);
+        let patience = [0, 1, 2].map(|rank| next.suspect.patience(Rank::new(rank)));
+        assert_eq!(patience, [1, 4, 1]);
+        next.suspect.be_patient(Rank::new(1), u64::MAX);
+        let Timeouts { mute_us, mute_max_us, .. } = config.timeouts;
+        assert_eq!(next.suspect.patience(Rank::new(1)), mute_max_us / mute_us);
     }
 }

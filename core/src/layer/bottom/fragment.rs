@@ -214,7 +214,11 @@ mod tests {
         for cut in 0..14 {
             assert_eq!(Ack::parse(&bytes[..cut]), None, "cut at {cut}");
         }
-        assert_eq!(Ack::parse(&[5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 3, 0, 1, 0]), None, "second encoding");
+        assert_eq!(
+            Ack::parse(&[5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 3, 0, 1, 0]),
+            None,
+            "second encoding"
+        );
         assert_eq!(Ack::parse(&[1; 15 + ACK_BITS_MAX as usize / 8]), None, "too many bits");
     }
 

@@ -66,7 +66,8 @@ impl Pace {
 
     /// How long an answer to a piece is waited for (RFC 6298).
     pub(super) fn pause_us(&self) -> u64 {
-        let trip = self.trip.map(|(smooth, varies)| smooth.saturating_add(varies.saturating_mul(4)));
+        let trip =
+            self.trip.map(|(smooth, varies)| smooth.saturating_add(varies.saturating_mul(4)));
         trip.map_or(self.floor_us, |trip| trip.max(self.floor_us))
     }
 

@@ -485,7 +485,10 @@ mod tests {
         assert!(splitter.push(Class::Bulk, head.clone(), Arc::clone(&body)));
         // Neither one with the same bytes nor one without a body is the same.
         assert!(push(&mut splitter, 300));
-        assert!(splitter.push(Class::Bulk, head.clone(), [].into()) && splitter.push(Class::Bulk, head.clone(), [].into()));
+        assert!(
+            splitter.push(Class::Bulk, head.clone(), [].into())
+                && splitter.push(Class::Bulk, head.clone(), [].into())
+        );
         assert_eq!(splitter.last_number(), 4);
         splitter.on_ack(at(1), &ack(1, 2, &[]));
         assert!(splitter.push(Class::Bulk, head, body));

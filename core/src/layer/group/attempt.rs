@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use super::justify::{fresh, judge};
 use super::{FlushRecord, Group, Lock, Out, Phase, Proposal};
-use crate::config::Timeouts;
 use crate::crypto::{
     AckNewView, Certificate, Flush, Locked, NeedMoreChange, NewView, Reason, Verified,
 };
@@ -14,62 +13,19 @@ use crate::layer::Context;
 use crate::member::Rank;
 use crate::plan::keeps;
 use crate::seq::{Attempt, LogEnd};
-use crate::time::{Time, earliest};
+use crate::time::Time;
 use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::{Certificates, Flushed, Justification, NeedsMore, Proposed};
-
-/// What the layer waits for.
-#[derive(Clone, Debug)]
-pub(super) struct Clock {
-    /// The attempt timer, while it runs: when it was started.
-    started: Option<Time>,
-    /// How long it takes.
-    pause_us: u64,
-    cap_us: u64,
-    /// Since when everything that the leader of the attempt needs is here.
-    complete: Option<Time>,
-    /// All were asked for the proposal of the attempt.
-    has_asked: bool,
-    /// Since when a quorum of Flushes is here to propose from.
-    flushed: Option<Time>,
-    grace_us: u64,
-    grace_due: Option<Time>,
-}
-
-impl Clock {
-    pub(super) const fn new(timeouts: &Timeouts) -> Self {
-        Self {
-            started: None,
-            pause_us: timeouts.attempt_us,
-            cap_us: timeouts.attempt_max_us,
-            complete: None,
-            has_asked: false,
-            flushed: None,
-            grace_us: timeouts.grace_us,
-            grace_due: None,
-        }
-    }
-
-    /// When a Tick is owed.
-    pub(super) fn due(&self) -> Option<Time> {
-        let wait_us = if self.has_asked { self.pause_us } else { self.pause_us / 2 };
-        earliest(self.started.map(|at| at.plus(wait_us)), self.grace_due)
-    }
-
-    fn restart(&mut self) {
-        (self.started, self.complete, self.has_asked) = (None, None, false);
-    }
-}
 
 impl Group {
     /// Applies the first rule that applies; returns whether there may be more.
     pub(super) fn applies(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) -> bool {
         match self.phase {
             Phase::Freezing | Phase::Decided => false,
-            Phase::Normal => self.decides(out) || self.starts(out),
+            Phase::Normal => self.decides(cx.now, out) || self.starts(out),
             Phase::Flushing => {
-                self.decides(out)
+                self.decides(cx.now, out)
                     || self.locks(cx, out)
                     || self.is_ready(cx, out)
                     || self.catches_up(cx, out)
@@ -347,7 +303,7 @@ impl Group {
                 out.push(Out::Opinion(leader, Reason::CommitOverdue));
             }
         }
-        self.clock.pause_us = pause_us.saturating_mul(2).min(self.clock.cap_us);
+        self.clock.on_expiry();
         self.advance(cx, self.attempt.next(), out);
     }
 

@@ -313,7 +313,7 @@ impl Group {
         if !is_decided(cx, &self.view, &decision)? {
             return Err(LinkFault::Unjustified);
         }
-        self.decide(decision, out);
+        self.decide(cx.now, decision, out);
         Ok(())
     }
 

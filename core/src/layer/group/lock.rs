@@ -8,6 +8,7 @@ use super::{Group, Lock, Out, Phase};
 use crate::crypto::{Commit, Hash32, Locked, ReadyToSwitch};
 use crate::layer::Context;
 use crate::seq::Attempt;
+use crate::time::Time;
 use crate::view::Pattern;
 use crate::wire::Part;
 use crate::wire::change::{Acks, Committed, Decision, acks_hash};
@@ -105,18 +106,20 @@ impl Group {
     }
 
     /// R5: a quorum is ready for one view in one attempt.
-    pub(super) fn decides(&mut self, out: &mut Vec<Out>) -> bool {
+    pub(super) fn decides(&mut self, now: Time, out: &mut Vec<Out>) -> bool {
         let agreed = self.readys.agreed(None, self.quorum().q());
         let Some((_, next, readys)) = agreed else { return false };
         let Some(view) = self.views.get(&next) else { return false };
         let readys = readys.iter().map(|ready| ready.signed().as_ref().clone()).collect();
         let decision = Decision { view: view.as_ref().clone(), readys };
-        self.decide(Box::new(decision), out);
+        self.decide(now, Box::new(decision), out);
         true
     }
 
-    pub(super) fn decide(&mut self, decision: Box<Decision>, out: &mut Vec<Out>) {
+    pub(super) fn decide(&mut self, now: Time, decision: Box<Decision>, out: &mut Vec<Out>) {
         self.phase = Phase::Decided;
+        let decided = decision.readys.first().map(|ready| ready.statement.attempt);
+        self.clock.on_decided(now, decided, self.attempt);
         out.push(Out::Decided(decision));
     }
 

@@ -17,6 +17,7 @@
 //! recomputed by everyone), run through the attempts (weak many are needed to pull others along).
 
 mod attempt;
+mod clock;
 mod evidence;
 mod faults;
 mod intake;
@@ -54,7 +55,7 @@ pub(crate) use evidence::request_hash;
 pub(crate) use intake::is_decided;
 pub(crate) use justify::{Basis, is_bound, is_commit_bound, judge, judge_commit};
 
-use attempt::Clock;
+use clock::Clock;
 use evidence::Evidence;
 use votes::Votes;
 
@@ -321,6 +322,11 @@ impl Group {
         let plan = self.plan();
         let me = self.view.member(self.me);
         me.is_some_and(|me| plan.members.iter().any(|member| member.key == me.key))
+    }
+
+    /// How long the first attempt of the next change is to be given, in microseconds.
+    pub(crate) fn pace_us(&self) -> u64 {
+        self.clock.pace_us()
     }
 
     fn n(&self) -> usize {
