@@ -66,6 +66,8 @@ const FILES: &[(&str, &str)] = files! {
     "phase_stopper_ack_n7"
     "phase_stopper_commit"
     "phase_stopper_commit_n7"
+    "phase_stopper_decision"
+    "phase_stopper_decision_n7"
     "phase_stopper_flush"
     "phase_stopper_flush_n7"
     "phase_stopper_new_view"

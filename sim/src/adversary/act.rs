@@ -95,6 +95,12 @@ pub(super) trait Act: core::fmt::Debug {
         stage.post(&letter);
     }
 
+    /// A body double wants to send this letter, which is of a view that the puppet does not act in:
+    /// one before, or the next in the step that installs it.
+    fn outgoing_elsewhere(&mut self, stage: &mut Stage<'_>, letter: Letter) {
+        stage.post(&letter);
+    }
+
     /// Whether it goes on when its process comes to another view; otherwise it begins anew there.
     fn outlives_views(&self) -> bool {
         false

@@ -262,6 +262,9 @@ fn step(
     if is_out {
         act.excluded(stage);
     }
+    if let Some(view) = &installed {
+        stage.puppet.foresees(view);
+    }
     for transmit in said {
         pass_on(act, stage, index, &transmit);
     }
@@ -283,8 +286,7 @@ fn pass_on(act: &mut dyn Act, stage: &mut Stage<'_>, double: usize, transmit: &T
     match stage.puppet.open(to, &frame) {
         Some(Opened::Letter(letter)) => {
             if !stage.puppet.is_present(&letter) {
-                // What is said of another view is said as it is.
-                stage.post(&letter);
+                act.outgoing_elsewhere(stage, letter);
                 return;
             }
             stage.puppet.note(&letter);

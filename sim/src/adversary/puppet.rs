@@ -95,6 +95,8 @@ pub(super) struct Puppet {
     suite: Suite,
     /// How many members the view before had.
     former: Option<usize>,
+    /// How many the next has, once the body double speaks in it.
+    coming: Option<usize>,
     victims: Vec<Rank>,
     peers: PerRank<PeerId>,
     doors: BTreeMap<Rank, Door>,
@@ -136,6 +138,7 @@ impl Puppet {
             own,
             suite: setup.suite,
             former: None,
+            coming: None,
             peers: view.peers(),
             roster,
             liars,
@@ -220,7 +223,7 @@ impl Puppet {
         match parsed.header.kind {
             FrameKind::Whole => {
                 let (packet, casts) = frame::split_whole(parsed.content())?;
-                let sizes = [Some(self.n()), self.former].into_iter().flatten();
+                let sizes = [Some(self.n()), self.former, self.coming].into_iter().flatten();
                 let mut packets = sizes.map(|n| wire::decode(packet, n, !casts.is_empty()));
                 let packet = packets.find_map(Result::ok)?;
                 Some(Opened::Letter(Letter { peer, packet, casts: casts.into() }))

@@ -8,6 +8,12 @@ use phalanx_core::{Number, PerRank, PublicKey, Rank, View};
 use super::Puppet;
 
 impl Puppet {
+    /// The body double installs `view`, and says in it what the puppet, still in the one before, is
+    /// to pass on.
+    pub(in crate::adversary) fn foresees(&mut self, view: &View) {
+        self.coming = Some(view.members.len());
+    }
+
     /// Acts in `view` from now on; says whether it does. It does not in a view that it is in
     /// already, that does not list it, or whose keys are none.
     pub(in crate::adversary) fn installs(&mut self, view: &View) -> bool {
@@ -32,7 +38,7 @@ impl Puppet {
             let before = view.member(rank).and_then(|member| self.view.rank_of(&member.key));
             before.and_then(|before| self.counters.get(before).copied()).unwrap_or(0)
         });
-        self.former = Some(self.view.members.len());
+        (self.former, self.coming) = (Some(self.view.members.len()), None);
         self.liars = doors.keys().copied().collect();
         (self.doors, self.victims, self.counters) = (doors, victims, counters);
         (self.me, self.peers, self.roster) = (me, view.peers(), roster);

@@ -2,11 +2,12 @@
 //! in what their names say, and nothing but that is withheld.
 
 use phalanx_core::crypto::{
-    AckNewView, Commit, Flush, NewView, ReadyToSwitch, Signed, Statement, sha256,
+    AckNewView, Commit, Flush, Installed, NewView, ReadyToSwitch, Signed, Statement, sha256,
 };
 use phalanx_core::wire::change::{
     Certificates, Committed, Decision, Flushed, Grounds, Justification, Proposed, acks_hash,
 };
+use phalanx_core::wire::stranger::Stranger;
 use phalanx_core::wire::{BodyHead, List, Part};
 use phalanx_core::{
     Attempt, Departure, Hash32, LogEnd, Number, Rank, SlotMark, Status, Time, View,
@@ -215,6 +216,49 @@ fn a_phase_stopper_says_nothing_from_its_phase_on() {
 }
 
 #[test]
+fn a_phase_stopper_tells_nobody_of_the_decision_in_any_view() {
+    let rig = Rig::dummy(4);
+    let first = rig.config.genesis.view();
+    let mut second = next(&rig);
+    (second.departed, second.cut) = (List::new(), List::new());
+    second.members = first.members.clone();
+    // It installs the next view while its puppet is in the old one, or is in the next already when
+    // who is behind speaks in the old one.
+    for is_over in [false, true] {
+        let mut puppet = rig.puppet(&[0]);
+        let said = said(&rig, &mut puppet, &[5, 5, 5]);
+        assert!(!is_over || puppet.installs(&second));
+        let installed = puppet.sign(puppet.me, Installed { prev: first.id() }).unwrap();
+        let mut act = Strategy::PhaseStopper(Phase::Decision).act(&mut puppet);
+        let mut stage = Stage::new(&mut puppet, Time::ZERO);
+        let mut say = |stage: &mut Stage<'_>, view: &View, part: &Part| {
+            let mut letter = stage.puppet.letter(Rank::new(1), vec![part.clone()], &[]);
+            letter.packet.view = view.id();
+            if stage.puppet.is_present(&letter) {
+                act.outgoing(stage, 0, letter);
+            } else {
+                act.outgoing_elsewhere(stage, letter);
+            }
+            (core::mem::take(&mut stage.out).len(), core::mem::take(&mut stage.fired))
+        };
+        let (decision, rest) = (&said[5], &said[..5]);
+        for part in rest {
+            assert_eq!(say(&mut stage, &first, part), (1, 0), "correct until then");
+        }
+        if !is_over {
+            assert_eq!(say(&mut stage, &second, &Part::Installed(installed)), (0, 1));
+        }
+        assert_eq!(say(&mut stage, &first, decision), (0, 1));
+        for view in [&first, &second] {
+            assert_eq!(say(&mut stage, view, &said[6]), (0, 1), "silent in each view");
+        }
+        let to = stage.puppet.peer(Rank::new(1)).unwrap();
+        act.stranger(&mut stage, to, Stranger::AskChain { from: 0 });
+        assert_eq!((stage.out.len(), stage.fired), (0, 1), "silent towards strangers");
+    }
+}
+
+#[test]
 fn a_flood_of_suspects_is_well_formed() {
     let rig = Rig::dummy(4);
     let mut puppet = rig.puppet(&[0]);
@@ -244,6 +288,13 @@ fn a_puppet_goes_along_to_the_next_view() {
     (second.number, second.prev) = (1, first.id());
     second.members.remove(1);
     second.members[0].status = Status::Silenced;
+    // What the body double says in the next view is passed on before the puppet is there.
+    let mut said = puppet.letter(Rank::new(4), vec![], &[]);
+    (said.packet.view, said.packet.haves) = (second.id(), List::from(vec![Number::ZERO; 4]));
+    let frame = puppet.seal(&said).unwrap();
+    assert!(puppet.open(said.peer, &frame).is_none());
+    puppet.foresees(&second);
+    assert!(matches!(puppet.open(said.peer, &frame), Some(Opened::Letter(_))));
     assert!(puppet.installs(&second) && !puppet.installs(&second));
     assert_eq!((puppet.me, puppet.n(), puppet.liars.len()), (Rank::new(2), 4, 1));
     assert_eq!(puppet.victims(), [Rank::new(0), Rank::new(3)]);
