@@ -107,7 +107,8 @@ pub struct Timeouts {
     pub resend_max_us: u64,
     /// How long a tick may wait for company before it signs; 0 for not at all.
     pub heads_delay_us: u64,
-    /// Before an unacknowledged fragment or message to one member is sent again.
+    /// Before an unacknowledged fragment or message to one member is sent again, at least: fragments
+    /// wait for as long as an answer takes on their link.
     pub retransmit_us: u64,
     /// How long the leader of the first attempt of a view change waits for the Flushes of all, once
     /// those of a quorum are here.
@@ -178,7 +179,7 @@ pub struct Config {
     pub send_queue_bytes: usize,
     /// Times that a message to one member is sent again before it is given up.
     pub send_tries: u32,
-    /// Partial frames kept per peer while their fragments arrive.
+    /// Partial frames kept per peer while their fragments arrive, and sent to it at a time.
     pub partial_frames: usize,
     /// Who may join, as far as this process has a say.
     pub joiners: Joiners,

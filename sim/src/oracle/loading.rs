@@ -139,8 +139,12 @@ impl Oracles {
     }
 
     /// The run is over, everything owed is there, and these are the states of all correct processes
-    /// that hold one.
+    /// that hold one. Where so many are gone that nothing is owed, some may not have come to the
+    /// newest view.
     pub fn ended(&mut self, now_us: u64, states: &[(usize, Hash32)]) {
+        if !self.is_owed() {
+            return;
+        }
         let is_here = |process: &usize| {
             self.views.newest().1.is_active(*process) && self.present().contains(process)
         };

@@ -5,16 +5,20 @@
 //! answer can be here, and do not pile up in front of what is more urgent. Each acknowledgement
 //! echoes the stamp of a piece, so that every one tells how long the way there and back takes, also
 //! of pieces that were sent many times. What that way takes more than it did at best is a queue on
-//! the link. A queue makes the window smaller; loss alone does not take it below what is there at
-//! first, for loss is no sign of a slow link here.
+//! the link. A queue makes the window smaller; loss alone hardly does. As long as there is no answer
+//! at all, one piece at a time asks for one.
 //!
 //! What a faulty peer can try: echoing what it likes. That makes the link to itself slow, or as
 //! wasteful as one that knows nothing of its peer.
 
 use crate::time::Time;
 
-/// Pieces on their way before anything is known of the link.
-const WINDOW_FIRST: usize = 64;
+/// Pieces on their way before anything is known of the link. On a link that is not slow, they double
+/// with every answer.
+const WINDOW_FIRST: usize = 8;
+
+/// Loss alone takes the window not below this: it is no sign of a slow link here.
+const WINDOW_LOSSY: usize = 64;
 
 /// The fewest.
 const WINDOW_MIN: usize = 4;
@@ -28,7 +32,7 @@ const TRIP_MAX_US: u64 = 30_000_000;
 /// The machine.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// The least pause before a piece is sent again, and the longest queue that is nothing.
+    /// The least pause before a piece is sent again; half of it is the longest queue that is none.
     floor_us: u64,
     /// The way there and back: smoothed, and how far it varies.
     trip: Option<(u64, u64)>,
@@ -36,6 +40,8 @@ pub(super) struct Pace {
     best_us: u64,
     window: usize,
     round: Round,
+    /// When the last answer came.
+    heard: Time,
 }
 
 /// About as long as one way there and back.
@@ -56,7 +62,21 @@ impl Pace {
     pub(super) const fn new(floor_us: u64) -> Self {
         let round = Round { until: Time::ZERO, least_us: None, was_full: false, has_lost: false };
         let floor_us = if floor_us == 0 { 1 } else { floor_us };
-        Self { floor_us, trip: None, best_us: u64::MAX, window: WINDOW_FIRST, round }
+        Self {
+            floor_us,
+            trip: None,
+            best_us: u64::MAX,
+            window: WINDOW_FIRST,
+            round,
+            heard: Time::ZERO,
+        }
+    }
+
+    /// A link of which it is known that so many pieces may be on their way.
+    #[cfg(test)]
+    pub(super) const fn with_window(mut self, window: usize) -> Self {
+        self.window = window;
+        self
     }
 
     /// How many pieces may be on their way.
@@ -69,6 +89,12 @@ impl Pace {
         let trip =
             self.trip.map(|(smooth, varies)| smooth.saturating_add(varies.saturating_mul(4)));
         trip.map_or(self.floor_us, |trip| trip.max(self.floor_us))
+    }
+
+    /// Whether nothing was heard for as long as an answer takes, so that to send everything again
+    /// would fill a link that is slow, or not there.
+    pub(super) fn is_silent(&self, now: Time) -> bool {
+        now > self.heard.plus(self.pause_us())
     }
 
     /// What a piece sent now is stamped with.
@@ -89,6 +115,7 @@ impl Pace {
 
     /// An answer came, with the stamp of the piece that it answers.
     pub(super) fn on_echo(&mut self, now: Time, stamp: u32) {
+        self.heard = now;
         let took_us = u64::from(Self::stamp(now).wrapping_sub(stamp)).min(TRIP_MAX_US);
         self.trip = Some(match self.trip {
             None => (took_us, took_us / 2),
@@ -110,13 +137,13 @@ impl Pace {
         let round = core::mem::take(&mut self.round);
         let least_us = round.least_us.unwrap_or(self.best_us);
         let queue_us = least_us.saturating_sub(self.best_us);
-        let tolerated_us = self.best_us.max(self.floor_us);
+        let tolerated_us = self.best_us.max(self.floor_us / 2);
         if queue_us > tolerated_us {
             self.window = (self.window.saturating_mul(3) / 4).max(WINDOW_MIN);
         } else if round.has_lost {
-            self.window = self.window.min((self.window / 2).max(WINDOW_FIRST));
-        } else if round.was_full && queue_us <= tolerated_us / 2 {
-            self.window = self.window.saturating_add(self.window / 2).min(WINDOW_MAX);
+            self.window = self.window.min((self.window / 2).max(WINDOW_LOSSY));
+        } else if round.was_full && queue_us <= tolerated_us / 4 {
+            self.window = self.window.saturating_mul(2).min(WINDOW_MAX);
         }
         // A way that has become longer for good is no queue.
         self.best_us = self.best_us.saturating_add(queue_us / 64);
@@ -192,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_takes_no_window_below_the_first() {
+    fn loss_alone_hardly_takes_from_the_window() {
         let mut pace = Pace::new(1_000);
         let mut now = 0;
         answers(&mut pace, &mut now, 20, 500);
@@ -200,7 +227,7 @@ mod tests {
             pace.note_lost();
             answers(&mut pace, &mut now, 1, 500);
         }
-        assert_eq!(pace.window(), WINDOW_FIRST);
+        assert_eq!(pace.window(), WINDOW_LOSSY);
         answers(&mut pace, &mut now, 40, 5_000_000);
         pace.note_lost();
         answers(&mut pace, &mut now, 1, 5_000_000);

@@ -264,14 +264,19 @@ impl Splitter {
         let pause_us = self.pace.pause_us();
         let urgent = self.urgent.iter_mut().take_while(|message| message.is_begun());
         let bulk = self.bulk.iter_mut().take_while(|message| message.is_begun());
+        let mut asks = self.pace.is_silent(now).then_some(true);
         for message in urgent.chain(bulk) {
             let mut again = Vec::new();
             for flight in message.flights.iter_mut().filter(|flight| flight.due <= now) {
-                flight.resends = flight.resends.saturating_add(1);
+                // Of a peer that is silent one piece is enough to ask for an answer.
+                if asks != Some(false) {
+                    flight.resends = flight.resends.saturating_add(1);
+                    again.push(flight.index);
+                    self.pace.note_lost();
+                }
+                asks = asks.map(|_| false);
                 let doubled = 1_u64.rotate_left(flight.resends.min(DOUBLINGS_MAX));
                 flight.due = now.plus(pause_us.saturating_mul(doubled));
-                again.push(flight.index);
-                self.pace.note_lost();
             }
             out.extend(again.into_iter().map(|index| message.cut(index, piece_max, stamp)));
         }
@@ -350,6 +355,7 @@ impl Splitter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::assemble::Assembler;
     use super::*;
 
     const LIMITS: SplitLimits = SplitLimits {
@@ -360,6 +366,12 @@ mod tests {
         retransmit_us: 10,
         tries: 3,
     };
+
+    /// A link on which 64 pieces may be on their way.
+    fn wide(limits: SplitLimits) -> Splitter {
+        let pace = Pace::new(limits.retransmit_us).with_window(64);
+        Splitter { pace, ..Splitter::new(limits) }
+    }
 
     fn at(micros: u64) -> Time {
         Time::from_micros(micros)
@@ -393,7 +405,7 @@ mod tests {
     #[test]
     fn pieces_go_out_within_the_window_and_again_one_by_one() {
         let limits = SplitLimits { queue_bytes_max: 100_000, retransmit_us: 10, ..LIMITS };
-        let mut splitter = Splitter::new(limits);
+        let mut splitter = wide(limits);
         let pieces = |range: core::ops::Range<u16>| range.map(|i| (1, i)).collect::<Vec<_>>();
         assert!(push(&mut splitter, 200 * 200));
         assert_eq!(splitter.deadline(), Some(Time::ZERO));
@@ -403,7 +415,7 @@ mod tests {
         // The window grows, for nothing was lost and nothing queues.
         splitter.on_ack(at(9), &ack(1, 62, &[]));
         assert_eq!(splitter.deadline(), Some(Time::ZERO));
-        assert_eq!(poll(&mut splitter, 10), [pieces(62..64), pieces(64..158)].concat());
+        assert_eq!(poll(&mut splitter, 10), [pieces(62..64), pieces(64..190)].concat());
         // From the first answer on it is known how long one takes: 9 us, give or take 16.
         assert_eq!(splitter.deadline(), Some(at(10 + 25)));
         splitter.on_ack(at(20), &Ack { echo: 11, ..ack(1, 64, &[0b101]) });
@@ -418,7 +430,7 @@ mod tests {
     #[test]
     fn what_is_urgent_does_not_wait_behind_bodies() {
         let limits = SplitLimits { begun_max: 8, begun_bytes_max: 20_000, ..LIMITS };
-        let mut splitter = Splitter::new(SplitLimits { queue_bytes_max: 100_000, ..limits });
+        let mut splitter = wide(SplitLimits { queue_bytes_max: 100_000, ..limits });
         assert!(push(&mut splitter, 70 * 200));
         assert!(push(&mut splitter, 20 * 200));
         assert!(push(&mut splitter, 20 * 200));
@@ -444,7 +456,7 @@ mod tests {
     #[test]
     fn nothing_is_sent_twice_on_a_link_that_is_slow_and_loses_nothing() {
         let limits = SplitLimits { retransmit_us: 50, begun_max: 32, tries: 10, ..LIMITS };
-        let mut splitter = Splitter::new(SplitLimits { queue_bytes_max: 1_000_000, ..limits });
+        let mut splitter = wide(SplitLimits { queue_bytes_max: 1_000_000, ..limits });
         let trip_us = 3_000;
         let (mut now, mut sent, mut wanted) = (0, 0, 0);
         let mut answers: VecDeque<(u64, Ack)> = VecDeque::new();
@@ -473,6 +485,64 @@ mod tests {
         }
         assert_eq!((splitter.held_bytes(), splitter.lost()), (0, 0));
         assert_eq!(sent, wanted, "after the first answers each piece goes out once");
+    }
+
+    /// What a link of so many bytes a millisecond makes of ten long messages: bytes that arrive
+    /// twice, in percent, and the longest and the last queue on it, in microseconds.
+    fn narrow(bytes_per_ms: u64) -> (u64, u64, u64) {
+        let limits =
+            SplitLimits { piece_max: 1_300, retransmit_us: 50_000, begun_max: 8, ..LIMITS };
+        let limits = SplitLimits { begun_bytes_max: 800_000, tries: 10, ..limits };
+        let mut splitter = Splitter::new(SplitLimits { queue_bytes_max: 5_000_000, ..limits });
+        let mut assembler = Assembler::new(8, 1_600_000);
+        for _ in 0..10 {
+            assert!(push(&mut splitter, 250_000));
+        }
+        let (mut now, mut free, mut longest, mut queue) = (0, 0, 0, 0);
+        let (mut arrived, mut twice, mut messages) = (0, 0, 0);
+        let mut pieces: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
+        let mut answers: VecDeque<(u64, Ack)> = VecDeque::new();
+        let mut known = alloc::collections::BTreeSet::new();
+        while messages < 10 {
+            let mut out = Vec::new();
+            splitter.poll(at(now), &mut out);
+            for piece in out {
+                let content = [&piece.fields[..], &piece.bytes].concat();
+                free = now.max(free) + content.len() as u64 * 1_000 / bytes_per_ms;
+                queue = free - now;
+                longest = longest.max(queue);
+                pieces.push_back((free + 500, content));
+            }
+            let dues = [pieces.front().map(|(due, _)| *due), answers.front().map(|(due, _)| *due)];
+            let dues = dues.into_iter().chain([splitter.deadline().map(Time::as_micros)]);
+            now = dues.flatten().min().unwrap().max(now);
+            while pieces.front().is_some_and(|(due, _)| *due <= now) {
+                let (_, content) = pieces.pop_front().unwrap();
+                let (fields, _) = Fields::parse(&content).unwrap();
+                arrived += 1;
+                twice += u64::from(!known.insert((fields.message, fields.index)));
+                messages += usize::from(assembler.on_fragment(&content).unwrap().is_some());
+                let acks = assembler.take_acks().into_iter();
+                answers.extend(acks.map(|ack| (now + 500 + queue, ack)));
+            }
+            while answers.front().is_some_and(|(due, _)| *due <= now) {
+                splitter.on_ack(at(now), &answers.pop_front().unwrap().1);
+            }
+        }
+        (100 * twice / arrived, longest, queue)
+    }
+
+    #[test]
+    fn a_narrow_link_is_not_filled_with_what_was_sent_before() {
+        for bytes_per_ms in [20, 100, 1_000, 10_000, 100_000] {
+            let (twice, longest, last) = narrow(bytes_per_ms);
+            assert!(twice <= 5, "{bytes_per_ms} bytes a ms: {twice} % arrive twice");
+            // At first nothing is known of the link: then the window follows it.
+            let first = 18 * 1_320 * 1_000 / bytes_per_ms;
+            let long = first.max(100_000);
+            assert!(longest <= long, "{bytes_per_ms} bytes a ms: {longest} us");
+            assert!(last <= 100_000, "{bytes_per_ms} bytes a ms: {last} us");
+        }
     }
 
     #[test]
@@ -516,7 +586,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_of_what_was_not_sent_has_no_effect() {
-        let mut splitter = Splitter::new(LIMITS);
+        let mut splitter = wide(LIMITS);
         assert!(push(&mut splitter, 2_000));
         splitter.on_ack(at(0), &ack(1, 10, &[]));
         splitter.on_ack(at(0), &ack(2, 10, &[]));
@@ -538,7 +608,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_the_oldest_not_begun_and_stays_within_its_bound() {
-        let mut splitter = Splitter::new(LIMITS);
+        let mut splitter = wide(LIMITS);
         assert!(push(&mut splitter, 3_000));
         assert_eq!(poll(&mut splitter, 0).len(), 15);
         assert!(push(&mut splitter, 3_000));
