@@ -10,7 +10,8 @@ use crate::scenario::{Crash, Liars, Membership, Network, Scenario};
 use crate::verdict::Verdict;
 
 /// The phases at which the second and third faults happen.
-const PHASES: [Phase; 5] = [Phase::Flush, Phase::NewView, Phase::Ack, Phase::Commit, Phase::Ready];
+const PHASES: [Phase; 6] =
+    [Phase::Flush, Phase::NewView, Phase::Ack, Phase::Commit, Phase::Ready, Phase::Decision];
 
 /// The delay of every frame.
 const DELAY_US: u64 = 500;
