@@ -179,7 +179,8 @@ pub struct Config {
     pub send_queue_bytes: usize,
     /// Times that a message to one member is sent again before it is given up.
     pub send_tries: u32,
-    /// Partial frames kept per peer while their fragments arrive, and sent to it at a time.
+    /// Partial frames kept per peer while their fragments arrive, and sent to it at a time: no more
+    /// than the peer keeps, so the same at all members.
     pub partial_frames: usize,
     /// Who may join, as far as this process has a say.
     pub joiners: Joiners,

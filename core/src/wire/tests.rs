@@ -30,7 +30,7 @@ fn signed<S>(signer: u16, statement: S) -> Signed<S> {
     Signed { signer: Rank::new(signer), statement, signature: Signature([0xee; 64]) }
 }
 
-fn heads(signer: u16, entries: &[Head]) -> Signed<Heads> {
+pub(crate) fn heads(signer: u16, entries: &[Head]) -> Signed<Heads> {
     signed(signer, Heads { entries: entries.iter().copied().collect() })
 }
 
@@ -51,7 +51,7 @@ fn links() -> List<Link, LINKS_MAX> {
     [SlotMark::None, SlotMark::Value(round), SlotMark::Null(round)].map(link).into_iter().collect()
 }
 
-fn body(sender: u16, number: u64) -> BodyHead {
+pub(crate) fn body(sender: u16, number: u64) -> BodyHead {
     BodyHead {
         sender: Rank::new(sender),
         number: Number::new(number),

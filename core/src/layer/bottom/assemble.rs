@@ -77,8 +77,8 @@ pub(crate) struct Assembler {
     longest: usize,
     /// The one that grew least lately first.
     partials: VecDeque<Partial>,
-    /// By number.
-    recent: BTreeMap<u64, Complete>,
+    /// With their numbers, in the order in which they were completed.
+    recent: VecDeque<(u64, Complete)>,
     /// Messages of which something arrived since the last acknowledgements.
     owed: BTreeSet<u64>,
 }
@@ -87,7 +87,7 @@ impl Assembler {
     /// Holds at most `partial_max` (at least 1) messages in part, of at most `content_max` bytes.
     pub(crate) const fn new(partial_max: usize, content_max: usize) -> Self {
         let partials = VecDeque::new();
-        let recent = BTreeMap::new();
+        let recent = VecDeque::new();
         let longest = content_max;
         Self { partial_max, content_max, longest, partials, recent, owed: BTreeSet::new() }
     }
@@ -117,7 +117,8 @@ impl Assembler {
             Ok(total) if total <= self.longest => return Ok(None),
             Ok(_) | Err(_) => return Err(BadFragment),
         }
-        if let Some(known) = self.recent.get_mut(&message) {
+        let mut recent = self.recent.iter_mut();
+        if let Some((_, known)) = recent.find(|(number, _)| *number == message) {
             if known.count != count {
                 return Err(BadFragment);
             }
@@ -162,9 +163,9 @@ impl Assembler {
 
     fn complete(&mut self, partial: Partial) -> Vec<u8> {
         let Partial { message, count, echo, .. } = partial;
-        self.recent.insert(message, Complete { count, echo });
+        self.recent.push_back((message, Complete { count, echo }));
         if self.recent.len() > RECENT_MAX {
-            let forgotten = self.recent.pop_first();
+            let forgotten = self.recent.pop_front();
             forgotten.map(|(message, _)| self.owed.remove(&message));
         }
         let mut content = Vec::with_capacity(usize::try_from(partial.total).unwrap_or(0));
@@ -182,7 +183,8 @@ impl Assembler {
     fn ack(&self, message: u64) -> Option<Ack> {
         let partial = self.partials.iter().find(|partial| partial.message == message);
         let complete = || {
-            let Complete { count, echo } = *self.recent.get(&message)?;
+            let (_, known) = self.recent.iter().find(|(number, _)| *number == message)?;
+            let Complete { count, echo } = *known;
             Some(Ack { message, echo, base: count, bits: Vec::new() })
         };
         partial.map(Partial::ack).or_else(complete)

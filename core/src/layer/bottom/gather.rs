@@ -1,4 +1,5 @@
-//! Which parts share a frame: as few frames as may be, none beyond what a receiver takes.
+//! Which parts share a frame: as few frames as may be, none beyond what a receiver takes, and nothing
+//! waits for a body that has to be cut.
 
 use alloc::vec::Vec;
 
@@ -50,8 +51,10 @@ fn weight(part: &Part) -> usize {
 const PARTS_PER_FRAME: usize = 128;
 
 /// Puts parts without casts into the frame of the first body, or into as few of their own as may
-/// be; each further body keeps its own.
-pub(super) fn gather(posts: Vec<Post>) -> Vec<Post> {
+/// be; each further body keeps its own. Next to a body that is too long for a frame of `frame_max`
+/// bytes they have frames of their own: on a slow link it takes long, and is not sent at all if it is
+/// on its way already. Then only what covers bodies goes along with it, too.
+pub(super) fn gather(posts: Vec<Post>, frame_max: usize) -> Vec<Post> {
     let is_something = !posts.is_empty();
     let (bodies, small): (Vec<Post>, Vec<Post>) =
         posts.into_iter().partition(|post| matches!(post.parts.last(), Some(Part::Body(_))));
@@ -67,15 +70,63 @@ pub(super) fn gather(posts: Vec<Post>) -> Vec<Post> {
         bytes = bytes.saturating_add(weight(&part));
         parts.push(part);
     }
+    let casts = bodies.first().and_then(|body| body.casts.as_ref());
+    let is_cut = casts.is_some_and(|casts| casts.bytes.len() > frame_max);
+    let (mut along, alone) = match is_cut {
+        true => (parts.iter().filter(|part| is_cover(part)).cloned().collect(), parts),
+        false if bodies.is_empty() => (Vec::new(), parts),
+        false => (parts, Vec::new()),
+    };
+    // A post without parts is sent for the haves in its frame.
+    let is_first = is_something && frames.is_empty() && bodies.is_empty();
+    if is_cut || is_first || !alone.is_empty() {
+        frames.push(Post { to, parts: alone, casts: None });
+    }
     for mut body in bodies {
-        if !parts.is_empty() {
-            body.parts.splice(0..0, core::mem::take(&mut parts));
+        if !along.is_empty() {
+            body.parts.splice(0..0, core::mem::take(&mut along));
         }
         frames.push(body);
     }
-    // A post without parts is sent for the haves in its frame.
-    if !parts.is_empty() || (is_something && frames.is_empty()) {
-        frames.push(Post { to, parts, casts: None });
-    }
     frames
+}
+
+/// Whether a body may be taken for it.
+const fn is_cover(part: &Part) -> bool {
+    matches!(part, Part::Heads(_) | Part::Certificate(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::layer::Cargo;
+    use crate::wire::tests::{body, heads};
+
+    fn post(part: Part, casts: usize) -> Post {
+        let cargo =
+            Cargo { bytes: Arc::from(alloc::vec![0; casts]), hash: crate::crypto::sha256(&[]) };
+        Post { to: To::All, parts: alloc::vec![part], casts: (casts > 0).then_some(cargo) }
+    }
+
+    #[test]
+    fn nothing_waits_for_a_body_that_is_cut() {
+        let cover = || Part::Heads(heads(1, &[]));
+        let ask = || Part::AskNewView(crate::Attempt::FIRST);
+        let body = || Part::Body(body(3, 9));
+        let shape = |casts| {
+            let posts = alloc::vec![post(cover(), 0), post(ask(), 0), post(body(), casts)];
+            let frames = gather(posts, 1_400);
+            frames.into_iter().map(|frame| frame.parts).collect::<Vec<_>>()
+        };
+        assert_eq!(shape(1_400), [[cover(), ask(), body()]]);
+        let cut = [alloc::vec![cover(), ask()], alloc::vec![cover(), body()]];
+        assert_eq!(shape(1_401), cut, "what covers it goes twice");
+        let haves = gather(alloc::vec![post(body(), 9_000)], 1_400);
+        assert_eq!(haves[0].parts, [], "the haves do not wait, either");
+        assert_eq!(gather(Vec::new(), 1_400).len(), 0);
+        let empty = Post { to: To::All, parts: Vec::new(), casts: None };
+        assert_eq!(gather(alloc::vec![empty], 1_400).len(), 1);
+    }
 }

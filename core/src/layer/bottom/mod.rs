@@ -16,6 +16,7 @@ mod fragment;
 mod gather;
 mod link;
 mod links;
+mod outgoing;
 mod pace;
 mod replay;
 mod send;
@@ -311,6 +312,7 @@ impl Bottom {
         if !link.replay.admits(parsed.header.counter) {
             return Taken::Replayed;
         }
+        link.splitter.on_heard(cx.now);
         if parsed.header.kind == FrameKind::FragmentAck {
             let Some(ack) = Ack::parse(parsed.content()) else {
                 return Taken::Malformed(link.peer, Malformed::Fragment);
@@ -347,6 +349,7 @@ impl Bottom {
         if !link.replay.admits(parsed.header.counter) {
             return Taken::Replayed;
         }
+        link.splitter.on_heard(cx.now);
         self.open(cx, place, Cow::Borrowed(parsed.content()), Some(hash))
     }
 

@@ -13,21 +13,22 @@
 
 use crate::time::Time;
 
-/// Pieces on their way before anything is known of the link. On a link that is not slow, they double
-/// with every answer.
-const WINDOW_FIRST: usize = 8;
+/// The fewest pieces on their way, and those before anything is known of the link. On a link that is
+/// not slow they double with every way there and back.
+const WINDOW_MIN: usize = 8;
 
-/// Loss alone takes the window not below this: it is no sign of a slow link here.
+/// Loss alone does not keep the window below this: it is no sign of a slow link here.
 const WINDOW_LOSSY: usize = 64;
 
-/// The fewest.
-const WINDOW_MIN: usize = 4;
-
-/// The most pieces on their way.
-pub(super) const WINDOW_MAX: usize = super::fragment::ACK_BITS_MAX as usize;
+/// The most pieces on their way: half of the frames that the peer's replay window tells apart.
+pub(super) const WINDOW_MAX: usize = 512;
 
 /// An answer that took longer than this is taken for one that took this long.
 const TRIP_MAX_US: u64 = 30_000_000;
+
+/// So many times as long as usual an answer may take at most: one that lay in a process that was
+/// stopped tells nothing of the link.
+const TRIP_TIMES: u64 = 16;
 
 /// The machine.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(super) struct Pace {
     round: Round,
     /// When the last answer came.
     heard: Time,
+    /// When what it answers was sent.
+    echoed: Time,
 }
 
 /// About as long as one way there and back.
@@ -66,9 +69,10 @@ impl Pace {
             floor_us,
             trip: None,
             best_us: u64::MAX,
-            window: WINDOW_FIRST,
+            window: WINDOW_MIN,
             round,
             heard: Time::ZERO,
+            echoed: Time::ZERO,
         }
     }
 
@@ -84,17 +88,23 @@ impl Pace {
         self.window
     }
 
-    /// How long an answer to a piece is waited for (RFC 6298).
+    /// How long an answer to a piece is waited for: what it takes and what that varies by (RFC 6298),
+    /// the latter `floor_us` at least.
     pub(super) fn pause_us(&self) -> u64 {
-        let trip =
-            self.trip.map(|(smooth, varies)| smooth.saturating_add(varies.saturating_mul(4)));
-        trip.map_or(self.floor_us, |trip| trip.max(self.floor_us))
+        let (smooth, varies) = self.trip.unwrap_or_default();
+        smooth.saturating_add(varies.saturating_mul(4).max(self.floor_us))
     }
 
-    /// Whether nothing was heard for as long as an answer takes, so that to send everything again
-    /// would fill a link that is slow, or not there.
-    pub(super) fn is_silent(&self, now: Time) -> bool {
-        now > self.heard.plus(self.pause_us())
+    /// From when on the peer is silent: nothing was heard for longer than an answer takes. To send
+    /// everything again would fill a link that is slow, or not there.
+    pub(super) fn silent_at(&self) -> Time {
+        self.heard.plus(self.pause_us()).plus(1)
+    }
+
+    /// Whether something that was sent later than this was answered: on most links what is not
+    /// answered then is lost, and not just on its way.
+    pub(super) fn is_overtaken(&self, sent: Time) -> bool {
+        sent < self.echoed
     }
 
     /// What a piece sent now is stamped with.
@@ -116,7 +126,11 @@ impl Pace {
     /// An answer came, with the stamp of the piece that it answers.
     pub(super) fn on_echo(&mut self, now: Time, stamp: u32) {
         self.heard = now;
-        let took_us = u64::from(Self::stamp(now).wrapping_sub(stamp)).min(TRIP_MAX_US);
+        let (usual_us, _) = self.trip.unwrap_or((TRIP_MAX_US, 0));
+        let most_us = usual_us.max(self.floor_us).saturating_mul(TRIP_TIMES).min(TRIP_MAX_US);
+        let took_us = u64::from(Self::stamp(now).wrapping_sub(stamp));
+        self.echoed = Time::from_micros(now.as_micros().saturating_sub(took_us));
+        let took_us = took_us.min(most_us);
         self.trip = Some(match self.trip {
             None => (took_us, took_us / 2),
             Some((smooth, varies)) => {
@@ -140,13 +154,16 @@ impl Pace {
         let tolerated_us = self.best_us.max(self.floor_us / 2);
         if queue_us > tolerated_us {
             self.window = (self.window.saturating_mul(3) / 4).max(WINDOW_MIN);
-        } else if round.has_lost {
-            self.window = self.window.min((self.window / 2).max(WINDOW_LOSSY));
+        } else if round.has_lost && self.window > WINDOW_LOSSY {
+            self.window = (self.window / 2).max(WINDOW_LOSSY);
         } else if round.was_full && queue_us <= tolerated_us / 4 {
-            self.window = self.window.saturating_mul(2).min(WINDOW_MAX);
+            let most = if round.has_lost { WINDOW_LOSSY } else { WINDOW_MAX };
+            self.window = self.window.saturating_mul(2).min(most);
         }
-        // A way that has become longer for good is no queue.
-        self.best_us = self.best_us.saturating_add(queue_us / 64);
+        // What remains when next to nothing is on its way is no queue: the way has become longer.
+        if self.window == WINDOW_MIN {
+            self.best_us = self.best_us.saturating_add(queue_us / 16);
+        }
         self.round.until = now.plus(self.trip.map_or(0, |(smooth, _)| smooth));
     }
 }
@@ -175,14 +192,25 @@ mod tests {
         let mut now = 0;
         assert_eq!(pace.pause_us(), 50_000);
         answers(&mut pace, &mut now, 20, 200);
-        assert_eq!(pace.pause_us(), 50_000);
+        assert_eq!(pace.pause_us(), 50_200);
         answers(&mut pace, &mut now, 60, 3_000_000);
         assert!((3_000_000..3_500_000).contains(&pace.pause_us()), "{}", pace.pause_us());
         answers(&mut pace, &mut now, 100, 200);
-        assert_eq!(pace.pause_us(), 50_000);
+        assert!((50_000..51_000).contains(&pace.pause_us()), "{}", pace.pause_us());
         let mut pace = Pace::new(0);
         answers(&mut pace, &mut now, 1, 0);
         assert_eq!(pace.pause_us(), 1);
+    }
+
+    #[test]
+    fn one_answer_that_lay_in_a_stopped_process_does_not_make_a_link_slow() {
+        let mut pace = Pace::new(50_000);
+        let mut now = 0;
+        answers(&mut pace, &mut now, 20, 200);
+        answers(&mut pace, &mut now, 1, 10_000_000);
+        assert!(pace.pause_us() < 1_500_000, "{}", pace.pause_us());
+        answers(&mut pace, &mut now, 30, 200);
+        assert!(pace.pause_us() < 60_000, "{}", pace.pause_us());
     }
 
     #[test]
@@ -212,26 +240,27 @@ mod tests {
         let mut pace = Pace::new(1_000);
         let mut now = 0;
         answers(&mut pace, &mut now, 20, 10_000);
-        answers(&mut pace, &mut now, 5, 100_000);
+        answers(&mut pace, &mut now, 8, 100_000);
         assert!(pace.window() < WINDOW_MAX / 2);
-        answers(&mut pace, &mut now, 100, 100_000);
+        answers(&mut pace, &mut now, 150, 100_000);
         assert_eq!(pace.window(), WINDOW_MAX);
     }
 
     #[test]
-    fn loss_alone_hardly_takes_from_the_window() {
+    fn loss_alone_keeps_no_window_small() {
         let mut pace = Pace::new(1_000);
         let mut now = 0;
-        answers(&mut pace, &mut now, 20, 500);
-        for _ in 0..20 {
+        let mut lossy = |pace: &mut Pace, trip_us| {
             pace.note_lost();
-            answers(&mut pace, &mut now, 1, 500);
-        }
+            answers(pace, &mut now, 1, trip_us);
+        };
+        (0..20).for_each(|_| lossy(&mut pace, 500));
         assert_eq!(pace.window(), WINDOW_LOSSY);
-        answers(&mut pace, &mut now, 40, 5_000_000);
-        pace.note_lost();
-        answers(&mut pace, &mut now, 1, 5_000_000);
-        assert!(pace.window() <= WINDOW_MAX);
+        let mut pace = pace.with_window(WINDOW_MAX);
+        (0..20).for_each(|_| lossy(&mut pace, 500));
+        assert_eq!(pace.window(), WINDOW_LOSSY);
+        (0..5).for_each(|_| lossy(&mut pace, 50_000));
+        assert!(pace.window() < WINDOW_LOSSY, "a queue does");
     }
 
     #[test]
@@ -243,7 +272,7 @@ mod tests {
             pace.note_full();
             pace.on_echo(at(now), stamp);
             assert!((WINDOW_MIN..=WINDOW_MAX).contains(&pace.window()));
-            assert!((50_000..=5 * TRIP_MAX_US).contains(&pace.pause_us()));
+            assert!((50_000..=6 * TRIP_MAX_US).contains(&pace.pause_us()));
         }
     }
 }

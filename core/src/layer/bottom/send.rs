@@ -40,7 +40,7 @@ impl Bottom {
         let ranks: smallvec::SmallVec<[crate::Rank; 16]> = known.ranks().collect();
         let (all, single): (Vec<Post>, Vec<Post>) =
             posts.into_iter().partition(|post| post.to == To::All);
-        for post in gather(all) {
+        for post in gather(all, self.frame_max) {
             let letter = self.prepare(cx, view, haves, post);
             for rank in &ranks {
                 self.transmit(cx, (era, *rank), &letter, out);
@@ -49,7 +49,7 @@ impl Bottom {
         for rank in &ranks {
             let mine: Vec<Post> =
                 single.iter().filter(|post| post.to == To::One(*rank)).cloned().collect();
-            for post in gather(mine) {
+            for post in gather(mine, self.frame_max) {
                 let letter = self.prepare(cx, view, haves, post);
                 self.transmit(cx, (era, *rank), &letter, out);
             }

@@ -2,24 +2,30 @@
 //! acknowledged (protocol.md section 3).
 //!
 //! Promises: pieces go out within a window and are sent again one by one, at the [`Pace`] of the
-//! link, later and later while nothing new is acknowledged; what a view change or a repair needs
-//! does not wait behind bodies; memory stays under `queue_bytes_max` plus the window; nothing is
-//! copied before a piece is cut. A message can be lost (queue full, or given up): the layers above
-//! repair that.
+//! link, later and later while nothing new is acknowledged; what a view change needs overtakes
+//! bodies that were not begun, and nothing is overtaken for ever; memory stays under
+//! `queue_bytes_max` plus the window; nothing is copied before a piece is cut. A message can be lost
+//! (queue full, or given up): the layers above repair that.
 //!
-//! What a faulty peer can try: never acknowledging costs it the messages and us at most `tries`
-//! resends of a window for each; acknowledging what was not sent has no effect.
+//! What a faulty peer can try: acknowledging nothing costs it the messages and us `tries` pieces for
+//! each; acknowledging little by little, `tries` times the message; acknowledging what was not sent
+//! has no effect.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::fragment::{ACK_BITS_MAX, Ack, FIELDS, Fields};
+use super::fragment::Ack;
+pub(crate) use super::outgoing::Piece;
+use super::outgoing::{Flight, Message};
 use super::pace::{Pace, WINDOW_MAX};
 use crate::time::{Time, earliest};
 
-/// Doublings of the pause before a piece is sent once more.
-const DOUBLINGS_MAX: u32 = 5;
+/// A peer of which nothing at all was heard for so many of the shortest pauses was gone.
+const GONE: u64 = 10;
+
+/// How many messages may overtake one that waits.
+const OVERTAKES_MAX: u64 = 64;
 
 /// The limits of one link.
 #[derive(Clone, Copy, Debug)]
@@ -38,73 +44,6 @@ pub(crate) struct SplitLimits {
     pub(crate) tries: u32,
 }
 
-/// One fragment to seal and send: its content is `fields` and then `bytes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// Which piece it is, as it stands in the fragment.
-    pub(crate) fields: [u8; FIELDS],
-    /// The piece.
-    pub(crate) bytes: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Flight {
-    index: u16,
-    due: Time,
-    resends: u32,
-}
-
-#[derive(Debug)]
-struct Message {
-    number: u64,
-    head: Vec<u8>,
-    body: Arc<[u8]>,
-    count: u16,
-    /// The first piece not sent yet.
-    next: u16,
-    /// Sent and not acknowledged, ascending.
-    flights: Vec<Flight>,
-}
-
-impl Message {
-    fn len(&self) -> usize {
-        self.head.len().saturating_add(self.body.len())
-    }
-
-    fn cost(&self) -> usize {
-        cost(self.len())
-    }
-
-    fn is_begun(&self) -> bool {
-        self.next > 0
-    }
-
-    fn is_finished(&self) -> bool {
-        self.next == self.count && self.flights.is_empty()
-    }
-
-    /// Whether the next piece stays within what one acknowledgement can tell.
-    fn may_send(&self) -> bool {
-        let lowest = self.flights.first().map_or(self.next, |flight| flight.index);
-        let span = self.next.saturating_sub(lowest);
-        self.next < self.count && span < ACK_BITS_MAX
-    }
-
-    fn cut(&self, index: u16, piece_max: usize, stamp: u32) -> Piece {
-        let start = usize::from(index).saturating_mul(piece_max);
-        let end = start.saturating_add(piece_max).min(self.len());
-        let mut bytes = Vec::with_capacity(end.saturating_sub(start));
-        let split = self.head.len();
-        let head = self.head.get(start.min(split)..end.min(split));
-        let body = self.body.get(start.saturating_sub(split)..end.saturating_sub(split));
-        bytes.extend_from_slice(head.unwrap_or_default());
-        bytes.extend_from_slice(body.unwrap_or_default());
-        let total = u32::try_from(self.len()).unwrap_or(u32::MAX);
-        let fields = Fields { message: self.number, index, count: self.count, total, stamp };
-        Piece { fields: fields.to_bytes(), bytes }
-    }
-}
-
 const fn cost(len: usize) -> usize {
     len.saturating_add(size_of::<Message>())
 }
@@ -112,24 +51,60 @@ const fn cost(len: usize) -> usize {
 /// What goes first over a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// What a view change or a repair needs: it does not wait behind bodies.
+    /// What a view change or a repair asks for.
     Urgent,
-    /// Everything else.
+    /// Bodies, and what else there may be any amount of.
     Bulk,
+}
+
+/// The messages of one class, in the order of their numbers; they are begun in this order, too.
+#[derive(Debug, Default)]
+struct Queue(VecDeque<Message>);
+
+impl Queue {
+    fn begun(&self) -> impl Iterator<Item = &Message> {
+        self.0.iter().take_while(|message| message.is_begun())
+    }
+
+    fn begun_mut(&mut self) -> impl Iterator<Item = &mut Message> {
+        self.0.iter_mut().take_while(|message| message.is_begun())
+    }
+
+    /// The first that is not begun.
+    fn waiting(&self) -> Option<&Message> {
+        self.0.iter().find(|message| !message.is_begun())
+    }
+
+    /// Whether it has a message with pieces left, and this is how old that is.
+    fn oldest(&self) -> Option<u64> {
+        self.0.iter().find(|message| message.may_send()).map(|message| message.number)
+    }
+
+    fn get_mut(&mut self, number: u64) -> Option<&mut Message> {
+        self.0.iter_mut().find(|message| message.number == number)
+    }
+
+    fn take(&mut self, number: u64) -> Option<Message> {
+        let at = self.0.iter().position(|message| message.number == number)?;
+        self.0.remove(at)
+    }
 }
 
 /// The sending half of one link.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     limits: SplitLimits,
-    /// Of each class in the order of their numbers; they are begun in this order, too.
-    urgent: VecDeque<Message>,
-    bulk: VecDeque<Message>,
+    urgent: Queue,
+    bulk: Queue,
     last_number: u64,
     in_flight: usize,
     queued_bytes: usize,
     lost: u64,
     pace: Pace,
+    /// The peer is silent: when it may be asked for an answer again.
+    asking: Option<Time>,
+    /// When anything came from the peer.
+    seen: Time,
 }
 
 impl Splitter {
@@ -137,13 +112,15 @@ impl Splitter {
     pub(crate) const fn new(limits: SplitLimits) -> Self {
         Self {
             limits,
-            urgent: VecDeque::new(),
-            bulk: VecDeque::new(),
+            urgent: Queue(VecDeque::new()),
+            bulk: Queue(VecDeque::new()),
             last_number: 0,
             in_flight: 0,
             queued_bytes: 0,
             lost: 0,
             pace: Pace::new(limits.retransmit_us),
+            asking: None,
+            seen: Time::ZERO,
         }
     }
 
@@ -170,7 +147,7 @@ impl Splitter {
     /// nothing else. `false` if there is no room even so.
     pub(crate) fn push(&mut self, class: Class, head: Vec<u8>, body: Arc<[u8]>) -> bool {
         let is_same = |message: &Message| Arc::ptr_eq(&message.body, &body);
-        if !body.is_empty() && self.bulk.iter().any(is_same) {
+        if !body.is_empty() && self.bulk.0.iter().any(is_same) {
             return true;
         }
         let len = head.len().saturating_add(body.len());
@@ -181,77 +158,68 @@ impl Splitter {
             return false;
         };
         self.last_number = self.last_number.saturating_add(1);
-        let number = self.last_number;
         self.queued_bytes = self.queued_bytes.saturating_add(cost(len));
-        let message = Message { number, head, body, count, next: 0, flights: Vec::new() };
-        self.queue(class).push_back(message);
-        true
-    }
-
-    const fn queue(&mut self, class: Class) -> &mut VecDeque<Message> {
+        let message = Message::new(self.last_number, head, body, count);
         match class {
-            Class::Urgent => &mut self.urgent,
-            Class::Bulk => &mut self.bulk,
+            Class::Urgent => self.urgent.0.push_back(message),
+            Class::Bulk => self.bulk.0.push_back(message),
         }
+        true
     }
 
     /// Messages of which something was sent and something is missing.
     fn begun(&self) -> impl Iterator<Item = &Message> {
-        let urgent = self.urgent.iter().take_while(|message| message.is_begun());
-        urgent.chain(self.bulk.iter().take_while(|message| message.is_begun()))
+        self.urgent.begun().chain(self.bulk.begun())
     }
 
     fn make_room(&mut self, cost: usize) -> bool {
         let max = self.limits.queue_bytes_max;
-        let begun: usize = self.begun().map(Message::cost).sum();
+        let begun = self.begun().map(Message::len).map(self::cost).fold(0, usize::saturating_add);
         if begun.saturating_add(cost) > max {
             return false;
         }
         while self.queued_bytes.saturating_add(cost) > max {
-            let waits = |message: &Message| !message.is_begun();
-            let oldest = [Class::Urgent, Class::Bulk].into_iter().filter_map(|class| {
-                let queue = self.queue(class);
-                let at = queue.iter().position(waits)?;
-                Some((queue.get(at)?.number, class, at))
-            });
-            let Some((_, class, at)) = oldest.min_by_key(|(number, ..)| *number) else {
-                return false;
-            };
-            self.remove(class, at);
+            let waiting = [&self.urgent, &self.bulk].into_iter().filter_map(Queue::waiting);
+            let Some(oldest) = waiting.map(|message| message.number).min() else { return false };
+            self.remove(oldest);
             self.lost = self.lost.saturating_add(1);
         }
         true
     }
 
-    fn remove(&mut self, class: Class, at: usize) {
-        if let Some(message) = self.queue(class).remove(at) {
-            self.queued_bytes = self.queued_bytes.saturating_sub(message.cost());
+    fn remove(&mut self, number: u64) {
+        let found = self.urgent.take(number).or_else(|| self.bulk.take(number));
+        if let Some(message) = found {
+            self.queued_bytes = self.queued_bytes.saturating_sub(cost(message.len()));
             self.in_flight = self.in_flight.saturating_sub(message.flights.len());
+        }
+    }
+
+    /// Something came from the peer. If that was gone, it is asked for an answer at once, as if for
+    /// the first time.
+    pub(crate) fn on_heard(&mut self, now: Time) {
+        let gone_us = self.limits.retransmit_us.saturating_mul(GONE);
+        let is_back = now > self.seen.plus(gone_us);
+        self.seen = now;
+        if is_back && self.asking.is_some() {
+            self.asking = Some(now);
+            let begun = self.urgent.begun_mut().chain(self.bulk.begun_mut());
+            begun.flat_map(|message| &mut message.flights).for_each(|flight| flight.resends = 0);
         }
     }
 
     /// Takes in what arrived at the peer.
     pub(crate) fn on_ack(&mut self, now: Time, ack: &Ack) {
         self.pace.on_echo(now, ack.echo);
-        for class in [Class::Urgent, Class::Bulk] {
-            let queue = self.queue(class);
-            let mut begun = queue.iter_mut().take_while(|message| message.is_begun());
-            let Some(at) = begun.position(|message| message.number == ack.message) else {
-                continue;
-            };
-            let Some(message) = queue.get_mut(at) else { return };
-            let before = message.flights.len();
-            message.flights.retain(|flight| !ack.has(flight.index));
-            let arrived = before.saturating_sub(message.flights.len());
-            if arrived > 0 {
-                message.flights.iter_mut().for_each(|flight| flight.resends = 0);
-            }
-            let is_finished = message.is_finished();
-            self.in_flight = self.in_flight.saturating_sub(arrived);
-            if is_finished {
-                self.remove(class, at);
-            }
-            return;
+        self.asking = None;
+        let mut begun = self.urgent.begun_mut().chain(self.bulk.begun_mut());
+        let Some(message) = begun.find(|message| message.number == ack.message) else { return };
+        let arrived = message.on_ack(ack);
+        let is_finished = message.is_finished();
+        drop(begun);
+        self.in_flight = self.in_flight.saturating_sub(arrived);
+        if is_finished {
+            self.remove(ack.message);
         }
     }
 
@@ -260,71 +228,109 @@ impl Splitter {
     /// acknowledgement is given up.
     pub(crate) fn poll(&mut self, now: Time, out: &mut Vec<Piece>) {
         self.give_up(now);
-        let (piece_max, stamp) = (self.limits.piece_max, Pace::stamp(now));
-        let pause_us = self.pace.pause_us();
-        let urgent = self.urgent.iter_mut().take_while(|message| message.is_begun());
-        let bulk = self.bulk.iter_mut().take_while(|message| message.is_begun());
-        let mut asks = self.pace.is_silent(now).then_some(true);
-        for message in urgent.chain(bulk) {
-            let mut again = Vec::new();
-            for flight in message.flights.iter_mut().filter(|flight| flight.due <= now) {
-                // Of a peer that is silent one piece is enough to ask for an answer.
-                if asks != Some(false) {
-                    flight.resends = flight.resends.saturating_add(1);
-                    again.push(flight.index);
-                    self.pace.note_lost();
-                }
-                asks = asks.map(|_| false);
-                let doubled = 1_u64.rotate_left(flight.resends.min(DOUBLINGS_MAX));
-                flight.due = now.plus(pause_us.saturating_mul(doubled));
-            }
-            out.extend(again.into_iter().map(|index| message.cut(index, piece_max, stamp)));
+        if now >= self.pace.silent_at() {
+            self.ask(now, out);
+        } else {
+            self.resend(now, out);
         }
-        while let Some((class, at)) = self.next_to_send() {
+        while let Some(number) = self.next_to_send() {
             if self.in_flight >= self.pace.window() {
                 self.pace.note_full();
                 break;
             }
-            let Some(message) = self.queue(class).get_mut(at) else { break };
-            let index = message.next;
-            out.push(message.cut(index, piece_max, stamp));
-            message.flights.push(Flight { index, due: now.plus(pause_us), resends: 0 });
-            message.next = message.next.saturating_add(1);
+            let found = self.urgent.get_mut(number).or_else(|| self.bulk.get_mut(number));
+            let Some(message) = found else { break };
+            let index = message.send(now);
+            out.push(message.cut(index, self.limits.piece_max, Pace::stamp(now)));
             self.in_flight = self.in_flight.saturating_add(1);
         }
     }
 
     fn give_up(&mut self, now: Time) {
-        let tries = self.limits.tries;
-        let is_hopeless = |message: &Message| {
-            message.flights.iter().any(|flight| flight.due <= now && flight.resends >= tries)
-        };
-        for class in [Class::Urgent, Class::Bulk] {
-            while let Some(at) = self.queue(class).iter().position(is_hopeless) {
-                self.remove(class, at);
-                self.lost = self.lost.saturating_add(1);
-            }
+        let (pause_us, tries) = (self.pace.pause_us(), self.limits.tries);
+        let is_hopeless = |message: &&Message| message.is_hopeless(now, pause_us, tries);
+        let hopeless: Vec<u64> =
+            self.begun().filter(is_hopeless).map(|message| message.number).collect();
+        for number in hopeless {
+            self.remove(number);
+            self.lost = self.lost.saturating_add(1);
         }
     }
 
-    /// The message of which the next new piece is sent, whatever the window. No more messages are
-    /// begun than the peer keeps, but one always may be.
-    fn next_to_send(&self) -> Option<(Class, usize)> {
+    /// All that is due goes out again.
+    fn resend(&mut self, now: Time, out: &mut Vec<Piece>) {
+        let piece_max = self.limits.piece_max;
+        let Self { pace, urgent, bulk, .. } = self;
+        let pause_us = pace.pause_us();
+        for message in urgent.begun_mut().chain(bulk.begun_mut()) {
+            let mut again = Vec::new();
+            for flight in &mut message.flights {
+                if pace.is_overtaken(flight.sent) && flight.due(pause_us) <= now {
+                    flight.resend(now);
+                    again.push(flight.index);
+                    pace.note_lost();
+                }
+            }
+            let count = u32::try_from(again.len()).unwrap_or(u32::MAX);
+            message.resends = message.resends.saturating_add(count);
+            let cut = |index| message.cut(index, piece_max, Pace::stamp(now));
+            out.extend(again.into_iter().map(cut));
+        }
+    }
+
+    /// Of a peer that is silent one piece asks for an answer, later and later: to send everything
+    /// again would fill a link that is slow, or not there.
+    fn ask(&mut self, now: Time, out: &mut Vec<Piece>) {
+        let pause_us = self.pace.pause_us();
+        let dues = self.begun().flat_map(|message| &message.flights);
+        let due = dues.fold(None, |first, flight| earliest(first, Some(flight.due(pause_us))));
+        if due.is_none_or(|due| due.max(self.asking.unwrap_or(due)) > now) {
+            return;
+        }
+        let mut begun = self.urgent.begun_mut().chain(self.bulk.begun_mut());
+        let Some(message) = begun.find(|message| !message.flights.is_empty()) else { return };
+        let Some(flight) = message.flights.first_mut() else { return };
+        flight.resend(now);
+        let (index, next) = (flight.index, flight.due(pause_us));
+        message.resends = message.resends.saturating_add(1);
+        out.push(message.cut(index, self.limits.piece_max, Pace::stamp(now)));
+        drop(begun);
+        self.pace.note_lost();
+        self.asking = Some(next);
+    }
+
+    /// The number of the message of which the next new piece is sent, whatever the window. No more
+    /// messages are begun than the peer keeps, but one always may be. What there is no room for
+    /// waits, and nothing else is begun meanwhile: so its turn comes.
+    fn next_to_send(&self) -> Option<u64> {
         let SplitLimits { begun_max, begun_bytes_max, .. } = self.limits;
         let begun = self.begun().count();
         let bytes = self.begun().map(Message::len).fold(0, usize::saturating_add);
-        let is_next = |message: &Message| {
+        let may_begin = |message: &Message| {
             let fits = bytes.saturating_add(message.len()) <= begun_bytes_max;
-            let may_begin = begun == 0 || (begun < begun_max && fits);
-            message.may_send() && (message.is_begun() || may_begin)
+            begun == 0 || (begun < begun_max && fits)
         };
-        [(Class::Urgent, &self.urgent), (Class::Bulk, &self.bulk)].into_iter().find_map(
-            |(class, queue)| {
-                // Those begun, and the first that is not.
-                let first = queue.iter().take(begun.saturating_add(1));
-                Some((class, first.into_iter().position(is_next)?))
-            },
-        )
+        let is_overtaken = |bulk: u64| {
+            let urgent = self.urgent.oldest();
+            urgent.is_some_and(|urgent| bulk.saturating_add(OVERTAKES_MAX) < urgent)
+        };
+        let order = match self.bulk.oldest().is_some_and(is_overtaken) {
+            true => [&self.bulk, &self.urgent],
+            false => [&self.urgent, &self.bulk],
+        };
+        let mut has_blocked = false;
+        for queue in order {
+            if let Some(message) = queue.begun().find(|message| message.may_send()) {
+                return Some(message.number);
+            }
+            if let Some(message) = queue.waiting().filter(|_| !has_blocked) {
+                if may_begin(message) {
+                    return Some(message.number);
+                }
+                has_blocked = true;
+            }
+        }
+        None
     }
 
     /// When [`Splitter::poll`] is owed: at once ([`Time::ZERO`]) if the window has room.
@@ -332,8 +338,14 @@ impl Splitter {
         if self.in_flight < self.pace.window() && self.next_to_send().is_some() {
             return Some(Time::ZERO);
         }
+        let (pause_us, silent_at) = (self.pace.pause_us(), self.pace.silent_at());
+        let due = |flight: &Flight| match self.pace.is_overtaken(flight.sent) {
+            true => flight.due(pause_us),
+            false => flight.due(pause_us).max(silent_at),
+        };
         let dues = self.begun().flat_map(|message| &message.flights);
-        dues.fold(None, |first, flight| earliest(first, Some(flight.due)))
+        let due = dues.fold(None, |first, flight| earliest(first, Some(due(flight))))?;
+        Some(self.asking.map_or(due, |asking| asking.max(due)))
     }
 
     /// Messages that were dropped or given up.
@@ -356,6 +368,7 @@ impl Splitter {
 #[cfg(test)]
 mod tests {
     use super::super::assemble::Assembler;
+    use super::super::fragment::Fields;
     use super::*;
 
     const LIMITS: SplitLimits = SplitLimits {
@@ -411,20 +424,43 @@ mod tests {
         assert_eq!(splitter.deadline(), Some(Time::ZERO));
         assert_eq!(poll(&mut splitter, 0), pieces(0..64));
         assert_eq!(poll(&mut splitter, 9), []);
-        assert_eq!(splitter.deadline(), Some(at(10)));
+        assert_eq!(splitter.deadline(), Some(at(11)));
         // The window grows, for nothing was lost and nothing queues.
         splitter.on_ack(at(9), &ack(1, 62, &[]));
         assert_eq!(splitter.deadline(), Some(Time::ZERO));
-        assert_eq!(poll(&mut splitter, 10), [pieces(62..64), pieces(64..190)].concat());
-        // From the first answer on it is known how long one takes: 9 us, give or take 16.
-        assert_eq!(splitter.deadline(), Some(at(10 + 25)));
-        splitter.on_ack(at(20), &Ack { echo: 11, ..ack(1, 64, &[0b101]) });
-        let again = poll(&mut splitter, 37);
-        assert_eq!(again[..3], [(1, 65), (1, 67), (1, 68)]);
-        splitter.on_ack(at(40), &ack(1, 200, &[]));
-        assert_eq!(poll(&mut splitter, 40).last(), Some(&(1, 199)));
-        splitter.on_ack(at(41), &ack(1, 200, &[]));
+        assert_eq!(poll(&mut splitter, 10), pieces(64..190));
+        // What was answered was not sent later than what is missing: that may be on its way, until
+        // no more answers come.
+        assert_eq!(splitter.deadline(), Some(at(9 + 9 + 16 + 1)));
+        splitter.on_ack(at(20), &Ack { echo: 10, ..ack(1, 62, &[0b1000]) });
+        assert_eq!(poll(&mut splitter, 20), pieces(190..200));
+        // Now 62 and 63 are lost.
+        let due = splitter.deadline().unwrap().as_micros();
+        assert_eq!(poll(&mut splitter, due), [(1, 62), (1, 63)]);
+        let due = splitter.deadline().unwrap().as_micros();
+        assert_eq!(poll(&mut splitter, due), [(1, 62)], "the peer is silent: one piece asks");
+        assert!(splitter.deadline().unwrap().as_micros() > due);
+        splitter.on_ack(at(due + 1), &ack(1, 200, &[]));
         assert_eq!((splitter.deadline(), splitter.held_bytes(), splitter.lost()), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_is_asked_at_once() {
+        let mut splitter = Splitter::new(SplitLimits { tries: 10, ..LIMITS });
+        assert!(push(&mut splitter, 600));
+        assert_eq!(poll(&mut splitter, 0).len(), 3);
+        splitter.on_heard(at(1));
+        let mut now = 0;
+        for _ in 0..4 {
+            now = splitter.deadline().unwrap().as_micros();
+            assert_eq!(poll(&mut splitter, now), [(1, 0)]);
+        }
+        splitter.on_heard(at(now + 1));
+        splitter.on_heard(at(now + 2));
+        assert_eq!(poll(&mut splitter, now + 2), [(1, 0)], "{now}");
+        assert_eq!(splitter.deadline(), Some(at(now + 2 + 2 * 10)), "and again soon");
+        splitter.on_heard(at(now + 3));
+        assert_eq!(poll(&mut splitter, now + 3), [], "once for each time that it was gone");
     }
 
     #[test]
@@ -523,7 +559,7 @@ mod tests {
                 twice += u64::from(!known.insert((fields.message, fields.index)));
                 messages += usize::from(assembler.on_fragment(&content).unwrap().is_some());
                 let acks = assembler.take_acks().into_iter();
-                answers.extend(acks.map(|ack| (now + 500 + queue, ack)));
+                answers.extend(acks.map(|ack| (now + 500, ack)));
             }
             while answers.front().is_some_and(|(due, _)| *due <= now) {
                 splitter.on_ack(at(now), &answers.pop_front().unwrap().1);
@@ -537,11 +573,11 @@ mod tests {
         for bytes_per_ms in [20, 100, 1_000, 10_000, 100_000] {
             let (twice, longest, last) = narrow(bytes_per_ms);
             assert!(twice <= 5, "{bytes_per_ms} bytes a ms: {twice} % arrive twice");
-            // At first nothing is known of the link: then the window follows it.
-            let first = 18 * 1_320 * 1_000 / bytes_per_ms;
-            let long = first.max(100_000);
+            // Some pieces are always on their way, and now and then it is tried whether there may be
+            // more.
+            let long = (4 * 8 * 1_320 * 1_000 / bytes_per_ms).max(100_000);
             assert!(longest <= long, "{bytes_per_ms} bytes a ms: {longest} us");
-            assert!(last <= 100_000, "{bytes_per_ms} bytes a ms: {last} us");
+            assert!(last <= long, "{bytes_per_ms} bytes a ms: {last} us");
         }
     }
 
@@ -591,8 +627,9 @@ mod tests {
         splitter.on_ack(at(0), &ack(1, 10, &[]));
         splitter.on_ack(at(0), &ack(2, 10, &[]));
         assert_eq!(poll(&mut splitter, 0).len(), 10);
-        splitter.on_ack(at(1), &ack(1, 0, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff]));
-        assert_eq!(poll(&mut splitter, 10).len(), 10, "none of the ten arrived");
+        splitter.on_ack(at(1), &Ack { echo: 1, ..ack(1, 0, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff]) });
+        assert_eq!(splitter.begun().map(|message| message.flights.len()).sum::<usize>(), 10);
+        assert_eq!(poll(&mut splitter, 11).len(), 10, "none of the ten arrived");
     }
 
     #[test]
@@ -617,11 +654,11 @@ mod tests {
         assert!(splitter.held_bytes() > 9_000);
         assert!(push(&mut splitter, 3_000));
         assert_eq!(splitter.lost(), 1);
-        let numbers: Vec<_> = splitter.bulk.iter().map(|message| message.number).collect();
+        let numbers: Vec<_> = splitter.bulk.0.iter().map(|message| message.number).collect();
         assert_eq!(numbers, [1, 3, 4], "the one begun stays");
         assert!(!push(&mut splitter, 7_000), "no room beside the one begun");
         assert!(!push(&mut splitter, 20_000), "longer than the queue");
-        assert_eq!(splitter.bulk.len(), 3, "what was refused drops nothing");
+        assert_eq!(splitter.bulk.0.len(), 3, "what was refused drops nothing");
         assert!(splitter.held_bytes() <= Splitter::bound(&LIMITS));
     }
 

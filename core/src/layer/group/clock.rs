@@ -7,8 +7,10 @@
 //! against the leaders of them.
 //!
 //! What a faulty member can try: being a slow leader. The pace only grows where an attempt failed,
-//! and only up to what the one that did not fail took, so one silent leader changes nothing, and the
-//! first change that goes well takes it back.
+//! and only up to what the one that did not fail took, so a silent leader changes nothing, and the
+//! first change that goes well takes it back. A leader that is just too late, or one after a silent
+//! one that is just in time, can double it once a change, up to `attempt_max_us`: nothing tells it
+//! from a slow network.
 
 use crate::config::Timeouts;
 use crate::seq::Attempt;
@@ -30,7 +32,8 @@ pub(super) struct Clock {
     pub(super) flushed: Option<Time>,
     pub(super) grace_us: u64,
     pub(super) grace_due: Option<Time>,
-    /// How long the attempt took that was decided, if that was the one that this member was in.
+    /// How long the attempt took that was decided, if that was the one that this member was in, and
+    /// it saw its beginning.
     took_us: Option<u64>,
 }
 
@@ -72,7 +75,8 @@ impl Clock {
     }
 
     /// How long the first attempt of the next change is to be given: twice what this one took in the
-    /// end, not more than its timer had come to.
+    /// end, not more than its timer had come to; the latter if that is not known. The caller sees
+    /// to it that it is not less than what is configured.
     pub(super) fn pace_us(&self) -> u64 {
         let took = self.took_us.map(|took_us| took_us.saturating_mul(2));
         took.map_or(self.pause_us, |took_us| took_us.min(self.pause_us))
@@ -99,8 +103,8 @@ mod tests {
 
     #[test]
     fn the_pace_grows_only_where_an_attempt_failed_and_the_next_was_slow() {
-        assert_eq!(pace_us(0, Some(4_000)), 8_000, "what is configured is the least");
-        assert_eq!(pace_us(0, Some(900_000)), 1_000_000, "a leader that hovers changes nothing");
+        assert_eq!(pace_us(0, Some(4_000)), 8_000, "it went quickly");
+        assert_eq!(pace_us(0, Some(900_000)), 1_000_000, "who is just in time changes nothing");
         assert_eq!(pace_us(1, Some(4_000)), 8_000, "nor does one that is silent");
         assert_eq!(pace_us(4, Some(9_000_000)), 16_000_000);
         assert_eq!(pace_us(4, Some(6_000_000)), 12_000_000);
