@@ -161,7 +161,8 @@ impl Group {
     }
 
     /// R9: in the first cycle a leader that is suspected is passed over, if a later one is not. So is
-    /// one whose next life asks to join: this one is gone.
+    /// one whose next life asks to join: this one is gone; and one that has gone on to a later attempt
+    /// itself, for it proposes nothing any more: it may have known less when it passed itself over.
     fn skips(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) -> bool {
         let n = self.n();
         let leader = self.attempt.leader(n);
@@ -172,11 +173,12 @@ impl Group {
                 || member.is_some_and(|member| self.evidence.is_replaced(member))
         };
         let is_first_cycle = (self.attempt.value() as usize) < n;
-        let later = Rank::all(n).skip(leader.index().saturating_add(1));
+        let mut later = Rank::all(n).skip(leader.index().saturating_add(1));
+        let has_gone_on = !self.proposals.contains_key(&self.attempt)
+            && self.more.highest().any(|(rank, at)| rank == leader && at > self.attempt);
         let applies = is_first_cycle
             && self.lock.as_ref().is_none_or(|lock| lock.on.attempt < self.attempt)
-            && is_out(leader)
-            && later.into_iter().any(|rank| !is_out(rank));
+            && (has_gone_on || (is_out(leader) && later.any(|rank| !is_out(rank))));
         if applies {
             self.advance(cx, self.attempt.next(), out);
         }

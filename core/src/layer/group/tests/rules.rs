@@ -130,6 +130,22 @@ fn r9_a_leader_whose_next_life_asks_to_join_is_passed_over() {
 }
 
 #[test]
+fn r9_a_leader_that_has_gone_on_is_passed_over() {
+    let mut net = Net::new(7);
+    let all = [0, 1, 2, 3, 4, 5, 6];
+    // The leader knows that it is suspected, the others that everybody is.
+    for subject in 1..7 {
+        let signers: Vec<u16> = (0..7).filter(|signer| *signer != subject).take(3).collect();
+        net.suspect(&signers, subject, &all[1..]);
+    }
+    net.suspect(&[1, 2, 3], 0, &all);
+    assert_eq!((net.attempt(0), net.attempt(1)), (Attempt::new(1), Attempt::FIRST));
+    net.settle(ALL);
+    net.decided(&all);
+    assert!(net.seen.iter().all(|seen| seen.opinions.is_empty()), "nobody waited for it");
+}
+
+#[test]
 fn the_cut_is_the_highest_certified_end_of_a_quorum_of_flushes() {
     let mut net = Net::new(4);
     net.holds_log(0, 1, &["a", "b"]);
