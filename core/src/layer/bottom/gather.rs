@@ -53,7 +53,7 @@ const PARTS_PER_FRAME: usize = 128;
 /// Puts parts without casts into the frame of the first body, or into as few of their own as may
 /// be; each further body keeps its own. Next to a body that is too long for a frame of `frame_max`
 /// bytes they have frames of their own: on a slow link it takes long, and is not sent at all if it is
-/// on its way already. Then only what covers bodies goes along with it, too.
+/// on its way already. Then statements go along with it, too: those that cover it, and all others.
 pub(super) fn gather(posts: Vec<Post>, frame_max: usize) -> Vec<Post> {
     let is_something = !posts.is_empty();
     let (bodies, small): (Vec<Post>, Vec<Post>) =
@@ -73,7 +73,7 @@ pub(super) fn gather(posts: Vec<Post>, frame_max: usize) -> Vec<Post> {
     let casts = bodies.first().and_then(|body| body.casts.as_ref());
     let is_cut = casts.is_some_and(|casts| casts.bytes.len() > frame_max);
     let (mut along, alone) = match is_cut {
-        true => (parts.iter().filter(|part| is_cover(part)).cloned().collect(), parts),
+        true => (parts.iter().filter(|part| is_statement(part)).cloned().collect(), parts),
         false if bodies.is_empty() => (Vec::new(), parts),
         false => (parts, Vec::new()),
     };
@@ -91,9 +91,20 @@ pub(super) fn gather(posts: Vec<Post>, frame_max: usize) -> Vec<Post> {
     frames
 }
 
-/// Whether a body may be taken for it.
-const fn is_cover(part: &Part) -> bool {
-    matches!(part, Part::Heads(_) | Part::Certificate(_))
+/// Whether it is a short statement, like what a body may be taken for: with the pieces of the body it
+/// arrives even if the frame of its own is lost.
+const fn is_statement(part: &Part) -> bool {
+    matches!(
+        part,
+        Part::Heads(_)
+            | Part::Certificate(_)
+            | Part::Stable(_)
+            | Part::Suspect(_)
+            | Part::Leave(_)
+            | Part::Ack(_)
+            | Part::Ready(_)
+            | Part::Installed(_)
+    )
 }
 
 #[cfg(test)]

@@ -13,8 +13,12 @@
 
 use crate::time::Time;
 
-/// The fewest pieces on their way, and those before anything is known of the link. On a link that is
-/// not slow they double with every way there and back.
+/// Pieces on their way before anything is known of the link: the longest message of a view change of
+/// some thirteen members goes out in one burst, so that a change takes no more than its four delays.
+/// On a link that is not slow they double with every way there and back.
+const WINDOW_FIRST: usize = 32;
+
+/// The fewest.
 const WINDOW_MIN: usize = 8;
 
 /// Loss alone does not keep the window below this: it is no sign of a slow link here.
@@ -69,7 +73,7 @@ impl Pace {
             floor_us,
             trip: None,
             best_us: u64::MAX,
-            window: WINDOW_MIN,
+            window: WINDOW_FIRST,
             round,
             heard: Time::ZERO,
             echoed: Time::ZERO,
@@ -149,6 +153,8 @@ impl Pace {
     /// answer took. As long as it is within the way itself, it is no queue to speak of.
     fn end_round(&mut self, now: Time) {
         let round = core::mem::take(&mut self.round);
+        // The first answer alone does not tell a queue from the way itself.
+        let is_first = round.until == Time::ZERO;
         let least_us = round.least_us.unwrap_or(self.best_us);
         let queue_us = least_us.saturating_sub(self.best_us);
         let tolerated_us = self.best_us.max(self.floor_us / 2);
@@ -156,7 +162,7 @@ impl Pace {
             self.window = (self.window.saturating_mul(3) / 4).max(WINDOW_MIN);
         } else if round.has_lost && self.window > WINDOW_LOSSY {
             self.window = (self.window / 2).max(WINDOW_LOSSY);
-        } else if round.was_full && queue_us <= tolerated_us / 4 {
+        } else if round.was_full && !is_first && queue_us <= tolerated_us / 4 {
             let most = if round.has_lost { WINDOW_LOSSY } else { WINDOW_MAX };
             self.window = self.window.saturating_mul(2).min(most);
         }
