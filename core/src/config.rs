@@ -80,10 +80,9 @@ impl Limits {
     }
 }
 
-/// Time-outs, in microseconds. They serve liveness only. In a group that turns out to be so slow that
-/// its view changes take longer than `attempt_us`, all that judges lateness (`mute_us`, `slot_us`,
-/// `ask_us`, `lag_us`, `attempt_us`, `installed_us`) is lengthened in proportion, until a change goes
-/// quickly again.
+/// Time-outs, in microseconds. They serve liveness only. Where view changes turn out to take longer
+/// than `attempt_us`, all that judges lateness (`mute_us`, `slot_us`, `ask_us`, `lag_us`,
+/// `attempt_us`, `installed_us`) is lengthened in proportion, until a change goes quickly again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
@@ -107,15 +106,13 @@ pub struct Timeouts {
     pub resend_max_us: u64,
     /// How long a tick may wait for company before it signs; 0 for not at all.
     pub heads_delay_us: u64,
-    /// Before an unacknowledged fragment or message to one member is sent again, at least: fragments
-    /// wait for as long as an answer takes on their link.
+    /// Before a message to one member is sent again; and a fragment, at least: see its link's pace.
     pub retransmit_us: u64,
     /// How long the leader of the first attempt of a view change waits for the Flushes of all, once
     /// those of a quorum are here.
     pub grace_us: u64,
     /// How long the first attempt of a view change may take, once a quorum has entered it; doubles
-    /// with each one that fails. In the next view it begins with twice what the last attempt took
-    /// that was decided, if that is more, and no more than it had come to.
+    /// with each one that fails. The next view begins with what this showed to be needed, if more.
     pub attempt_us: u64,
     /// The longest that an attempt of a view change may come to take. Divided by `attempt_us` it is
     /// how many times longer the other time-outs may come to be.
@@ -179,8 +176,7 @@ pub struct Config {
     pub send_queue_bytes: usize,
     /// Times that a message to one member is sent again before it is given up.
     pub send_tries: u32,
-    /// Partial frames kept per peer while their fragments arrive, and sent to it at a time: no more
-    /// than the peer keeps, so the same at all members.
+    /// Partial frames kept, and sent at a time, per peer: the same at all members.
     pub partial_frames: usize,
     /// Who may join, as far as this process has a say.
     pub joiners: Joiners,

@@ -95,13 +95,7 @@ impl Bottom {
         }
     }
 
-    fn prepare(
-        &mut self,
-        cx: &mut Context<'_>,
-        view: Hash32,
-        haves: &[Number],
-        post: Post,
-    ) -> Letter {
+    fn prepare(&self, cx: &mut Context<'_>, view: Hash32, haves: &[Number], post: Post) -> Letter {
         let Post { parts, casts, .. } = post;
         // Of these any amount may be on its way.
         let is_bulk = |part: &Part| matches!(part, Part::Transfer(_) | Part::Pt2pt(_));
