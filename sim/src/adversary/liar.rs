@@ -28,6 +28,10 @@ pub struct Liar {
     held: BTreeMap<(Time, u64), Letter>,
     holds: u64,
     fired: u64,
+    /// When it first did so in the view that it is in.
+    lies_since: Option<Time>,
+    /// Whether it did so in a view that lasted for a while after that.
+    was_heard: bool,
 }
 
 /// A body double and its application.
@@ -36,6 +40,9 @@ struct Double {
     node: Node,
     application: Application,
 }
+
+/// Who lied for so long in one view was heard by those that the lies were for.
+const HEARD_US: u64 = 2_000_000;
 
 /// Casts that a strategy adds have tickets from here on; the caller's are below.
 const OWN_TICKETS: u64 = 1 << 63;
@@ -81,7 +88,19 @@ impl Liar {
         let setup = setup.clone();
         let held = BTreeMap::new();
         let (strategy, holds, fired) = (None, 0, 0);
-        Ok(Self { puppet, act, strategy, doubles, setup, held, holds, fired })
+        let (lies_since, was_heard) = (None, false);
+        Ok(Self {
+            puppet,
+            act,
+            strategy,
+            doubles,
+            setup,
+            held,
+            holds,
+            fired,
+            lies_since,
+            was_heard,
+        })
     }
 
     /// Takes one input; returns what to put on the network.
@@ -138,16 +157,23 @@ impl Liar {
             self.held.insert((due, self.holds), letter);
         }
         self.fired = self.fired.saturating_add(fired);
+        if fired > 0 {
+            self.lies_since.get_or_insert(now);
+        }
         if let Some(view) = next {
-            self.installs(&view);
+            self.installs(&view, now);
         }
         out
     }
 
     /// Its first body double is in another view.
-    fn installs(&mut self, view: &View) {
-        if self.puppet.installs(view)
-            && !self.act.outlives_views()
+    fn installs(&mut self, view: &View, now: Time) {
+        if !self.puppet.installs(view) {
+            return;
+        }
+        let since = self.lies_since.take();
+        self.was_heard |= since.is_some_and(|since| now.since(since) >= HEARD_US);
+        if !self.act.outlives_views()
             && let Some(strategy) = self.strategy
         {
             self.act = strategy.act(&mut self.puppet);
@@ -166,6 +192,13 @@ impl Liar {
     #[must_use]
     pub const fn fired(&self) -> u64 {
         self.fired
+    }
+
+    /// Whether it did so in the view that it is in, or in one that did not end before others could
+    /// hear it.
+    #[must_use]
+    pub const fn was_heard(&self) -> bool {
+        self.was_heard || self.lies_since.is_some()
     }
 }
 

@@ -66,6 +66,12 @@ impl Oracles {
                 .any(|sender| self.observer.opened(*sender).1 + 1 >= self.window.bodies)
     }
 
+    /// Whether some correct member holds a Proof against `culprit`.
+    #[must_use]
+    pub fn is_blamed(&self, culprit: usize) -> bool {
+        self.blame.holders(culprit) > 0
+    }
+
     /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
     #[must_use]
     pub fn undetected(&self, culprit: usize, verdict: adversary::Verdict) -> Option<String> {

@@ -127,7 +127,8 @@ impl Run<'_> {
     /// Of liars that lied, one at least must be found, if their strategy is such that it shows:
     /// where the total order stands still, only who holds up its first slot is looked for. So with
     /// a crash none may be, and none once the view has changed: opinions end with their view, and
-    /// what holds nothing up there gives no reason for another.
+    /// what holds nothing up there gives no reason for another. What was said in a view that was over
+    /// before anybody heard it is no Proof, either.
     pub(super) fn unnoticed(&self) -> Option<String> {
         let verdict = self.scenario.strategy()?.verdict();
         let is_over = self.world.oracles.views() > 1;
@@ -138,9 +139,12 @@ impl Run<'_> {
         }
         let mut missing = None;
         for rank in self.scenario.liar_ranks().iter().filter_map(|rank| self.life(*rank)) {
-            if self.processes[rank].fired() > 0 {
+            let liar = &self.processes[rank];
+            let oracles = &self.world.oracles;
+            let is_unheard = is_over && !liar.was_heard() && !oracles.is_blamed(rank);
+            if liar.fired() > 0 && !is_unheard {
                 // A liar that was found ends the search.
-                missing = Some(self.world.oracles.undetected(rank, verdict)?);
+                missing = Some(oracles.undetected(rank, verdict)?);
             }
         }
         missing

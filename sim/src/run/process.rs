@@ -171,6 +171,14 @@ impl Process {
         }
     }
 
+    /// Whether it lied, and the view did not end before others could hear it.
+    pub(super) fn was_heard(&self) -> bool {
+        match &self.actor {
+            Actor::Liar(liar) => liar.was_heard(),
+            Actor::Node(_) | Actor::Gone => false,
+        }
+    }
+
     /// What a correct member counted.
     pub(super) fn counters(&self) -> Option<Counters> {
         match &self.actor {
