@@ -92,11 +92,13 @@ pub struct Timeouts {
     pub mute_us: u64,
     /// The most to which `mute_us` adapts after false alarms.
     pub mute_max_us: u64,
-    /// A deliverable Total cast waits behind an unsettled slot.
+    /// A deliverable Total cast waits behind an unsettled slot. On links too narrow for the window a
+    /// sender holds bodies back that would wait for each other longer than a quarter of it.
     pub slot_us: u64,
     /// Between asking all and suspecting.
     pub ask_us: u64,
-    /// Before a missing body is asked for, and between two tries.
+    /// Before a missing body is asked for, and between two tries; later, by half of `slot_us` at
+    /// most, while pieces come from its sender.
     pub fetch_us: u64,
     /// A member's row holds a window back.
     pub lag_us: u64,

@@ -142,7 +142,8 @@
 //! * Link MACs protect what needs no proof.
 //! * Time-outs follow the group: fragments are sent again at the pace of their link, and a view
 //!   begins with what the last change showed an attempt to need ([`Timeouts`]), so that a network
-//!   slower than any configuration costs time and not members.
+//!   slower than any configuration costs time and not members. A sender has no more on its way than
+//!   a quorum takes in shortly, so that full windows do not make anybody late.
 //! * Suspicions count in the view in which they were signed; the messages of a view change travel
 //!   outside the multicast windows and are sent again as state; `NeedMoreChange` comes before a lock
 //!   and carries locks along; a quorum of the old view that is ready decides.

@@ -249,6 +249,11 @@ impl Stack {
         self.run_suspect(step, suspect::In::Opinion(peer, Reason::BadBytes));
     }
 
+    /// A piece of a packet came from this member.
+    pub(crate) fn on_piece(&mut self, now: Time, from: Rank) {
+        self.reliable.on_piece(now, from);
+    }
+
     /// Takes in a packet of this view.
     ///
     /// # Errors

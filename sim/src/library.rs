@@ -134,6 +134,8 @@ const FILES: &[(&str, &str)] = files! {
     "managed/joins_and_leaves_50"
     "managed/leave"
     "managed/narrow_links_crash_n5"
+    "managed/narrow_links_overload_crash_n5"
+    "managed/narrow_links_overload_n5"
     "managed/partition_heals_majority_n4"
     "managed/partition_heals_majority_n7"
     "managed/partition_heals_minority_n4"

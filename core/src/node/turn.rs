@@ -112,6 +112,7 @@ impl Node {
             Taken::Stranger(from, content) => return self.on_stranger(from, content),
             Taken::Stray(stray) => return self.on_stray(stray),
             Taken::Malformed(peer, why) => return self.close(peer, why.into()),
+            Taken::Piece(peer) => return self.on_piece(peer),
             Taken::Nothing => return,
             Taken::Unauthenticated => &mut self.counters.dropped_unauthenticated,
             Taken::Replayed => &mut self.counters.dropped_replayed,
@@ -135,6 +136,13 @@ impl Node {
                 stack.on_closed(step, from, why);
             }
         });
+    }
+
+    /// Something is on its way from a peer.
+    fn on_piece(&mut self, peer: PeerId) {
+        if let (Phase::Member, Some(rank)) = (&self.phase, self.bottom.rank_of(peer)) {
+            self.stack.on_piece(self.now, rank);
+        }
     }
 
     /// Bad bytes on an authenticated link: an opinion, and nothing more is read from it.

@@ -83,6 +83,16 @@ pub struct Count {
     pub total: usize,
 }
 
+impl Count {
+    /// One more.
+    pub(crate) const fn add(&mut self, order: Order) {
+        match order {
+            Order::Fifo => self.fifo = self.fifo.saturating_add(1),
+            Order::Total => self.total = self.total.saturating_add(1),
+        }
+    }
+}
+
 /// Checks that `bytes` parse to the end, that Total casts stand exactly in Value bodies, and that a
 /// body that settles no slot carries something.
 ///
@@ -92,10 +102,7 @@ pub fn check(bytes: &[u8], slot: SlotMark) -> Result<Count, Malformed> {
     let mut casts = Casts::from(bytes, 0);
     let mut count = Count::default();
     for (order, _) in casts.by_ref() {
-        match order {
-            Order::Fifo => count.fifo = count.fifo.saturating_add(1),
-            Order::Total => count.total = count.total.saturating_add(1),
-        }
+        count.add(order);
     }
     let is_legal = casts.offset() == bytes.len()
         && match slot {

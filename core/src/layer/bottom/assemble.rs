@@ -11,7 +11,8 @@ use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::fragment::{ACK_BITS_MAX, Ack, Fields, PIECE_MIN};
+use super::fragment::{ACK_BITS_MAX, Ack, Echo, Fields, PIECE_MIN, stamp};
+use crate::time::Time;
 
 /// Completed messages that are remembered, so that their late fragments are acknowledged again: on a
 /// slow link many more arrive before the sender can know of it.
@@ -30,15 +31,15 @@ struct Partial {
     count: u16,
     total: u32,
     stride: usize,
-    /// The stamp of the piece that came last.
-    echo: u32,
+    /// Of the piece that came last.
+    echo: Echo,
     pieces: BTreeMap<u16, Vec<u8>>,
     held: usize,
 }
 
 impl Partial {
-    const fn new(message: u64, (count, total, stride): (u16, u32, usize)) -> Self {
-        Self { message, count, total, stride, echo: 0, pieces: BTreeMap::new(), held: 0 }
+    const fn new(message: u64, (count, total, stride): (u16, u32, usize), echo: Echo) -> Self {
+        Self { message, count, total, stride, echo, pieces: BTreeMap::new(), held: 0 }
     }
 
     fn base(&self) -> u16 {
@@ -65,7 +66,7 @@ impl Partial {
 #[derive(Clone, Copy, Debug)]
 struct Complete {
     count: u16,
-    echo: u32,
+    echo: Echo,
 }
 
 /// The receiving half of one link.
@@ -81,6 +82,8 @@ pub(crate) struct Assembler {
     recent: VecDeque<(u64, Complete)>,
     /// Messages of which something arrived since the last acknowledgements.
     owed: BTreeSet<u64>,
+    /// The last fragment was a new piece of a message that there is room for.
+    has_grown: bool,
 }
 
 impl Assembler {
@@ -89,7 +92,8 @@ impl Assembler {
         let partials = VecDeque::new();
         let recent = VecDeque::new();
         let longest = content_max;
-        Self { partial_max, content_max, longest, partials, recent, owed: BTreeSet::new() }
+        let owed = BTreeSet::new();
+        Self { partial_max, content_max, longest, partials, recent, owed, has_grown: false }
     }
 
     /// Messages up to this length are no fault: a peer that is in a later, larger view sends them,
@@ -108,9 +112,15 @@ impl Assembler {
     ///
     /// # Errors
     /// If it does not parse, contradicts another fragment of its message, or is too long.
-    pub(crate) fn on_fragment(&mut self, content: &[u8]) -> Result<Option<Vec<u8>>, BadFragment> {
+    pub(crate) fn on_fragment(
+        &mut self,
+        now: Time,
+        content: &[u8],
+    ) -> Result<Option<Vec<u8>>, BadFragment> {
+        self.has_grown = false;
         let (fields, piece) = Fields::parse(content).ok_or(BadFragment)?;
-        let Fields { message, index, count, total, stamp } = fields;
+        let Fields { message, index, count, total, stamp: sent } = fields;
+        let echo = Echo { sent, arrived: stamp(now) };
         let stride = fields.stride(piece.len()).ok_or(BadFragment)?;
         match usize::try_from(total) {
             Ok(total) if total <= self.content_max => {}
@@ -122,7 +132,7 @@ impl Assembler {
             if known.count != count {
                 return Err(BadFragment);
             }
-            known.echo = stamp;
+            known.echo = echo;
             self.owed.insert(message);
             return Ok(None);
         }
@@ -135,13 +145,14 @@ impl Assembler {
         }
         let mut partial = known
             .and_then(|at| self.partials.remove(at))
-            .unwrap_or_else(|| Partial::new(message, shape));
+            .unwrap_or_else(|| Partial::new(message, shape, echo));
         self.owed.insert(message);
-        partial.echo = stamp;
+        partial.echo = echo;
         if let Entry::Vacant(place) = partial.pieces.entry(index) {
             place.insert(piece.to_vec());
             let cost = piece.len().saturating_add(PIECE_COST);
             partial.held = partial.held.saturating_add(cost);
+            self.has_grown = true;
         }
         if partial.pieces.len() == usize::from(count) {
             return Ok(Some(self.complete(partial)));
@@ -190,6 +201,11 @@ impl Assembler {
         partial.map(Partial::ack).or_else(complete)
     }
 
+    /// Whether the last fragment was a new piece.
+    pub(crate) const fn has_grown(&self) -> bool {
+        self.has_grown
+    }
+
     /// Whether acknowledgements are owed.
     pub(crate) fn owes_acks(&self) -> bool {
         !self.owed.is_empty()
@@ -216,13 +232,20 @@ impl Assembler {
 mod tests {
     use super::super::split::{Class, SplitLimits, Splitter};
     use super::*;
-    use crate::time::Time;
     use alloc::sync::Arc;
 
     fn fragment(message: u64, index: u16, count: u16, total: u32, piece: &[u8]) -> Vec<u8> {
         let stamp = u32::from(index) + 100;
         let fields = Fields { message, index, count, total, stamp };
         [&fields.to_bytes()[..], piece].concat()
+    }
+
+    fn at(micros: u64) -> Time {
+        Time::from_micros(micros)
+    }
+
+    fn echo(sent: u32) -> Echo {
+        Echo { sent, arrived: 7 }
     }
 
     struct Lcg(u64);
@@ -268,7 +291,7 @@ mod tests {
                     if lcg.below(10) == 0 { pieces[at].clone() } else { pieces.swap_remove(at) };
                 if lcg.below(100) >= loss {
                     let content = [&piece.fields[..], &piece.bytes].concat();
-                    arrived.extend(assembler.on_fragment(&content).unwrap());
+                    arrived.extend(assembler.on_fragment(now, &content).unwrap());
                 }
             }
             assert_eq!(assembler.owes_acks(), !assembler.owed.is_empty());
@@ -310,16 +333,16 @@ mod tests {
         let mut assembler = Assembler::new(2, 1_000);
         let first = fragment(1, 0, 2, 300, &[1; 200]);
         let second = fragment(1, 1, 2, 300, &[2; 100]);
-        assert_eq!(assembler.on_fragment(&second), Ok(None));
-        assert_eq!(assembler.on_fragment(&second), Ok(None));
+        assert_eq!(assembler.on_fragment(at(7), &second), Ok(None));
+        assert_eq!(assembler.on_fragment(at(7), &second), Ok(None));
         let bits = alloc::vec![2];
-        assert_eq!(assembler.take_acks(), [Ack { message: 1, echo: 101, base: 0, bits }]);
+        assert_eq!(assembler.take_acks(), [Ack { message: 1, echo: echo(101), base: 0, bits }]);
         assert_eq!(assembler.take_acks(), []);
         let whole = [[1; 200].as_slice(), &[2; 100]].concat();
-        assert_eq!(assembler.on_fragment(&first), Ok(Some(whole)));
-        let done = Ack { message: 1, echo: 100, base: 2, bits: Vec::new() };
+        assert_eq!(assembler.on_fragment(at(7), &first), Ok(Some(whole)));
+        let done = Ack { message: 1, echo: echo(100), base: 2, bits: Vec::new() };
         assert_eq!(assembler.take_acks(), core::slice::from_ref(&done));
-        assert_eq!(assembler.on_fragment(&first), Ok(None));
+        assert_eq!(assembler.on_fragment(at(7), &first), Ok(None));
         assert_eq!(assembler.take_acks(), [done]);
         assert_eq!(assembler.held_bytes(), 0);
     }
@@ -327,7 +350,7 @@ mod tests {
     #[test]
     fn contradictions_are_the_peers_fault() {
         let mut assembler = Assembler::new(2, 1_000);
-        assert_eq!(assembler.on_fragment(&fragment(1, 0, 3, 500, &[1; 200])), Ok(None));
+        assert_eq!(assembler.on_fragment(at(7), &fragment(1, 0, 3, 500, &[1; 200])), Ok(None));
         for bad in [
             fragment(1, 1, 4, 700, &[1; 200]),   // another count
             fragment(1, 1, 3, 501, &[1; 200]),   // another total
@@ -337,13 +360,16 @@ mod tests {
             fragment(2, 0, 2, 20, &[1; 10]),     // pieces too short
             fragment(2, 0, 1, 20, &[1; 10])[..15].to_vec(),
         ] {
-            assert_eq!(assembler.on_fragment(&bad), Err(BadFragment), "{:?}", &bad[..15]);
+            assert_eq!(assembler.on_fragment(at(7), &bad), Err(BadFragment), "{:?}", &bad[..15]);
         }
         assert_eq!(
-            assembler.on_fragment(&fragment(3, 0, 1, 10, &[1; 10])),
+            assembler.on_fragment(at(7), &fragment(3, 0, 1, 10, &[1; 10])),
             Ok(Some([1; 10].into()))
         );
-        assert_eq!(assembler.on_fragment(&fragment(3, 0, 2, 300, &[1; 200])), Err(BadFragment));
+        assert_eq!(
+            assembler.on_fragment(at(7), &fragment(3, 0, 2, 300, &[1; 200])),
+            Err(BadFragment)
+        );
     }
 
     #[test]
@@ -354,7 +380,7 @@ mod tests {
         for message in 0..20 {
             for index in 0..49 {
                 let piece = fragment(message, index, 50, 198 * 50, &[0; 198]);
-                assert_eq!(assembler.on_fragment(&piece), Ok(None));
+                assert_eq!(assembler.on_fragment(at(7), &piece), Ok(None));
                 most = most.max(assembler.held_bytes());
                 assert!(assembler.held_bytes() <= bound);
             }
@@ -362,17 +388,26 @@ mod tests {
         }
         assert!(most * 10 > bound * 9, "{most} of {bound}");
         let last = fragment(19, 49, 50, 198 * 50, &[0; 198]);
-        assert!(assembler.on_fragment(&last).unwrap().is_some(), "the newest one is there");
-        assert_eq!(assembler.on_fragment(&fragment(18, 49, 50, 198 * 50, &[0; 198])), Ok(None));
+        assert!(assembler.on_fragment(at(7), &last).unwrap().is_some(), "the newest one is there");
+        assert_eq!(
+            assembler.on_fragment(at(7), &fragment(18, 49, 50, 198 * 50, &[0; 198])),
+            Ok(None)
+        );
         for message in 30..40 {
-            assert_eq!(assembler.on_fragment(&fragment(message, 0, 2, 396, &[0; 198])), Ok(None));
+            assert_eq!(
+                assembler.on_fragment(at(7), &fragment(message, 0, 2, 396, &[0; 198])),
+                Ok(None)
+            );
         }
         assert_eq!(assembler.partials.len(), 3, "short ones are limited by their number");
         let last = fragment(37, 1, 2, 396, &[0; 198]);
-        assert!(assembler.on_fragment(&last).unwrap().is_some(), "the newest three are there");
+        assert!(
+            assembler.on_fragment(at(7), &last).unwrap().is_some(),
+            "the newest three are there"
+        );
         for message in 100..100 + 2 * RECENT_MAX as u64 {
             let whole = fragment(message, 0, 1, 8, &[0; 8]);
-            assert!(assembler.on_fragment(&whole).unwrap().is_some());
+            assert!(assembler.on_fragment(at(7), &whole).unwrap().is_some());
         }
         assert!(assembler.recent.len() == RECENT_MAX && assembler.owed.len() <= 3 + RECENT_MAX);
     }

@@ -10,6 +10,7 @@
 
 use alloc::vec::Vec;
 
+use crate::time::Time;
 use crate::wire::frame::{FRAGMENT_HEADER, HEADER};
 
 /// Bytes before the piece in the content of a fragment.
@@ -32,7 +33,7 @@ pub(crate) struct Fields {
     pub(crate) count: u16,
     /// Bytes of all pieces.
     pub(crate) total: u32,
-    /// When it was sent, by the clock of its sender alone, in microseconds, the low bits.
+    /// When it was sent, see [`stamp`].
     pub(crate) stamp: u32,
 }
 
@@ -87,15 +88,30 @@ impl Fields {
     }
 }
 
+/// The low bits of a moment, in microseconds, by the clock of one process alone.
+pub(crate) fn stamp(now: Time) -> u32 {
+    u32::try_from(now.as_micros() & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+/// What an acknowledgement tells of the link: of the piece that arrived last, however often it was
+/// sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Echo {
+    /// When it was sent, by the clock of its sender: how long the way there and back takes.
+    pub(crate) sent: u32,
+    /// When it arrived, by the clock of its receiver. What the way there takes more than it did at
+    /// best does not depend on how far apart the two clocks are.
+    pub(crate) arrived: u32,
+}
+
 /// Which pieces of a message arrived: all below `base`, and `base + i` for each bit `i` that is
 /// set, least significant first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ack {
     /// The message.
     pub(crate) message: u64,
-    /// The stamp of its piece that arrived last: tells the sender how long the way there and back
-    /// took, however often the piece was sent.
-    pub(crate) echo: u32,
+    /// Of its piece that arrived last.
+    pub(crate) echo: Echo,
     /// The first piece that did not arrive; the number of pieces when all did.
     pub(crate) base: u16,
     /// At most [`ACK_BITS_MAX`] bits; the last byte is not zero.
@@ -127,9 +143,10 @@ impl Ack {
 
     /// As it stands in an acknowledgement.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.bits.len().saturating_add(14));
+        let mut out = Vec::with_capacity(self.bits.len().saturating_add(18));
         out.extend_from_slice(&self.message.to_le_bytes());
-        out.extend_from_slice(&self.echo.to_le_bytes());
+        out.extend_from_slice(&self.echo.sent.to_le_bytes());
+        out.extend_from_slice(&self.echo.arrived.to_le_bytes());
         out.extend_from_slice(&self.base.to_le_bytes());
         out.extend_from_slice(&self.bits);
         out
@@ -138,12 +155,13 @@ impl Ack {
     /// Takes the content of an acknowledgement apart; `None` if it is none.
     pub(crate) fn parse(content: &[u8]) -> Option<Self> {
         let (message, rest) = content.split_first_chunk()?;
-        let (echo, rest) = rest.split_first_chunk()?;
+        let (sent, rest) = rest.split_first_chunk()?;
+        let (arrived, rest) = rest.split_first_chunk()?;
         let (base, bits) = rest.split_first_chunk()?;
         let fits = bits.len() <= usize::from(ACK_BITS_MAX / 8);
         (fits && bits.last() != Some(&0)).then(|| Self {
             message: u64::from_le_bytes(*message),
-            echo: u32::from_le_bytes(*echo),
+            echo: Echo { sent: u32::from_le_bytes(*sent), arrived: u32::from_le_bytes(*arrived) },
             base: u16::from_le_bytes(*base),
             bits: bits.to_vec(),
         })
@@ -198,12 +216,13 @@ mod tests {
         for cut in 0..content.len() {
             assert_eq!(Fields::parse(&content[..cut]), None, "cut at {cut}");
         }
-        let mut ack = Ack { message: 5, echo: 6, base: 3, bits: Vec::new() };
+        let mut ack =
+            Ack { message: 5, echo: Echo { sent: 6, arrived: 7 }, base: 3, bits: Vec::new() };
         ack.set(0);
         ack.set(9);
         ack.set(ACK_BITS_MAX);
         let bytes = ack.to_bytes();
-        assert_eq!(bytes, [5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 3, 0, 1, 2]);
+        assert_eq!(bytes, [5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 3, 0, 1, 2]);
         assert_eq!(Ack::parse(&bytes), Some(ack.clone()));
         assert_eq!(
             (0..16).filter(|i| ack.has(*i)).collect::<Vec<_>>(),
@@ -211,19 +230,19 @@ mod tests {
             "below the base and the bits"
         );
         assert!(!ack.has(u16::MAX));
-        for cut in 0..14 {
+        for cut in 0..18 {
             assert_eq!(Ack::parse(&bytes[..cut]), None, "cut at {cut}");
         }
         assert_eq!(
-            Ack::parse(&[5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 3, 0, 1, 0]),
+            Ack::parse(&[5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 3, 0, 1, 0]),
             None,
             "second encoding"
         );
-        assert_eq!(Ack::parse(&[1; 15 + ACK_BITS_MAX as usize / 8]), None, "too many bits");
+        assert_eq!(Ack::parse(&[1; 19 + ACK_BITS_MAX as usize / 8]), None, "too many bits");
     }
 
     #[test]
     fn the_longest_acknowledgement_fits_into_the_shortest_frame() {
-        assert!(HEADER + 14 + usize::from(ACK_BITS_MAX / 8) <= crate::Config::FRAME_MIN);
+        assert!(HEADER + 18 + usize::from(ACK_BITS_MAX / 8) <= crate::Config::FRAME_MIN);
     }
 }

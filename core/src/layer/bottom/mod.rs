@@ -49,7 +49,9 @@ pub(crate) enum Taken<'a> {
     Stray(Stray<'a>),
     /// What somebody says who has no link, not decoded; whoever it is.
     Stranger(PeerId, &'a [u8]),
-    /// Nothing to hand up: a fragment, an acknowledgement.
+    /// A new piece of a packet that is not complete, from this peer.
+    Piece(PeerId),
+    /// Nothing to hand up: a fragment that was here, an acknowledgement.
     Nothing,
     /// Not authentic: nobody is blamed.
     Unauthenticated,
@@ -320,8 +322,9 @@ impl Bottom {
             link.splitter.on_ack(cx.now, &ack);
             return Taken::Nothing;
         }
-        match link.assembler.on_fragment(parsed.content()) {
+        match link.assembler.on_fragment(cx.now, parsed.content()) {
             Err(_) => Taken::Malformed(link.peer, Malformed::Fragment),
+            Ok(None) if link.assembler.has_grown() => Taken::Piece(link.peer),
             Ok(None) => Taken::Nothing,
             Ok(Some(content)) => self.open(cx, place, Cow::Owned(content), None),
         }

@@ -4,13 +4,15 @@
 //! Promises: on a link that is slower than anybody configured, pieces are not sent again before an
 //! answer can be here, and do not pile up in front of what is more urgent. Each acknowledgement
 //! echoes the stamp of a piece, so that every one tells how long the way there and back takes, also
-//! of pieces that were sent many times. What that way takes more than it did at best is a queue on
-//! the link. A queue makes the window smaller; loss alone hardly does. As long as there is no answer
-//! at all, one piece at a time asks for one.
+//! of pieces that were sent many times, and when the piece arrived: what the way there takes more
+//! than it did at best is a queue on the link. What waits on the way back is another's. A queue makes
+//! the window smaller; loss alone hardly does. As long as there is no answer at all, one piece at a
+//! time asks for one.
 //!
 //! What a faulty peer can try: echoing what it likes. That makes the link to itself slow, or as
 //! wasteful as one that knows nothing of its peer.
 
+use super::fragment::{Echo, stamp};
 use crate::time::Time;
 
 /// Pieces on their way before anything is known of the link: the longest message of a view change of
@@ -43,12 +45,33 @@ pub(super) struct Pace {
     trip: Option<(u64, u64)>,
     /// What it takes at best, slowly forgotten.
     best_us: u64,
+    /// What the way there takes at best, more or less as much as the two clocks are apart.
+    best_there: Option<Apart>,
     window: usize,
     round: Round,
     /// When the last answer came.
     heard: Time,
     /// When what it answers was sent.
     echoed: Time,
+}
+
+/// From the clock of one process to that of another: it goes round, so that only differences count.
+#[derive(Clone, Copy, Debug)]
+struct Apart(u32);
+
+impl Apart {
+    /// How much longer this is, nothing if it is shorter.
+    fn past(self, other: Self) -> u64 {
+        u64::try_from(self.0.wrapping_sub(other.0).cast_signed()).unwrap_or(0)
+    }
+
+    fn min(self, other: Option<Self>) -> Self {
+        other.filter(|other| self.past(*other) > 0).unwrap_or(self)
+    }
+
+    fn plus(self, micros: u64) -> Self {
+        Self(self.0.wrapping_add(stamp(Time::from_micros(micros))))
+    }
 }
 
 /// About as long as one way there and back.
@@ -58,6 +81,8 @@ struct Round {
     until: Time,
     /// The quickest answer in it.
     least_us: Option<u64>,
+    /// The quickest way there in it.
+    least_there: Option<Apart>,
     /// Something had to wait for the window.
     was_full: bool,
     /// Something had to be sent again.
@@ -67,12 +92,15 @@ struct Round {
 impl Pace {
     /// A link of which nothing is known. `floor_us` is at least 1.
     pub(super) const fn new(floor_us: u64) -> Self {
-        let round = Round { until: Time::ZERO, least_us: None, was_full: false, has_lost: false };
+        let (least_us, least_there) = (None, None);
+        let until = Time::ZERO;
+        let round = Round { until, least_us, least_there, was_full: false, has_lost: false };
         let floor_us = if floor_us == 0 { 1 } else { floor_us };
         Self {
             floor_us,
             trip: None,
             best_us: u64::MAX,
+            best_there: None,
             window: WINDOW_FIRST,
             round,
             heard: Time::ZERO,
@@ -111,12 +139,6 @@ impl Pace {
         sent < self.echoed
     }
 
-    /// What a piece sent now is stamped with.
-    pub(super) fn stamp(now: Time) -> u32 {
-        let low = now.as_micros() & u64::from(u32::MAX);
-        u32::try_from(low).unwrap_or(0)
-    }
-
     /// There is more to send than the window lets out.
     pub(super) const fn note_full(&mut self) {
         self.round.was_full = true;
@@ -127,13 +149,20 @@ impl Pace {
         self.round.has_lost = true;
     }
 
-    /// An answer came, with the stamp of the piece that it answers.
-    pub(super) fn on_echo(&mut self, now: Time, stamp: u32) {
+    /// An answer came.
+    pub(super) fn on_echo(&mut self, now: Time, echo: Echo) {
         self.heard = now;
         let (usual_us, _) = self.trip.unwrap_or((TRIP_MAX_US, 0));
         let most_us = usual_us.max(self.floor_us).saturating_mul(TRIP_TIMES).min(TRIP_MAX_US);
-        let took_us = u64::from(Self::stamp(now).wrapping_sub(stamp));
+        let took_us = u64::from(stamp(now).wrapping_sub(echo.sent));
         self.echoed = Time::from_micros(now.as_micros().saturating_sub(took_us));
+        let there = Apart(echo.arrived.wrapping_sub(echo.sent));
+        if self.best_there.is_some_and(|best| there.past(best) > took_us) {
+            // Longer than the way there and back: a clock has jumped.
+            (self.best_there, self.round.least_there) = (None, None);
+        }
+        self.best_there = Some(there.min(self.best_there));
+        self.round.least_there = Some(there.min(self.round.least_there));
         let took_us = took_us.min(most_us);
         self.trip = Some(match self.trip {
             None => (took_us, took_us / 2),
@@ -150,13 +179,15 @@ impl Pace {
     }
 
     /// Once a round the window follows the queue: how much longer than at best even the quickest
-    /// answer took. As long as it is within the way itself, it is no queue to speak of.
+    /// way there was. As long as it is within the way itself, it is no queue to speak of.
     fn end_round(&mut self, now: Time) {
         let round = core::mem::take(&mut self.round);
         // The first answer alone does not tell a queue from the way itself.
         let is_first = round.until == Time::ZERO;
         let least_us = round.least_us.unwrap_or(self.best_us);
-        let queue_us = least_us.saturating_sub(self.best_us);
+        let longer_us = least_us.saturating_sub(self.best_us);
+        let there = round.least_there.zip(self.best_there);
+        let queue_us = there.map_or(0, |(least, best)| least.past(best)).min(longer_us);
         let tolerated_us = self.best_us.max(self.floor_us / 2);
         if queue_us > tolerated_us {
             self.window = (self.window.saturating_mul(3) / 4).max(WINDOW_MIN);
@@ -168,7 +199,8 @@ impl Pace {
         }
         // What remains when next to nothing is on its way is no queue: the way has become longer.
         if self.window == WINDOW_MIN {
-            self.best_us = self.best_us.saturating_add(queue_us / 16);
+            self.best_us = self.best_us.saturating_add(longer_us / 16);
+            self.best_there = self.best_there.map(|best| best.plus(queue_us / 16));
         }
         self.round.until = now.plus(self.trip.map_or(0, |(smooth, _)| smooth));
     }
@@ -186,9 +218,9 @@ mod tests {
     fn answers(pace: &mut Pace, now: &mut u64, rounds: u32, trip_us: u64) {
         for _ in 0..rounds {
             pace.note_full();
-            let stamp = Pace::stamp(at(*now));
+            let sent = stamp(at(*now));
             *now += trip_us;
-            pace.on_echo(at(*now), stamp);
+            pace.on_echo(at(*now), Echo { sent, arrived: stamp(at(*now)) });
         }
     }
 
@@ -223,7 +255,8 @@ mod tests {
     fn stamps_go_round() {
         let mut pace = Pace::new(10);
         let sent = u64::from(u32::MAX) - 5;
-        pace.on_echo(at(sent + 100), Pace::stamp(at(sent)));
+        let echo = Echo { sent: stamp(at(sent)), arrived: stamp(at(sent + 100)) };
+        pace.on_echo(at(sent + 100), echo);
         assert_eq!(pace.trip, Some((100, 50)));
     }
 
@@ -270,13 +303,50 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_on_the_way_back_is_no_queue_of_this_link() {
+        for apart in [0, 5_000_000, u32::MAX - 3] {
+            let mut pace = Pace::new(1_000);
+            let mut now = 0;
+            let mut answer = |pace: &mut Pace, there, back| {
+                pace.note_full();
+                let sent = stamp(at(now));
+                let arrived = stamp(at(now + there)).wrapping_add(apart);
+                now += there + back;
+                pace.on_echo(at(now), Echo { sent, arrived });
+            };
+            (0..20).for_each(|_| answer(&mut pace, 500, 500));
+            assert_eq!(pace.window(), WINDOW_MAX);
+            (0..20).for_each(|_| answer(&mut pace, 500, 100_000));
+            assert_eq!(pace.window(), WINDOW_MAX);
+            (0..8).for_each(|_| answer(&mut pace, 100_000, 500));
+            assert!(pace.window() < 64, "{}", pace.window());
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_makes_no_link_slow() {
+        let mut pace = Pace::new(1_000);
+        for jump in [0, 1_000_000_000, 5, 2_000_000_000] {
+            for round in 0..20 {
+                pace.note_full();
+                let sent = stamp(at(round * 1_000));
+                let arrived = sent.wrapping_add(jump);
+                pace.on_echo(at(round * 1_000 + 1_000), Echo { sent, arrived });
+            }
+            assert_eq!(pace.window(), WINDOW_MAX);
+        }
+    }
+
+    #[test]
     fn nothing_that_is_echoed_leads_out_of_bounds() {
         let mut pace = Pace::new(50_000);
         let mut now = 7;
-        for stamp in [0, 1, u32::MAX, u32::MAX / 2, 7, 8, 1 << 31].repeat(50) {
+        let lies = [0, 1, u32::MAX, u32::MAX / 2, 7, 8, 1 << 31].repeat(50);
+        for (index, sent) in lies.iter().enumerate() {
             now += 13;
             pace.note_full();
-            pace.on_echo(at(now), stamp);
+            let arrived = lies[index * 3 % lies.len()];
+            pace.on_echo(at(now), Echo { sent: *sent, arrived });
             assert!((WINDOW_MIN..=WINDOW_MAX).contains(&pace.window()));
             assert!((50_000..=6 * TRIP_MAX_US).contains(&pace.pause_us()));
         }

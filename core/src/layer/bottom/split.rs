@@ -15,7 +15,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::fragment::Ack;
+use super::fragment::{Ack, stamp};
 pub(crate) use super::outgoing::Piece;
 use super::outgoing::{Flight, Message};
 use super::pace::{Pace, WINDOW_MAX};
@@ -241,7 +241,7 @@ impl Splitter {
             let found = self.urgent.get_mut(number).or_else(|| self.bulk.get_mut(number));
             let Some(message) = found else { break };
             let index = message.send(now);
-            out.push(message.cut(index, self.limits.piece_max, Pace::stamp(now)));
+            out.push(message.cut(index, self.limits.piece_max, stamp(now)));
             self.in_flight = self.in_flight.saturating_add(1);
         }
     }
@@ -273,7 +273,7 @@ impl Splitter {
             }
             let count = u32::try_from(again.len()).unwrap_or(u32::MAX);
             message.resends = message.resends.saturating_add(count);
-            let cut = |index| message.cut(index, piece_max, Pace::stamp(now));
+            let cut = |index| message.cut(index, piece_max, stamp(now));
             out.extend(again.into_iter().map(cut));
         }
     }
@@ -293,7 +293,7 @@ impl Splitter {
         flight.resend(now);
         let (index, next) = (flight.index, flight.due(pause_us));
         message.resends = message.resends.saturating_add(1);
-        out.push(message.cut(index, self.limits.piece_max, Pace::stamp(now)));
+        out.push(message.cut(index, self.limits.piece_max, stamp(now)));
         drop(begun);
         self.pace.note_lost();
         self.asking = Some(next);
@@ -368,7 +368,7 @@ impl Splitter {
 #[cfg(test)]
 mod tests {
     use super::super::assemble::Assembler;
-    use super::super::fragment::Fields;
+    use super::super::fragment::{Echo, Fields};
     use super::*;
 
     const LIMITS: SplitLimits = SplitLimits {
@@ -402,6 +402,10 @@ mod tests {
             .collect()
     }
 
+    fn echo(sent: u32) -> Echo {
+        Echo { sent, arrived: sent }
+    }
+
     fn message(len: usize) -> (Vec<u8>, Arc<[u8]>) {
         (alloc::vec![1; len / 3], alloc::vec![2; len - len / 3].into())
     }
@@ -412,7 +416,7 @@ mod tests {
     }
 
     fn ack(message: u64, base: u16, bits: &[u8]) -> Ack {
-        Ack { message, echo: 0, base, bits: bits.to_vec() }
+        Ack { message, echo: Echo::default(), base, bits: bits.to_vec() }
     }
 
     #[test]
@@ -431,7 +435,7 @@ mod tests {
         // What was answered was not sent later than what is missing: that may be on its way, until
         // no more answers come.
         assert_eq!(splitter.deadline(), Some(at(9 + 9 + 16 + 1)));
-        splitter.on_ack(at(20), &Ack { echo: 10, ..ack(1, 62, &[0b1000]) });
+        splitter.on_ack(at(20), &Ack { echo: echo(10), ..ack(1, 62, &[0b1000]) });
         // The window grows, for nothing was lost and nothing queues.
         assert_eq!(poll(&mut splitter, 20), pieces(126..191));
         // Now 62 and 63 are lost.
@@ -510,7 +514,7 @@ mod tests {
             for piece in &out {
                 let content = [&piece.fields[..], &piece.bytes].concat();
                 let (fields, _) = Fields::parse(&content).unwrap();
-                let echo = fields.stamp;
+                let echo = echo(fields.stamp);
                 // One for all is enough: it comes for the last.
                 if fields.index + 1 == fields.count {
                     answers.push_back((now + trip_us, Ack { echo, ..ack(fields.message, 5, &[]) }));
@@ -559,7 +563,8 @@ mod tests {
                 let (fields, _) = Fields::parse(&content).unwrap();
                 arrived += 1;
                 twice += u64::from(!known.insert((fields.message, fields.index)));
-                messages += usize::from(assembler.on_fragment(&content).unwrap().is_some());
+                messages +=
+                    usize::from(assembler.on_fragment(at(now), &content).unwrap().is_some());
                 let acks = assembler.take_acks().into_iter();
                 answers.extend(acks.map(|ack| (now + 500, ack)));
             }
@@ -629,7 +634,8 @@ mod tests {
         splitter.on_ack(at(0), &ack(1, 10, &[]));
         splitter.on_ack(at(0), &ack(2, 10, &[]));
         assert_eq!(poll(&mut splitter, 0).len(), 10);
-        splitter.on_ack(at(1), &Ack { echo: 1, ..ack(1, 0, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff]) });
+        splitter
+            .on_ack(at(1), &Ack { echo: echo(1), ..ack(1, 0, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff]) });
         assert_eq!(splitter.begun().map(|message| message.flights.len()).sum::<usize>(), 10);
         assert_eq!(poll(&mut splitter, 11).len(), 10, "none of the ten arrived");
     }

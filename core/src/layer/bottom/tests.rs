@@ -160,7 +160,7 @@ fn links_carry_the_longest_proposal_of_a_view_that_grew() {
             is_there |= b.act(|bottom, cx| match bottom.on_frame(cx, &bytes) {
                 // It came in whole. Nothing about it is true but its length.
                 Taken::Malformed(_, Malformed::Illegal(64)) => true,
-                Taken::Nothing => false,
+                Taken::Piece(_) => false,
                 other => panic!("{other:?}"),
             });
             most = most.max(b.bottom.held_bytes());

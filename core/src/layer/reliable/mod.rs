@@ -16,6 +16,7 @@ mod allowance;
 mod answer;
 mod body;
 mod cut;
+mod flight;
 mod fork;
 mod inbound;
 mod log;
@@ -184,7 +185,7 @@ impl Reliable {
             logs: PerRank::from_fn(n, |sender| {
                 Log::new(sender, log_root(roster.view(), sender), n)
             }),
-            sender: Sender::new(limits, config.cast_queue_bytes),
+            sender: Sender::new(limits, &timeouts, config.cast_queue_bytes),
             mine: PerRank::from_fn(n, |_| None),
             has_proven_fork: PerRank::from_fn(n, |_| false),
             has_told_fork: PerRank::from_fn(n, |_| false),
@@ -283,6 +284,13 @@ impl Reliable {
         let log = self.logs.at(head.sender);
         let is_other = log.hash_at(head.number).is_some_and(|known| known != head.hash);
         self.is_active(head.sender) && (head.number > log.have() || is_other)
+    }
+
+    /// Something long is on its way from this member. What the cut needs is not waited for.
+    pub(crate) fn on_piece(&mut self, now: Time, from: Rank) {
+        if self.phase.is_open() {
+            self.repair.on_piece(now, from);
+        }
     }
 
     /// Nothing is delivered from here on, because something before it never will be.
@@ -447,7 +455,11 @@ impl Reliable {
             }
             out.push(Out::Deliver(body));
         }
+        let delivered = log.deliverable;
         log.discard();
+        if sender == self.me {
+            self.sender.delivered(now, delivered);
+        }
         self.repeats.at_mut(sender).restart(now);
     }
 }

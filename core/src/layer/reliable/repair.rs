@@ -26,6 +26,8 @@ struct Missing {
     /// What was held when the timer was started: progress starts it anew.
     top: Number,
     have: Number,
+    /// Since when there was no progress.
+    since: Time,
     /// Whom to ask next.
     turn: usize,
     /// How often all were asked without progress.
@@ -45,11 +47,19 @@ pub(super) struct Repair {
     missing: PerRank<Missing>,
     served: PerRank<Served>,
     fetch_us: u64,
+    /// How long what is missing may be waited for while its sender brings something.
+    patience_us: u64,
     answer_bytes: usize,
     /// What all were handed, since the view began.
     charged: u64,
     /// What the Heads of a certificate may weigh.
     pub(super) cover_bytes: usize,
+}
+
+/// Long before anybody is suspected of anything for it.
+fn patience_us(timeouts: &Timeouts) -> u64 {
+    let most = (timeouts.slot_us / 2).min(timeouts.lag_us / 4);
+    most.min(timeouts.fetch_us.saturating_mul(4)).max(timeouts.fetch_us)
 }
 
 impl Repair {
@@ -59,11 +69,13 @@ impl Repair {
                 timer: Backoff::new(timeouts.fetch_us, timeouts.resend_max_us),
                 top: Number::ZERO,
                 have: Number::ZERO,
+                since: Time::ZERO,
                 turn: 0,
                 rounds: 0,
             }),
             served: PerRank::from_fn(n, |_| Served::default()),
             fetch_us: timeouts.fetch_us,
+            patience_us: patience_us(timeouts),
             answer_bytes: ANSWER_BYTES.max(limits.casts_max()),
             charged: 0,
             cover_bytes: n.saturating_mul(n.saturating_mul(48).saturating_add(128)),
@@ -77,6 +89,15 @@ impl Repair {
     /// Nothing is missing any more.
     pub(super) fn stop(&mut self) {
         self.missing.values_mut().for_each(|missing| missing.timer.stop());
+    }
+
+    /// A piece of something long came from this sender: what is missing of its log is likely to be on
+    /// its way, and others are not asked to send the same, as long as there is patience.
+    pub(super) fn on_piece(&mut self, now: Time, sender: Rank) {
+        let missing = self.missing.at_mut(sender);
+        if missing.timer.due().is_some() && now.since(missing.since) < self.patience_us {
+            missing.timer.restart(now);
+        }
     }
 
     /// How many bytes all were handed, as they are charged.
@@ -174,6 +195,7 @@ impl Reliable {
             };
             if missing.top != top || missing.have != have || missing.timer.due().is_none() {
                 (missing.top, missing.have, missing.rounds) = (top, have, 0);
+                missing.since = now;
                 missing.timer.restart(now);
             } else if missing.timer.fires(now) {
                 self.jump(sender, out);

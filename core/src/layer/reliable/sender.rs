@@ -2,16 +2,19 @@
 //!
 //! A cast goes out at once when nothing is in flight; otherwise casts gather up to `body_max`, and
 //! a partial batch leaves only when the tick signs anyway and few bodies are in flight, or when a
-//! slot is owed (protocol.md section 4, last paragraph, and TO2).
+//! slot is owed (protocol.md section 4, last paragraph, and TO2). On a slow network batches are
+//! shorter, and fewer bytes are in flight (`flight`).
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Body;
-use crate::config::Limits;
+use super::flight::Flight;
+use crate::config::{Limits, Timeouts};
 use crate::input::{Order, Ticket};
 use crate::output::Refusal;
 use crate::seq::{Number, Round, SlotMark};
+use crate::time::Time;
 use crate::wire::casts;
 
 /// Partial batches leave while fewer own bodies than this are on their way. Three delays pass
@@ -19,7 +22,11 @@ use crate::wire::casts;
 /// for jitter.
 const PARTIAL_IN_FLIGHT: u64 = 8;
 
-/// Casts that will be one body.
+/// So long a batch may become in any case; one that is much longer than bodies are on a slow network
+/// would have to be cut many times.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Casts that will be one body, or several.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) casts: Vec<u8>,
@@ -30,6 +37,32 @@ pub(super) struct Batch {
 impl Batch {
     fn len(&self) -> usize {
         self.casts.len()
+    }
+
+    /// Keeps the first casts, as many as fit into `bytes` but one at least; returns the others.
+    fn split(&mut self, bytes: usize) -> Option<Self> {
+        if self.len() <= bytes {
+            return None;
+        }
+        let (mut end, mut count) = (0, casts::Count::default());
+        for (order, cast) in casts::Casts::from(&self.casts, 0) {
+            if end > 0 && cast.end > bytes {
+                break;
+            }
+            end = cast.end;
+            count.add(order);
+        }
+        if end == self.len() {
+            return None;
+        }
+        let at = count.fifo.saturating_add(count.total).min(self.tickets.len());
+        let fifo = self.count.fifo.saturating_sub(count.fifo);
+        let total = self.count.total.saturating_sub(count.total);
+        self.count = count;
+        let (casts, tickets) = (self.casts.split_off(end), self.tickets.split_off(at));
+        // A body keeps them.
+        self.tickets.shrink_to_fit();
+        Some(Self { casts, tickets, count: casts::Count { fifo, total } })
     }
 }
 
@@ -84,6 +117,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 pub(super) struct Sender {
     limits: Limits,
+    flight: Flight,
     queue: VecDeque<Batch>,
     queue_bytes: usize,
     queue_max: usize,
@@ -95,9 +129,10 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) const fn new(limits: Limits, queue_max: usize) -> Self {
+    pub(super) const fn new(limits: Limits, timeouts: &Timeouts, queue_max: usize) -> Self {
         Self {
             limits,
+            flight: Flight::new(&limits, timeouts),
             queue: VecDeque::new(),
             queue_bytes: 0,
             queue_max,
@@ -137,7 +172,8 @@ impl Sender {
             self.was_refused = true;
             return Err(Refusal::Full);
         }
-        let body_max = self.limits.body_max as usize;
+        let batch_max = self.flight.body_bytes().saturating_mul(4).max(BATCH_BYTES);
+        let body_max = batch_max.min(self.limits.body_max as usize);
         let fits =
             self.queue.back().is_some_and(|last| last.len().saturating_add(bytes) <= body_max);
         if !fits {
@@ -149,11 +185,9 @@ impl Sender {
             return Err(Refusal::TooLarge);
         }
         batch.tickets.push(ticket);
-        match order {
-            Order::Fifo => batch.count.fifo = batch.count.fifo.saturating_add(1),
-            Order::Total => batch.count.total = batch.count.total.saturating_add(1),
-        }
+        batch.count.add(order);
         self.queue_bytes = self.queue_bytes.saturating_add(bytes);
+        self.trim();
         Ok(())
     }
 
@@ -173,6 +207,26 @@ impl Sender {
         legacy.batches.append(&mut self.queue);
         self.queue = legacy.batches;
         self.was_refused |= legacy.was_refused;
+        self.trim();
+    }
+
+    /// The own body `number` left, with so many bytes of casts.
+    pub(super) fn opened(&mut self, now: Time, number: Number, bytes: usize) {
+        self.flight.opened(now, number, bytes);
+    }
+
+    /// The own log is delivered up to `number`.
+    pub(super) fn delivered(&mut self, now: Time, number: Number) {
+        self.flight.delivered(now, number);
+        self.trim();
+    }
+
+    /// The batch that is next is no longer than a body should be now.
+    fn trim(&mut self) {
+        let bytes = self.flight.body_bytes();
+        if let Some(rest) = self.queue.front_mut().and_then(|front| front.split(bytes)) {
+            self.queue.insert(1, rest);
+        }
     }
 
     /// A Value of another sender in `round` was seen: the own slots up to it are owed.
@@ -235,6 +289,7 @@ impl Sender {
         let batch = self.queue.pop_front()?;
         self.queue_bytes = self.queue_bytes.saturating_sub(batch.len());
         self.usual = batch.len();
+        self.trim();
         Some(batch)
     }
 
@@ -248,6 +303,6 @@ impl Sender {
         };
         let used = room.bytes.saturating_add(bytes);
         let fits = bytes == 0 || room.bytes == 0 || used <= self.limits.casts_in_flight();
-        room.next.past(room.threshold) <= places && fits
+        room.next.past(room.threshold) <= places && fits && self.flight.fits(bytes)
     }
 }

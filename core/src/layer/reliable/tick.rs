@@ -102,6 +102,7 @@ impl Reliable {
         let log = self.logs.at_mut(me);
         let is_open = log.write(&body, limit, self.limits.slot_window);
         assert!(is_open, "a body of the own log fits its own window and slots");
+        self.sender.opened(cx.now, number, body.casts.len());
     }
 
     fn own_bodies(&self, first: Number) -> Vec<Arc<Body>> {

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::rig::{Solo, at, bodies, delivered, is_alarm, parts, proofs, total, vouched};
+use crate::config::Timeouts;
 use crate::fault::FaultKind;
 use crate::layer::To;
 use crate::layer::reliable::{In, Out};
@@ -259,6 +260,31 @@ fn rm6_what_is_missing_is_fetched_round_robin_from_who_says_to_hold_it() {
     assert!(
         !parts(&solo.run(5_000_000)).iter().any(|(_, part)| matches!(part, Part::Fetch { .. }))
     );
+}
+
+#[test]
+fn rm6_others_are_not_asked_for_what_its_sender_brings_for_half_a_slot_at_most() {
+    let timeouts = Timeouts::default();
+    let is_fetch = |(_, part): &(To, &Part)| matches!(part, Part::Fetch { .. });
+    for brings in [false, true] {
+        let mut solo = Solo::new(7);
+        solo.claim(2, 0, 2);
+        solo.tick();
+        let began = solo.now;
+        while !parts(&solo.run(10_000)).iter().any(is_fetch) {
+            assert!(solo.now.since(began) < timeouts.slot_us, "it is asked for in the end");
+            if brings {
+                solo.machine.on_piece(solo.now, Rank::new(0));
+            }
+            solo.machine.on_piece(solo.now, Rank::new(1));
+        }
+        let waited = solo.now.since(began);
+        let (least, most) = match brings {
+            false => (timeouts.fetch_us, timeouts.fetch_us + 20_000),
+            true => (timeouts.slot_us / 2, timeouts.slot_us / 2 + timeouts.fetch_us + 20_000),
+        };
+        assert!((least..most).contains(&waited), "{brings}: {waited} us");
+    }
 }
 
 #[test]

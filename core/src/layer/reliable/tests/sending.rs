@@ -12,7 +12,7 @@ use crate::member::Rank;
 use crate::output::Refusal;
 use crate::seq::{Round, SlotMark};
 use crate::view::Pattern;
-use crate::wire::Part;
+use crate::wire::{Part, casts};
 
 fn cast(solo: &mut Solo, order: Order, payload: &[u8]) -> Result<(), Refusal> {
     solo.machine.cast(Ticket(0), order, payload)
@@ -96,6 +96,12 @@ fn the_window_fills_and_opens_again_with_the_threshold() {
     let full = first.len() as u64;
     assert_eq!(bodies(&solo.tick()), []);
     assert!(solo.machine.deadline() > Some(solo.now), "a full window is no reason to hurry");
+    let head = solo.machine.logs.at(solo.me).top();
+    for peer in [0, 1] {
+        solo.hear(peer, head);
+        solo.claim(peer, 3, 2);
+    }
+    assert_eq!(bodies(&solo.tick()), [], "two are delivered, but not stable");
     solo.step(In::Threshold(solo.me, at(2)));
     assert_eq!(bodies(&solo.tick()), [full + 1, full + 2]);
 }
@@ -227,4 +233,51 @@ fn pattern_paper_sends_the_certificate_of_its_own_log_to_all_once() {
     let again = solo.run(1_000_000);
     let finals = parts(&again).into_iter().filter(|(_, part)| matches!(part, Part::Certificate(_)));
     assert!(finals.count() >= 2, "until a quorum holds it");
+}
+
+/// The casts of the bodies posted.
+fn cargo(outs: &[Out]) -> Vec<Vec<u8>> {
+    let casts = |out: &Out| match out {
+        Out::Post(post) => post.casts.as_ref().map(|casts| casts.bytes.to_vec()),
+        _ => None,
+    };
+    outs.iter().filter_map(casts).collect()
+}
+
+#[test]
+fn on_a_slow_network_bodies_are_short_and_few_and_hold_every_cast_once() {
+    let mut solo = Solo::with(4, |config| config.cast_queue_bytes = 1024 * 1024);
+    let orders = [Order::Fifo, Order::Total, Order::Fifo];
+    let wanted: Vec<(Order, Vec<u8>)> = (0..300_u32)
+        .map(|i| (orders[i as usize % 3], vec![i as u8; 10 + i as usize * 7]))
+        .collect();
+    for (index, (order, payload)) in wanted.iter().enumerate() {
+        solo.machine.cast(Ticket(index as u64), *order, payload).unwrap();
+    }
+    let (mut arrived, mut number, mut longest) = (Vec::new(), 0, 0);
+    while arrived.len() < wanted.len() {
+        let outs = solo.tick();
+        let left = cargo(&outs);
+        assert!(!left.is_empty(), "{} of {} have left", arrived.len(), wanted.len());
+        // The first are sent before anything is known.
+        let total: usize = left.iter().map(Vec::len).sum();
+        longest = if number == 0 { 0 } else { longest.max(total) };
+        let head = solo.machine.logs.at(solo.me).top();
+        [0, 1].into_iter().for_each(|peer| drop(solo.hear(peer, head)));
+        for bytes in left {
+            number += 1;
+            let all = casts::Casts::from(&bytes, 0);
+            arrived.extend(all.map(|(order, range)| (order, bytes[range].to_vec())));
+            let body = solo.machine.logs.at(solo.me).body(at(number)).unwrap();
+            assert_eq!(body.tickets.len(), body.count.fifo + body.count.total);
+            // Thirty bytes a millisecond.
+            solo.now = solo.now.plus(bytes.len() as u64 * 1_000 / 30);
+            [0, 1].into_iter().for_each(|peer| drop(solo.claim(peer, 3, number)));
+            solo.step(In::Merged(solo.me, at(number)));
+            solo.step(In::Threshold(solo.me, at(number)));
+        }
+    }
+    assert!(arrived == wanted, "in the order in which they were cast");
+    assert!(longest <= 16 * 1024, "{longest} bytes at once");
+    assert!(number > 30, "{number} bodies");
 }
