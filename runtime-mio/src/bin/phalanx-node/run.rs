@@ -96,6 +96,11 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             if let (Some(path), Notice::Event(event)) = (&args.state, &notice) {
                 keep_state(path, event).map_err(|why| format!("{}: {why}", path.display()))?;
             }
+            if let (None, Notice::Event(Event::StateLoaded { total: 1.., .. })) =
+                (&args.state, &notice)
+            {
+                tracing::warn!("the state that came with joining is thrown away: no --state FILE");
+            }
             log(home, &naming, &notice)?;
             if let Some(line) = naming.follow(&notice) {
                 tracing::info!("{line}");
@@ -257,6 +262,12 @@ fn log_joins(naming: &Naming<'_>, notice: &Notice) {
         Notice::Event(Event::StateLost) => {
             let view = naming.view().number;
             tracing::warn!(view, "missed casts that nobody keeps: delivers nothing more");
+        }
+        Notice::Event(Event::MustStay) => {
+            tracing::warn!("cannot be spared now: leaves as soon as another one joins");
+        }
+        Notice::Event(Event::SnapshotWanted { view }) => {
+            tracing::info!(view, "who joins wants the state: /snapshot VIEW FILE");
         }
         Notice::Event(_) | Notice::Fault(_) => {}
         Notice::ComesBack { .. } | Notice::StaysOut { .. } => {}
