@@ -205,6 +205,12 @@ fn an_incarnation_below_the_one_in_the_view_is_refused_with_the_reason() {
         assert!(Instant::now() < end, "{joining}");
     }
     members[3].child.kill().unwrap();
+    // Lost: it may not guess which incarnations it used up.
+    fs::remove_file(&record).unwrap();
+    let home = testnet.homes[3].to_str().unwrap();
+    let (code, _, stderr) = run(&["run", "--join", "--home", home]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("if its record is lost, it needs a new key"), "{stderr}");
     // Spoilt: it does not start at all, and says which file it is.
     for spoilt in ["three\n", "4"] {
         fs::write(&record, spoilt).unwrap();

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
     /// Ask the group to take this process in although it was never a member: its key is not in
-    /// group.toml, or its boot record is lost. Once it was a member it comes back without being told
+    /// group.toml. Once it was a member it comes back without being told
     #[arg(long)]
     join: bool,
     /// Cast each line of standard input, and write what happens to standard output as JSON lines.
