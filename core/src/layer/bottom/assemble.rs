@@ -334,7 +334,9 @@ mod tests {
         let first = fragment(1, 0, 2, 300, &[1; 200]);
         let second = fragment(1, 1, 2, 300, &[2; 100]);
         assert_eq!(assembler.on_fragment(at(7), &second), Ok(None));
+        assert!(assembler.has_grown());
         assert_eq!(assembler.on_fragment(at(7), &second), Ok(None));
+        assert!(!assembler.has_grown(), "who sends it again brings nothing");
         let bits = alloc::vec![2];
         assert_eq!(assembler.take_acks(), [Ack { message: 1, echo: echo(101), base: 0, bits }]);
         assert_eq!(assembler.take_acks(), []);
@@ -343,6 +345,7 @@ mod tests {
         let done = Ack { message: 1, echo: echo(100), base: 2, bits: Vec::new() };
         assert_eq!(assembler.take_acks(), core::slice::from_ref(&done));
         assert_eq!(assembler.on_fragment(at(7), &first), Ok(None));
+        assert!(!assembler.has_grown());
         assert_eq!(assembler.take_acks(), [done]);
         assert_eq!(assembler.held_bytes(), 0);
     }

@@ -20,14 +20,14 @@ pub(crate) struct Piece {
 
 /// A piece that was sent and not acknowledged.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct InFlight {
     pub(super) index: u16,
     pub(super) sent: Time,
     /// How often it was sent again since anything of its message arrived.
     pub(super) resends: u32,
 }
 
-impl Flight {
+impl InFlight {
     /// When it is to be sent again, if an answer takes `pause_us`: later and later.
     pub(super) fn due(&self, pause_us: u64) -> Time {
         let doubled = 1_u64.rotate_left(self.resends.min(DOUBLINGS_MAX));
@@ -51,7 +51,7 @@ pub(super) struct Message {
     /// The first piece not sent yet.
     next: u16,
     /// Sent and not acknowledged, ascending.
-    pub(super) flights: Vec<Flight>,
+    pub(super) flights: Vec<InFlight>,
     /// How many pieces were sent again in all.
     pub(super) resends: u32,
 }
@@ -85,7 +85,7 @@ impl Message {
     /// The next piece goes out: which one.
     pub(super) fn send(&mut self, now: Time) -> u16 {
         let index = self.next;
-        self.flights.push(Flight { index, sent: now, resends: 0 });
+        self.flights.push(InFlight { index, sent: now, resends: 0 });
         self.next = self.next.saturating_add(1);
         index
     }
@@ -104,7 +104,7 @@ impl Message {
     /// Whether a piece was sent again `tries` times with nothing arriving meanwhile, or all of them
     /// as often on average: a peer that acknowledges now and then does not have them for ever.
     pub(super) fn is_hopeless(&self, now: Time, pause_us: u64, tries: u32) -> bool {
-        let is_over = |flight: &Flight| flight.resends >= tries && flight.due(pause_us) <= now;
+        let is_over = |flight: &InFlight| flight.resends >= tries && flight.due(pause_us) <= now;
         self.resends >= tries.saturating_mul(u32::from(self.count))
             || self.flights.iter().any(is_over)
     }

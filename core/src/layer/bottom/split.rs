@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use super::fragment::{Ack, stamp};
 pub(crate) use super::outgoing::Piece;
-use super::outgoing::{Flight, Message};
+use super::outgoing::{InFlight, Message};
 use super::pace::{Pace, WINDOW_MAX};
 use crate::time::{Time, earliest};
 
@@ -339,7 +339,7 @@ impl Splitter {
             return Some(Time::ZERO);
         }
         let (pause_us, silent_at) = (self.pace.pause_us(), self.pace.silent_at());
-        let due = |flight: &Flight| match self.pace.is_overtaken(flight.sent) {
+        let due = |flight: &InFlight| match self.pace.is_overtaken(flight.sent) {
             true => flight.due(pause_us),
             false => flight.due(pause_us).max(silent_at),
         };
@@ -355,12 +355,12 @@ impl Splitter {
 
     /// Bytes held: at most [`Splitter::bound`].
     pub(crate) fn held_bytes(&self) -> usize {
-        self.queued_bytes.saturating_add(self.in_flight.saturating_mul(size_of::<Flight>()))
+        self.queued_bytes.saturating_add(self.in_flight.saturating_mul(size_of::<InFlight>()))
     }
 
     /// The most bytes a link with these limits holds: the queue and the window.
     pub(crate) const fn bound(limits: &SplitLimits) -> usize {
-        let window = WINDOW_MAX.saturating_mul(size_of::<Flight>());
+        let window = WINDOW_MAX.saturating_mul(size_of::<InFlight>());
         limits.queue_bytes_max.saturating_add(window)
     }
 }

@@ -100,8 +100,7 @@ impl Flight {
         // What is delivered while bodies wait for each other as long as they may.
         let due = u128::from(self.quickest_us.saturating_add(self.wait_us));
         let share = (flying as u128).saturating_mul(due).checked_div(u128::from(age.max(1)));
-        let share = share.unwrap_or_default();
-        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        let share = usize::try_from(share.unwrap_or_default()).unwrap_or(usize::MAX);
         let allowed = if waited > self.wait_us {
             // A single body that is late, because it was lost perhaps, tells little.
             self.allowed.min(share.max(self.allowed / 2))

@@ -270,6 +270,8 @@ fn on_a_slow_network_bodies_are_short_and_few_and_hold_every_cast_once() {
             arrived.extend(all.map(|(order, range)| (order, bytes[range].to_vec())));
             let body = solo.machine.logs.at(solo.me).body(at(number)).unwrap();
             assert_eq!(body.tickets.len(), body.count.fifo + body.count.total);
+            let room = body.tickets.capacity();
+            assert!(room <= 2 * body.tickets.len() + 4, "room for {room} tickets is kept");
             // Thirty bytes a millisecond.
             solo.now = solo.now.plus(bytes.len() as u64 * 1_000 / 30);
             [0, 1].into_iter().for_each(|peer| drop(solo.claim(peer, 3, number)));
