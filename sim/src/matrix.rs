@@ -1,5 +1,7 @@
 //! Two and three faults in one view change: each of a crash and of members that fall silent at a
-//! phase of the change that the crash begins, at its leader, its deputy and another member.
+//! phase of the change that the crash begins, at its leader, its deputy and another member. Each once
+//! with the default pledge, where who cannot be spared is silenced, and once with pledge 0, where
+//! culprits are excluded as in the paper.
 //!
 //! Times are virtual: with a constant delay and no cost of work, a table says how many time-outs and
 //! message delays a combination takes, on any machine.
@@ -67,6 +69,8 @@ pub struct Row {
     pub faults: String,
     /// Members of the group.
     pub members: u16,
+    /// The limit of its pledge, if any.
+    pub pledge: Option<u16>,
     /// The phase of the second and third fault.
     pub phase: String,
     /// Who is excluded, and who is silenced.
@@ -81,9 +85,20 @@ pub struct Row {
     pub verdict: Verdict,
 }
 
-/// All combinations, doubles of 7 and 10 members and triples of 10, in a fixed order.
+/// All combinations, doubles of 7 and 10 members and triples of 10, in a fixed order: first with the
+/// default pledge, then with none.
 #[must_use]
 pub fn cells() -> Vec<Cell> {
+    let with = |pledge| {
+        combinations().into_iter().map(move |mut cell| {
+            cell.scenario.pledge = pledge;
+            cell
+        })
+    };
+    with(None).chain(with(Some(0))).collect()
+}
+
+fn combinations() -> Vec<Cell> {
     let mut cells = Vec::new();
     for members in [7, 10] {
         for first in Duty::ALL {
@@ -136,6 +151,7 @@ pub fn play(cell: &Cell) -> Result<Row, RunError> {
     Ok(Row {
         faults: cell.faults.clone(),
         members: cell.scenario.members,
+        pledge: cell.scenario.pledge,
         phase: phase.trim_start_matches("phase_stopper_").to_owned(),
         gone: (history.excluded(), history.silenced()),
         transitional: history.transitional(),
@@ -146,7 +162,7 @@ pub fn play(cell: &Cell) -> Result<Row, RunError> {
 }
 
 /// The head of the table.
-pub const HEAD: &str = "members faults                             phase     excluded   silenced   \
+pub const HEAD: &str = "members pledge faults                             phase     excluded   silenced   \
                         transitional views  virtual us verdict";
 
 impl Row {
@@ -158,8 +174,9 @@ impl Row {
             if ranks.is_empty() { "-".to_owned() } else { ranks.join(",") }
         };
         format!(
-            "{:>7} {:<34} {:<9} {:<10} {:<10} {:>12} {:>5} {:>11} {}",
+            "{:>7} {:>6} {:<34} {:<9} {:<10} {:<10} {:>12} {:>5} {:>11} {}",
             self.members,
+            self.pledge.map_or_else(|| "-".to_owned(), |pledge| pledge.to_string()),
             self.faults,
             self.phase,
             list(&self.gone.0),
