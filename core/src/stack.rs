@@ -169,7 +169,7 @@ impl Stack {
             genesis: config.genesis.clone(),
             pt2pt: Pt2pt::new(n, me, config),
             reliable: Reliable::new(config, &roster, me, &active),
-            total: Total::new(timeouts, me, &active),
+            total: Total::new(timeouts, me, &active, roster.quorum().f()),
             stable: Stable::new(config, &roster, me, active.clone(), now),
             suspect: Suspect::new(timeouts, &roster, me, now),
             lag: Lag::new(timeouts, n),
@@ -328,6 +328,9 @@ impl Stack {
             Part::Pt2pt(part) => {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
+            Part::RowCounters(counters) => {
+                self.run_stable(step, stable::In::Counters(from, counters.into_iter().collect()));
+            }
             part @ (Part::Leave(_)
             | Part::Recommend(_)
             | Part::Flush(_)
@@ -411,10 +414,9 @@ impl Stack {
         let below = self.route_total(step, outs);
         self.route_reliable(step, below);
         self.run_suspect(step, suspect::In::Tick);
+        self.watch_lag(step);
+        self.run_stable(step, stable::In::Tick);
         let is_row_due = self.stable.is_due(now, self.reliable.progress());
-        if is_row_due || self.lag.deadline().is_some_and(|due| due <= now) {
-            self.watch_lag(step);
-        }
         if is_row_due {
             self.stable.note(self.reliable.progress());
             self.run_stable(step, stable::In::Sign(self.reliable.rows()));

@@ -130,7 +130,7 @@ pub enum Reason {
     Proof = 0,
     /// No fresh Stable row of it is to be had from anyone.
     Mute = 1,
-    /// Its Stable row holds a window back.
+    /// Its Stable row stands still and holds a window back.
     Lagging = 2,
     /// It does not settle its slots of the total order.
     ImpedingOrder = 3,
@@ -147,6 +147,8 @@ pub enum Reason {
     NotInstalled = 8,
     /// It says that it has what it does not hand over.
     Withholding = 9,
+    /// Its rows or its slots come so much later than those of a quorum that all others are slowed.
+    Slow = 10,
 }
 
 /// `signer` suspects `subject`: at most once as an opinion and then once by proof, per view.
@@ -184,7 +186,8 @@ impl Reason {
             | Self::NewViewOverdue
             | Self::CommitOverdue
             | Self::NotInstalled
-            | Self::Withholding => false,
+            | Self::Withholding
+            | Self::Slow => false,
         }
     }
 }

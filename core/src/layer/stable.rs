@@ -3,8 +3,11 @@
 //! Promises upwards: [`Out::Threshold`] rises only to what all Active members and a quorum signed
 //! that they hold. Rows are relayed on request, so all correct members see the same ones. What a
 //! faulty member can try: overstate (its own word counts only for itself, and a threshold needs all
-//! Active members), stand still (it is lagging, an opinion), sign two rows that contradict each
-//! other (a Proof), send its rows to a few only (anybody hands them on).
+//! Active members), stand still or creep (it is lagging or slow, an opinion), hold its own log back
+//! (a sender holds what it wrote: its row is not waited for there), sign two rows that contradict
+//! each other (a Proof), show its rows to a few only, or other ones to each (rows are gossip).
+
+mod gossip;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -16,8 +19,9 @@ use crate::fault::{Evidence, Proof, rows_contradict};
 use crate::member::{PerRank, Rank};
 use crate::quorum::Quorum;
 use crate::seq::Number;
-use crate::time::Time;
+use crate::time::{Time, earliest};
 use crate::wire::{List, Part};
+use gossip::Gossip;
 
 /// What happens to the layer.
 #[derive(Debug)]
@@ -30,6 +34,10 @@ pub(crate) enum In {
     Proven(Rank),
     /// The own row is due ([`Stable::is_due`]); this is what it says.
     Sign(Vec<Number>),
+    /// A peer told the counters of the rows that it holds.
+    Counters(Rank, Vec<u64>),
+    /// Time passed.
+    Tick,
 }
 
 /// What the layer wants done.
@@ -62,6 +70,7 @@ pub(crate) struct Stable {
     served: PerRank<(Time, usize)>,
     /// Bodies and bytes of each log at the last own row.
     told: PerRank<(Number, u64)>,
+    gossip: Gossip,
 }
 
 impl Stable {
@@ -87,19 +96,20 @@ impl Stable {
             due: now,
             served: PerRank::from_fn(n, |_| (now, 0)),
             told: PerRank::from_fn(n, |_| (Number::ZERO, 0)),
+            gossip: Gossip::new(n, me, config.timeouts.stable_us),
         }
     }
 
-    /// When the next own row is owed at the latest.
-    pub(crate) const fn deadline(&self) -> Option<Time> {
-        Some(self.due)
+    /// When the next own row, or a question for one of another, is owed at the latest.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        earliest(Some(self.due), self.gossip.due())
     }
 
-    /// Whether the own row is due: the interval passed, or five eighths of a window of bodies or a
-    /// third of its bytes was used up since the last one, so that a busy group does not wait for the
-    /// clock. Casts use three quarters of a window, so there is time for the row to arrive.
+    /// Whether the own row is due: the interval passed, or half a window of bodies or a third of its
+    /// bytes was used up since the last one, so that a busy group does not wait for the clock. Casts
+    /// use three quarters of a window, so there is time for the row to arrive.
     pub(crate) fn is_due(&self, now: Time, held: impl Iterator<Item = (Number, u64)>) -> bool {
-        let bodies = u64::from(self.limits.window_bodies).saturating_mul(5) / 8;
+        let bodies = u64::from(self.limits.window_bodies) / 2;
         let bytes = u64::from(self.limits.window_bytes / 3);
         now >= self.due
             || self.told.values().zip(held).any(|(told, held)| {
@@ -129,6 +139,11 @@ impl Stable {
     pub(crate) fn row(&self, member: Rank, sender: Rank) -> Number {
         let row = self.rows.at(member).as_ref();
         row.and_then(|row| row.have.get(sender.index()).copied()).unwrap_or_default()
+    }
+
+    /// Whether stability waits for the rows of this member (RM8).
+    pub(crate) fn waits_for(&self, member: Rank) -> bool {
+        self.active.contains(&member)
     }
 
     /// The stability threshold of a log.
@@ -164,8 +179,24 @@ impl Stable {
                 let row = Row { counter: self.counter, have: List::from(have) };
                 let row = cx.door.sign(cx.roster, self.me, row);
                 let part = Part::Stable(row.signed().as_ref().clone());
-                out.push(Out::Post(Post::part(To::All, part)));
                 self.on_row(cx, row, &mut out);
+                let counters = Part::RowCounters(self.counters().into());
+                let parts = alloc::vec![part, counters];
+                out.push(Out::Post(Post { to: To::All, parts, casts: None }));
+            }
+            In::Counters(peer, counters) => {
+                let held = self.counters();
+                self.gossip.on_counters(cx.now, peer, &counters, &held);
+            }
+            In::Tick => {
+                if self.gossip.due().is_some_and(|due| due <= cx.now) {
+                    let held = self.counters();
+                    let due = self.gossip.on_tick(cx.now, &held);
+                    out.extend(due.into_iter().map(|(member, holder)| {
+                        let above = self.counter(member);
+                        Out::Post(Post::part(To::One(holder), Part::AskRow { member, above }))
+                    }));
+                }
             }
         }
         out
@@ -199,6 +230,7 @@ impl Stable {
             }
         }
         out.push(Out::Fresh(signer, row.have.to_vec()));
+        self.gossip.on_row(cx.now, signer, row.counter);
         *self.rows.at_mut(signer) = Some(row);
         self.raise_thresholds(out);
     }
@@ -213,15 +245,36 @@ impl Stable {
         }
     }
 
-    /// RM8: what all Active members and at least a quorum in all report. A member that is proven to
-    /// lie is not waited for: it may have told others another row, so that they and this member
-    /// would judge the same window differently for ever.
+    /// RM8: what all Active members and at least a quorum in all report. The sender of the log is
+    /// taken for one that holds what the others hold: it wrote it, and must not be able to hold back
+    /// its own log. A member that is proven to lie is not waited for: it may have told others another
+    /// row, so that they and this member would judge the same window differently for ever.
     fn reached(&self, sender: Rank) -> Number {
-        let mut all: Vec<Number> =
-            self.rows.ranks().map(|member| self.row(member, sender)).collect();
+        let others = self.active.iter().filter(|member| **member != sender);
+        let by_active = others.map(|member| self.row(*member, sender)).min();
+        let is_writer = |member| member == sender && self.active.contains(&member);
+        let row = |member: Rank| match is_writer(member) {
+            true => self.row(member, sender).max(by_active.unwrap_or_default()),
+            false => self.row(member, sender),
+        };
+        let mut all: Vec<Number> = self.rows.ranks().map(row).collect();
         let by_quorum = self.quorum.reached(&mut all).unwrap_or_default();
-        let by_active = self.active.iter().map(|member| self.row(*member, sender)).min();
         by_quorum.min(by_active.unwrap_or(by_quorum))
+    }
+
+    /// The counters of the newest rows here, by rank.
+    fn counters(&self) -> Vec<u64> {
+        self.rows.ranks().map(|member| self.counter(member)).collect()
+    }
+
+    /// The rows by which this member knows what room there is in the log of `sender`, as far as that
+    /// member has not told that it holds them.
+    pub(crate) fn rows_for(&self, sender: Rank) -> Vec<Part> {
+        let others = self.rows.iter().filter(|(member, _)| *member != sender);
+        let news = others.filter_map(|(member, row)| {
+            row.as_ref().filter(|row| row.counter > self.gossip.told(sender, member))
+        });
+        news.map(|row| Part::Stable(row.signed().as_ref().clone())).collect()
     }
 }
 

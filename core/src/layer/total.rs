@@ -6,9 +6,12 @@
 //! nothing is known yet.
 //!
 //! Promises upwards: all correct members deliver the same bodies in the same order (P4), because
-//! what they merge is the same certified logs. What a faulty member can try: settle nothing (asked
-//! for, then an opinion), run ahead (its own slots become null, those of others are settled by one
-//! null body each), settle a slot twice (slots strictly rise along a chain).
+//! what they merge is the same certified logs. What a faulty member can try: settle nothing, or as
+//! little as it can (asked for all that was waiting when the watch began, then an opinion), settle
+//! late (`pace`), run ahead (its own slots become null, those of others are settled by one null body
+//! each), settle a slot twice (slots strictly rise along a chain).
+
+mod pace;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -17,13 +20,14 @@ use alloc::vec::Vec;
 use super::reliable::Body;
 use crate::config::Timeouts;
 use crate::member::Rank;
-use crate::seq::{Round, Slot, SlotMark};
+use crate::seq::{Number, Round, Slot, SlotMark};
 use crate::time::{Time, earliest};
+use pace::Pace;
 
 /// What happens to the layer.
 #[derive(Debug)]
 pub(crate) enum In {
-    /// A body of another sender was seen for the first time (phase 1), with this slot.
+    /// A body was seen for the first time (phase 1), or written here, with this slot.
     Sighted(Rank, SlotMark),
     /// A deliverable body.
     Deliverable(Arc<Body>),
@@ -36,12 +40,16 @@ pub(crate) enum In {
 pub(crate) enum Out {
     /// Deliver the Total casts of this body: their slot has come.
     Deliver(Arc<Body>, Slot),
-    /// Another sender uses this round: the own slots up to it must be settled (TO2).
+    /// Another sender has settled this round: the own slots up to it must be settled (TO2).
     Owe(Round),
+    /// A slot of this sender is waited for, from now on; [`Total::may_write_up_to`] answers it.
+    Waits(Rank),
     /// Ask all for a body of this sender that settles this round (TO3).
     AskSlot(Rank, Round),
     /// Nobody had one: this sender impedes the total order.
     Impedes(Rank),
+    /// This sender settles its slots far later than the others, again and again (TO4).
+    Late(Rank),
 }
 
 /// What is known about the slots of one sender.
@@ -51,9 +59,22 @@ struct Lane {
     /// Every round below is settled.
     settled: Round,
     /// Deliverable bodies with Total casts, not merged yet.
-    values: VecDeque<(Round, Arc<Body>)>,
+    values: VecDeque<Value>,
     /// Whether a body of another waits behind the first round that is not settled.
     wait: Wait,
+    /// The highest body that the sender could write when the wait began.
+    ceiling: Number,
+    /// It could write one since.
+    had_room: bool,
+}
+
+/// A deliverable body with Total casts.
+#[derive(Debug)]
+struct Value {
+    round: Round,
+    body: Arc<Body>,
+    /// Since when it is deliverable.
+    since: Time,
 }
 
 /// Waiting for a slot (TO3).
@@ -61,7 +82,8 @@ struct Lane {
 enum Wait {
     /// Nothing waits.
     Idle,
-    /// A body waits behind this round since this moment.
+    /// Since this moment all rounds below this one are waited for: so many had bodies of others
+    /// waiting behind them. Less does not end the wait, or a sender could settle one at a time.
     Since(Round, Time),
     /// All were asked at this moment.
     Asked(Round, Time),
@@ -70,10 +92,11 @@ enum Wait {
 }
 
 impl Wait {
-    const fn round(self) -> Option<Round> {
+    /// Whether it goes on for a sender that has settled all rounds below this one.
+    fn is_for(self, settled: Round) -> bool {
         match self {
-            Self::Idle => None,
-            Self::Since(round, _) | Self::Asked(round, _) | Self::Told(round) => Some(round),
+            Self::Idle => false,
+            Self::Since(end, _) | Self::Asked(end, _) | Self::Told(end) => settled < end,
         }
     }
 }
@@ -85,24 +108,28 @@ pub(crate) struct Total {
     slot_us: u64,
     ask_us: u64,
     lanes: Vec<Lane>,
+    pace: Pace,
     /// Nobody opens bodies any more, so nobody is to blame for a slot that is not settled.
     is_frozen: bool,
 }
 
 impl Total {
-    /// The layer for a view with these Active members, ascending.
-    pub(crate) fn new(timeouts: &Timeouts, me: Rank, active: &[Rank]) -> Self {
+    /// The layer for a view with these Active members, ascending, of whom `f` may lie.
+    pub(crate) fn new(timeouts: &Timeouts, me: Rank, active: &[Rank], f: usize) -> Self {
         let lane = |sender: &Rank| Lane {
             sender: *sender,
             settled: Round::ZERO,
             values: VecDeque::new(),
             wait: Wait::Idle,
+            ceiling: Number::ZERO,
+            had_room: false,
         };
         Self {
             me,
             slot_us: timeouts.slot_us,
             ask_us: timeouts.ask_us,
             lanes: active.iter().map(lane).collect(),
+            pace: Pace::new(active.len(), f, timeouts.slot_us),
             is_frozen: false,
         }
     }
@@ -111,10 +138,7 @@ impl Total {
     pub(crate) fn step(&mut self, now: Time, input: In) -> Vec<Out> {
         let mut out = Vec::new();
         match input {
-            In::Sighted(sender, SlotMark::Value(round)) if sender != self.me => {
-                out.push(Out::Owe(round));
-            }
-            In::Sighted(..) => {}
+            In::Sighted(sender, slot) => self.on_sighted(now, sender, slot, &mut out),
             In::Deliverable(body) => self.on_deliverable(now, &body, &mut out),
             In::Tick => self.on_tick(now, &mut out),
         }
@@ -149,7 +173,7 @@ impl Total {
     pub(crate) fn close(&mut self, remainder: &[Arc<Body>]) -> Vec<Out> {
         self.freeze();
         for body in remainder {
-            self.take(body);
+            self.take(Time::ZERO, body);
         }
         let mut out = Vec::new();
         while let Some(next) = self.next_value() {
@@ -158,24 +182,66 @@ impl Total {
         out
     }
 
-    fn on_deliverable(&mut self, now: Time, body: &Arc<Body>, out: &mut Vec<Out>) {
-        if self.take(body) {
-            self.merge(out);
-            self.watch(now);
+    /// TO2: whatever another settles, the own slots are owed up to there. A null says as much as a
+    /// value: the value that it answers may be kept from this member.
+    fn on_sighted(&mut self, now: Time, sender: Rank, slot: SlotMark, out: &mut Vec<Out>) {
+        let Some(round) = slot.round() else { return };
+        if let SlotMark::Value(_) = slot
+            && let Some(place) = self.place(sender)
+        {
+            self.pace.sighted(now, place, round);
+        }
+        if sender != self.me {
+            out.push(Out::Owe(round));
         }
     }
 
+    fn place(&self, sender: Rank) -> Option<usize> {
+        self.lanes.iter().position(|lane| lane.sender == sender)
+    }
+
+    fn on_deliverable(&mut self, now: Time, body: &Arc<Body>, out: &mut Vec<Out>) {
+        let Some(place) = self.place(body.sender) else { return };
+        let next = self.next_value();
+        let since = next.and_then(|next| self.front(next)).map(|value| value.since);
+        let settled = self.lanes.get(place).map_or(Round::ZERO, |lane| lane.settled);
+        if !self.take(now, body) {
+            return;
+        }
+        if let SlotMark::Value(round) = body.link.slot {
+            self.pace.deliverable(now, place, round);
+        }
+        let is_waited_for = next.is_some_and(|next| is_behind(next, settled, place));
+        let ceiling = self.lanes.get(place).map_or(Number::ZERO, |lane| lane.ceiling);
+        if let Some(since) = since
+            && is_waited_for
+            && body.number <= ceiling
+            && body.sender != self.me
+            && !self.is_frozen
+            && self.pace.settled(now, place, since)
+        {
+            out.push(Out::Late(body.sender));
+        }
+        self.merge(out);
+        self.watch(now, out);
+    }
+
     /// Notes what a body says about its sender's slots, if anything.
-    fn take(&mut self, body: &Arc<Body>) -> bool {
+    fn take(&mut self, now: Time, body: &Arc<Body>) -> bool {
         let Some(round) = body.link.slot.round() else { return false };
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.sender == body.sender) else {
             return false;
         };
         lane.settled = lane.settled.max(round.next());
         if let SlotMark::Value(_) = body.link.slot {
-            lane.values.push_back((round, Arc::clone(body)));
+            lane.values.push_back(Value { round, body: Arc::clone(body), since: now });
         }
         true
+    }
+
+    /// The first value of the lane in which `next` lies.
+    fn front(&self, next: Slot) -> Option<&Value> {
+        self.lanes.get(usize::from(next.place))?.values.front()
     }
 
     /// TO1: delivers settled slots in order.
@@ -191,7 +257,8 @@ impl Total {
     /// Delivers the first value of the lane in which `next` lies.
     fn pop(&mut self, next: Slot, out: &mut Vec<Out>) {
         let lane = self.lanes.get_mut(usize::from(next.place));
-        if let Some((_, body)) = lane.and_then(|lane| lane.values.pop_front()) {
+        if let Some(Value { body, .. }) = lane.and_then(|lane| lane.values.pop_front()) {
+            self.pace.delivered();
             out.push(Out::Deliver(body, next));
         }
     }
@@ -199,9 +266,17 @@ impl Total {
     /// The lowest slot with something to deliver.
     fn next_value(&self) -> Option<Slot> {
         let fronts = (0_u16..).zip(&self.lanes).filter_map(|(place, lane)| {
-            lane.values.front().map(|(round, _)| Slot { round: *round, place })
+            lane.values.front().map(|value| Slot { round: value.round, place })
         });
         fronts.min()
+    }
+
+    /// The highest slot with something to deliver.
+    fn last_value(&self) -> Option<Slot> {
+        let backs = (0_u16..).zip(&self.lanes).filter_map(|(place, lane)| {
+            lane.values.back().map(|value| Slot { round: value.round, place })
+        });
+        backs.max()
     }
 
     /// The lowest slot about which nothing is known.
@@ -210,19 +285,26 @@ impl Total {
         ends.map(|(place, lane)| Slot { round: lane.settled, place }).min()
     }
 
-    /// Keeps an eye on every slot that something waits behind.
-    fn watch(&mut self, now: Time) {
+    /// Keeps an eye on every slot that something waits behind. A wait is for all that is waited for
+    /// when it begins, and only that ends it.
+    fn watch(&mut self, now: Time, out: &mut Vec<Out>) {
         if self.is_frozen {
             return;
         }
-        let next = self.next_value();
+        let (Some(next), Some(last)) = (self.next_value(), self.last_value()) else {
+            self.lanes.iter_mut().for_each(|lane| lane.wait = Wait::Idle);
+            return;
+        };
         let me = self.me;
         for (place, lane) in (0_u16..).zip(&mut self.lanes) {
             let open = Slot { round: lane.settled, place };
-            if lane.sender == me || next.is_none_or(|next| next <= open) {
+            if lane.sender == me || next <= open {
                 lane.wait = Wait::Idle;
-            } else if lane.wait.round() != Some(lane.settled) {
-                lane.wait = Wait::Since(lane.settled, now);
+            } else if !lane.wait.is_for(lane.settled) {
+                let end = if place < last.place { last.round.next() } else { last.round };
+                lane.wait = Wait::Since(end.max(lane.settled.next()), now);
+                lane.had_room = false;
+                out.push(Out::Waits(lane.sender));
             }
         }
     }
@@ -231,12 +313,12 @@ impl Total {
     fn on_tick(&mut self, now: Time, out: &mut Vec<Out>) {
         for lane in &mut self.lanes {
             match lane.wait {
-                Wait::Since(round, since) if now >= since.plus(self.slot_us) => {
-                    lane.wait = Wait::Asked(round, now);
-                    out.push(Out::AskSlot(lane.sender, round));
+                Wait::Since(end, since) if now >= since.plus(self.slot_us) => {
+                    lane.wait = Wait::Asked(end, now);
+                    out.push(Out::AskSlot(lane.sender, lane.settled));
                 }
-                Wait::Asked(round, since) if now >= since.plus(self.ask_us) => {
-                    lane.wait = Wait::Told(round);
+                Wait::Asked(end, since) if now >= since.plus(self.ask_us) => {
+                    lane.wait = Wait::Told(end);
                     out.push(Out::Impedes(lane.sender));
                 }
                 Wait::Idle | Wait::Since(..) | Wait::Asked(..) | Wait::Told(_) => {}
@@ -244,14 +326,45 @@ impl Total {
         }
     }
 
-    /// The sender impedes, but its window is full: it is not to blame, so ask again later.
-    pub(crate) fn excuse(&mut self, now: Time, sender: Rank) {
+    /// The highest body that a sender may write now, for whose slot a wait has just begun.
+    pub(crate) fn may_write_up_to(&mut self, sender: Rank, ceiling: Number) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.sender == sender) {
-            if let Wait::Told(round) = lane.wait {
-                lane.wait = Wait::Since(round, now);
+            lane.ceiling = ceiling;
+        }
+    }
+
+    /// A sender that is asked for a slot may write up to this body now; `has_room` says whether it
+    /// has not written that far. If it had no room since the wait began it is not to blame.
+    pub(crate) fn note_room(&mut self, sender: Rank, ceiling: Number, has_room: bool) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.sender == sender) {
+            lane.had_room |= has_room || ceiling > lane.ceiling;
+        }
+    }
+
+    /// Whether a sender could write a body between the beginning of the wait for its slot and the
+    /// moment when all were asked for it.
+    pub(crate) fn had_room(&self, sender: Rank) -> bool {
+        self.lanes.iter().any(|lane| lane.sender == sender && lane.had_room)
+    }
+
+    /// The sender impedes or is late, but is not to blame: another holds its log back, or this member
+    /// lacks something. It is watched anew.
+    pub(crate) fn excuse(&mut self, now: Time, sender: Rank, ceiling: Number) {
+        for (place, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.sender == sender {
+                self.pace.forgive(place);
+                if let Wait::Told(end) = lane.wait {
+                    lane.wait = Wait::Since(end, now);
+                    (lane.ceiling, lane.had_room) = (ceiling, false);
+                }
             }
         }
     }
+}
+
+/// Whether what lies in `next` waits for the lane at `place`, which has settled all rounds below.
+fn is_behind(next: Slot, settled: Round, place: usize) -> bool {
+    u16::try_from(place).is_ok_and(|place| Slot { round: settled, place } < next)
 }
 
 #[cfg(test)]

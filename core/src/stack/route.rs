@@ -9,11 +9,12 @@ use super::{Stack, Step};
 use crate::crypto::Reason;
 use crate::fault::LinkFault;
 use crate::input::Order;
+use crate::layer::lag::HoldsBack;
 use crate::layer::reliable::{self, Body};
 use crate::layer::{Post, To, group, inter, lag, pt2pt, stable, suspect, total};
 use crate::member::{PerRank, Rank};
 use crate::output::{Event, Fault, Output};
-use crate::seq::Slot;
+use crate::seq::{Number, Round, Slot};
 use crate::wire::Part;
 
 impl Stack {
@@ -41,30 +42,53 @@ impl Stack {
         verdict
     }
 
-    /// Who holds which full log back.
+    /// Who holds which logs back: members whose rows are far behind what a quorum holds, in logs
+    /// that are nearly full above them.
     pub(super) fn watch_lag(&mut self, step: &mut Step<'_>) {
-        let mut held_back = PerRank::from_fn(self.view.members.len(), |_| None);
-        for sender in held_back.ranks() {
-            if !self.reliable.is_full(sender) {
-                continue;
-            }
-            let threshold = self.stable.threshold(sender);
-            let own = self.stable.row(self.me, sender);
+        let mut logs = Rank::all(self.view.members.len());
+        if !self.lag.is_watching() && !logs.any(|sender| self.reliable.is_tight(sender)) {
+            return;
+        }
+        let held_back = self.holds_back();
+        for out in self.lag.step(step.cx.now, &held_back) {
+            let (member, reason) = match out {
+                lag::Out::AskRow(member) => {
+                    self.ask_row(step, member, To::All);
+                    continue;
+                }
+                lag::Out::Lagging(member) => (member, Reason::Lagging),
+                lag::Out::Slow(member) => (member, Reason::Slow),
+            };
+            self.run_suspect(step, suspect::In::Opinion(member, reason));
+        }
+    }
+
+    fn holds_back(&self) -> PerRank<HoldsBack> {
+        let n = self.view.members.len();
+        let mut held_back = PerRank::from_fn(n, |_| HoldsBack::default());
+        for sender in Rank::all(n).filter(|sender| self.reliable.is_tight(*sender)) {
+            let held = self.reliable.have(sender);
+            let row = |member: Rank| match member == self.me {
+                true => self.stable.row(member, sender).max(held),
+                false => self.stable.row(member, sender),
+            };
+            let others = Rank::all(n).filter(|member| *member != sender).map(row);
+            // Its sender holds all of it.
+            let mut rows: Vec<_> = others.chain(core::iter::once(Number::new(u64::MAX))).collect();
+            let by_quorum = self.view.quorum().reached(&mut rows).unwrap_or_default();
             for (member, entry) in held_back.iter_mut() {
                 let row = self.stable.row(member, sender);
-                if member != self.me && row <= threshold && own > row && entry.is_none() {
-                    *entry = Some((sender, row));
+                let is_other = member != self.me && member != sender;
+                let is_awaited = is_other && self.stable.waits_for(member);
+                if is_awaited && self.reliable.is_held_back_by(sender, row, by_quorum) {
+                    entry.logs.push((sender, row, held));
+                    entry.is_broad |= sender == self.me;
                 }
             }
         }
-        for out in self.lag.step(step.cx.now, &held_back) {
-            match out {
-                lag::Out::AskRow(member) => self.ask_row(step, member, To::All),
-                lag::Out::Lagging(member) => {
-                    self.run_suspect(step, suspect::In::Opinion(member, Reason::Lagging));
-                }
-            }
-        }
+        let f = self.view.quorum().f();
+        held_back.values_mut().for_each(|entry| entry.is_broad |= entry.logs.len() > f);
+        held_back
     }
 
     pub(super) fn ask_row(&self, step: &mut Step<'_>, member: Rank, to: To) {
@@ -144,24 +168,48 @@ impl Stack {
                 total::Out::Owe(round) => {
                     below.extend(self.reliable.step(&mut step.cx, reliable::In::Owe(round)));
                 }
-                total::Out::AskSlot(sender, round) => {
-                    let from = self.reliable.have(sender).next();
-                    let part = Part::AskSlot { sender, round, from };
-                    step.posts.push(Post::part(To::All, part));
+                total::Out::Waits(sender) => {
+                    self.total.may_write_up_to(sender, self.reliable.overflow(sender));
                 }
-                total::Out::Impedes(sender)
-                    if self.reliable.is_at_overflow(sender)
-                        || self.is_behind(sender)
-                        || self.reliable.is_held_back() =>
-                {
-                    self.total.excuse(step.cx.now, sender);
-                }
+                total::Out::AskSlot(sender, round) => self.ask_slot(step, sender, round),
                 total::Out::Impedes(sender) => {
-                    self.run_suspect(step, suspect::In::Opinion(sender, Reason::ImpedingOrder));
+                    let is_stuck =
+                        self.reliable.is_at_overflow(sender) && !self.total.had_room(sender);
+                    self.blame_for_order(step, (sender, Reason::ImpedingOrder), is_stuck);
+                }
+                total::Out::Late(sender) => {
+                    self.blame_for_order(step, (sender, Reason::Slow), false);
                 }
             }
         }
         below
+    }
+
+    /// TO3: asks all for a slot, and shows its sender the rows by which it has room to settle it.
+    fn ask_slot(&mut self, step: &mut Step<'_>, sender: Rank, round: Round) {
+        let from = self.reliable.have(sender).next();
+        step.posts.push(Post::part(To::All, Part::AskSlot { sender, round, from }));
+        let parts = self.stable.rows_for(sender);
+        if !parts.is_empty() {
+            step.posts.push(Post { to: To::One(sender), parts, casts: None });
+        }
+        let has_room = !self.reliable.is_at_overflow(sender);
+        self.total.note_room(sender, self.reliable.overflow(sender), has_room);
+    }
+
+    /// A sender holds the total order up: it is to blame, unless it `is_stuck` because another member
+    /// holds its log back, or it is this member that lacks something.
+    fn blame_for_order(
+        &mut self,
+        step: &mut Step<'_>,
+        (sender, reason): (Rank, Reason),
+        is_stuck: bool,
+    ) {
+        if is_stuck || self.is_behind(sender) || self.reliable.is_held_back() {
+            self.total.excuse(step.cx.now, sender, self.reliable.overflow(sender));
+        } else {
+            self.run_suspect(step, suspect::In::Opinion(sender, reason));
+        }
     }
 
     pub(super) fn run_stable(&mut self, step: &mut Step<'_>, input: stable::In) {

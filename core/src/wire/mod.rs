@@ -31,7 +31,7 @@ use crate::member::Rank;
 use crate::seq::{Attempt, Number, Round, SlotMark};
 
 /// The version of everything on the wire; golden bytes pin it.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The most parts in one packet.
 pub const PARTS_MAX: usize = 256;
@@ -129,6 +129,10 @@ pub enum Part {
     Join(Box<JoinRequest>),
     /// The state of the application on its way to a joiner.
     Transfer(TransferPart),
+    /// The counter of the newest row that the sender of the frame holds of each member, by rank; 0
+    /// for none. Not signed: a member that lacks one of them asks for it, and takes nothing else
+    /// from this.
+    RowCounters(List<u64, MEMBERS_MAX>),
 }
 
 /// A body without its casts.
@@ -267,6 +271,7 @@ impl Part {
             Self::AskNewView(_) | Self::Join(_) => true,
             Self::Installed(installed) => is_member(installed.signer),
             Self::Transfer(part) => part.is_legal(),
+            Self::RowCounters(counters) => counters.len() == n,
             Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
                 *number > 0

@@ -111,6 +111,7 @@ fn examples() -> Vec<(&'static str, Packet)> {
         ("fetch", Part::Fetch { sender, from, to: Number::new(700) }),
         ("ask_row", Part::AskRow { member: sender, above: 129 }),
         ("ask_slot", Part::AskSlot { sender, round: Round::new(128), from }),
+        ("row_counters", Part::RowCounters([0, 1, 300, u64::MAX].into_iter().collect())),
         ("data", Part::Pt2pt(Pt2ptPart::Data { number: 1, payload: Blob(b"hello".to_vec()) })),
         (
             "ack",
@@ -206,7 +207,7 @@ fn golden_bytes() {
         assert_eq!(is, was, "the wire changed: the version must, too");
     }
     assert_eq!(written, golden, "messages were added or removed");
-    assert_eq!(VERSION, 4);
+    assert_eq!(VERSION, 5);
 }
 
 #[test]
@@ -385,6 +386,7 @@ fn what_no_view_allows_is_refused() {
         Part::Fetch { sender: inside, from: at(0), to: at(1) },
         Part::Fetch { sender: inside, from: at(3), to: at(1) },
         Part::AskRow { member: outside, above: 0 },
+        Part::RowCounters([1, 2, 3].into_iter().collect()),
         Part::AskSlot { sender: outside, round: Round::ZERO, from: at(1) },
         Part::AskSlot { sender: inside, round: Round::ZERO, from: at(0) },
         data(0),

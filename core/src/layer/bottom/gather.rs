@@ -42,6 +42,7 @@ fn weight(part: &Part) -> usize {
         | Part::AskNewView(_)
         | Part::Installed(_)
         | Part::AskInstalled(_)
+        | Part::RowCounters(_)
         | Part::Join(_)
         | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. }) => 1024,
     }

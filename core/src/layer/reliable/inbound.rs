@@ -203,6 +203,9 @@ impl Reliable {
             let known = self.logs.at_mut(sender).haves.at_mut(from);
             if *have > *known {
                 *known = *have;
+                if sender == self.me {
+                    self.sender.held(cx.now, from, *have);
+                }
                 self.deliver(cx.now, sender, out);
             }
         }

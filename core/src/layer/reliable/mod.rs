@@ -58,6 +58,12 @@ use crate::view::{Membership, Pattern};
 use crate::wire::BodyHead;
 use crate::wire::casts::Count;
 
+/// A log is tight when so much of what may be in flight is.
+const TIGHT_PERMILLE: u64 = 666;
+
+/// So much less must be in flight above what a quorum holds than above a row that holds a log back.
+const AHEAD_PERMILLE: u64 = 250;
+
 /// What happens to the layer.
 #[derive(Debug)]
 pub(crate) enum In<'a> {
@@ -185,7 +191,7 @@ impl Reliable {
             logs: PerRank::from_fn(n, |sender| {
                 Log::new(sender, log_root(roster.view(), sender), n)
             }),
-            sender: Sender::new(limits, &timeouts, config.cast_queue_bytes),
+            sender: Sender::new(limits, &timeouts, (roster.quorum(), me), config.cast_queue_bytes),
             mine: PerRank::from_fn(n, |_| None),
             has_proven_fork: PerRank::from_fn(n, |_| false),
             has_told_fork: PerRank::from_fn(n, |_| false),
@@ -324,26 +330,27 @@ impl Reliable {
         self.logs.at(sender).threshold().plus(u64::from(self.limits.window_bodies))
     }
 
-    /// Whether the log of `sender` cannot go on, or hardly, because its window is full of bodies
-    /// that are held: the last place is kept for a null, and the next body may not fit. Digests
-    /// without bodies do not count.
+    /// Whether the log of `sender` cannot go on because its window is full of bodies that are held:
+    /// the last place is kept for a null, which needs no bytes. Digests without bodies do not count.
     pub(crate) fn is_at_overflow(&self, sender: Rank) -> bool {
-        let log = self.logs.at(sender);
-        let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
-        log.top().number.next() >= self.overflow(sender)
-            || bytes > self.limits.window_bytes as usize
+        self.logs.at(sender).top().number.next() >= self.overflow(sender)
     }
 
-    /// Whether the sender has no room for casts, or hardly: whose row stands still holds it back.
-    /// From the Flush on all rows stand still, and nobody is to blame for it.
-    pub(crate) fn is_full(&self, sender: Rank) -> bool {
-        if !self.phase.is_open() {
-            return false;
-        }
+    /// Whether two thirds of what the sender of a log may have in flight are in flight above the
+    /// stability threshold: its casts wait soon, or already. From the Flush on all rows stand still,
+    /// and nobody is to blame for it.
+    pub(crate) fn is_tight(&self, sender: Rank) -> bool {
         let log = self.logs.at(sender);
-        let bytes = log.window_bytes().saturating_add(self.limits.body_max as usize);
-        log.top().number.past(log.threshold()) >= self.limits.bodies_in_flight()
-            || bytes > self.limits.casts_in_flight()
+        self.phase.is_open() && log.in_flight(log.threshold(), &self.limits) >= TIGHT_PERMILLE
+    }
+
+    /// Whether a row that stands at `row` in a tight log holds it back: two thirds of what may be in
+    /// flight are above it, and `by_quorum`, what a quorum holds, is at least a quarter of that ahead.
+    pub(crate) fn is_held_back_by(&self, sender: Rank, row: Number, by_quorum: Number) -> bool {
+        let log = self.logs.at(sender);
+        let above = log.in_flight(row, &self.limits);
+        let without = log.in_flight(by_quorum, &self.limits);
+        above >= TIGHT_PERMILLE && above.saturating_sub(without) >= AHEAD_PERMILLE
     }
 
     /// Per log: bodies and bytes certified and held since the view began.

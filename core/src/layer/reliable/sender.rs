@@ -12,7 +12,9 @@ use super::Body;
 use super::flight::Flight;
 use crate::config::{Limits, Timeouts};
 use crate::input::{Order, Ticket};
+use crate::member::Rank;
 use crate::output::Refusal;
+use crate::quorum::Quorum;
 use crate::seq::{Number, Round, SlotMark};
 use crate::time::Time;
 use crate::wire::casts;
@@ -129,10 +131,15 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) const fn new(limits: Limits, timeouts: &Timeouts, queue_max: usize) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        timeouts: &Timeouts,
+        of: (Quorum, Rank),
+        queue_max: usize,
+    ) -> Self {
         Self {
             limits,
-            flight: Flight::new(&limits, timeouts),
+            flight: Flight::new(&limits, timeouts, of),
             queue: VecDeque::new(),
             queue_bytes: 0,
             queue_max,
@@ -213,6 +220,11 @@ impl Sender {
     /// The own body `number` left, with so many bytes of casts.
     pub(super) fn opened(&mut self, now: Time, number: Number, bytes: usize) {
         self.flight.opened(now, number, bytes);
+    }
+
+    /// A member says that it holds the own log up to `number`.
+    pub(super) fn held(&mut self, now: Time, peer: Rank, number: Number) {
+        self.flight.held(now, peer, number);
     }
 
     /// The own log is delivered up to `number`.

@@ -47,6 +47,7 @@ impl Reliable {
             && let Some((slot, batch)) = self.sender.seal(self.room(), !replies.is_empty())
         {
             self.open(cx, slot, batch);
+            out.push(Out::Sighted(me, slot));
         }
         let bodies: Vec<Arc<Body>> = self.own_bodies(first);
         let has_news = !replies.is_empty() || !bodies.is_empty();

@@ -44,6 +44,8 @@ struct Solo {
     now: Time,
     /// Sender, number and slot of what was delivered.
     merged: Vec<(u16, u64, Slot)>,
+    /// Whose slots were waited for, in order.
+    waits: Vec<u16>,
 }
 
 impl Solo {
@@ -52,8 +54,9 @@ impl Solo {
     }
 
     fn with_active(active: &[Rank]) -> Self {
-        let machine = Total::new(&Timeouts::default(), Rank::new(0), active);
-        Self { machine, now: Time::ZERO, merged: Vec::new() }
+        let machine =
+            Total::new(&Timeouts::default(), Rank::new(0), active, (active.len() - 1) / 3);
+        Self { machine, now: Time::ZERO, merged: Vec::new(), waits: Vec::new() }
     }
 
     /// A step; returns what is not a delivery.
@@ -64,6 +67,7 @@ impl Solo {
                 Out::Deliver(body, slot) => {
                     self.merged.push((body.sender.value(), body.number.value(), slot));
                 }
+                Out::Waits(sender) => self.waits.push(sender.value()),
                 other => rest.push(other),
             }
         }
@@ -193,13 +197,14 @@ fn after_the_freeze_nobody_is_asked_or_blamed_but_merging_goes_on() {
 }
 
 #[test]
-fn to2_the_first_sight_of_anothers_value_is_a_debt() {
+fn to2_the_first_sight_of_what_another_settles_is_a_debt() {
     let mut solo = Solo::new(3);
-    let outs = solo.step(In::Sighted(Rank::new(1), value(7)));
-    assert!(matches!(outs[..], [Out::Owe(round)] if round == Round::new(7)), "{outs:?}");
-    for slot in [null(7), SlotMark::None] {
-        assert!(solo.step(In::Sighted(Rank::new(1), slot)).is_empty(), "{slot:?}");
+    // The value that a null answers may be kept from this member.
+    for slot in [value(7), null(7)] {
+        let outs = solo.step(In::Sighted(Rank::new(1), slot));
+        assert!(matches!(outs[..], [Out::Owe(round)] if round == Round::new(7)), "{outs:?}");
     }
+    assert!(solo.step(In::Sighted(Rank::new(1), SlotMark::None)).is_empty());
     assert!(solo.step(In::Sighted(Rank::new(0), value(7))).is_empty(), "its own");
 }
 
@@ -218,16 +223,56 @@ fn to3_a_missing_slot_is_asked_for_and_then_held_against_its_sender() {
 }
 
 #[test]
-fn to3_every_slot_has_its_own_time() {
+fn to3_settling_one_slot_at_a_time_does_not_restart_the_clock() {
     let mut solo = Solo::new(2);
     solo.give(0, 1, value(9));
     for round in 0..3 {
-        solo.now = solo.now.plus(900_000);
+        solo.now = solo.now.plus(300_000);
         solo.give(1, round + 1, null(round));
         assert!(solo.step(In::Tick).is_empty());
     }
     assert_eq!(asked(&solo.wait()), [(1, 3)]);
-    assert_eq!(solo.now, Time::from_micros(3 * 900_000 + 1_000_000));
+    assert_eq!(solo.now, Time::from_micros(1_000_000));
+    solo.give(1, 4, null(7));
+    assert_eq!(blamed(&solo.wait()), [1], "all that waited at the beginning is due");
+}
+
+#[test]
+fn to3_what_comes_later_has_its_own_time() {
+    let mut solo = Solo::new(2);
+    solo.give(0, 1, value(1));
+    solo.now = solo.now.plus(900_000);
+    solo.give(0, 2, value(5));
+    solo.give(1, 1, null(1));
+    assert_eq!(solo.waits, [1, 1]);
+    assert_eq!(asked(&solo.wait()), [(1, 2)]);
+    assert_eq!(solo.now, Time::from_micros(1_900_000));
+}
+
+/// A value of 2 each second, deliverable 2 ms after it was seen, for which 1 settles its slot so many
+/// microseconds after that; whether 1 is found late.
+fn is_late(settles_us: u64, ceiling: u64) -> bool {
+    let mut solo = Solo::new(3);
+    solo.give(0, 1, null(10_000));
+    (0..1_000_u64).any(|round| {
+        solo.now = Time::from_micros(round * 1_000_000);
+        solo.step(In::Sighted(Rank::new(2), value(round)));
+        solo.now = solo.now.plus(2_000);
+        solo.give(2, round + 1, value(round));
+        solo.machine.may_write_up_to(Rank::new(1), Number::new(ceiling));
+        solo.now = solo.now.plus(settles_us);
+        let outs = solo.step(body(1, round + 1, null(round)));
+        matches!(outs[..], [Out::Late(sender)] if sender == Rank::new(1))
+    })
+}
+
+#[test]
+fn to4_a_sender_far_slower_than_a_quorum_is_found_late() {
+    assert!(!is_late(2_000, 2_000), "as quick as others");
+    assert!(!is_late(11_000, 2_000), "slower, but not by far");
+    assert!(is_late(30_000, 2_000));
+    assert!(is_late(950_000, 2_000), "just in time for the slot time-out");
+    assert!(!is_late(950_000, 0), "it had no room");
 }
 
 #[test]
@@ -244,10 +289,16 @@ fn to3_nobody_is_blamed_for_this_members_own_slot_or_when_nothing_waits() {
 #[test]
 fn to3_a_sender_at_its_overflow_is_asked_again_later() {
     let mut solo = Solo::new(2);
+    let sender = Rank::new(1);
     solo.give(0, 1, value(3));
+    solo.machine.may_write_up_to(sender, Number::new(64));
+    solo.machine.note_room(sender, Number::new(64), false);
+    assert!(!solo.machine.had_room(sender));
+    solo.machine.note_room(sender, Number::new(65), false);
+    assert!(solo.machine.had_room(sender), "the window moved: it could settle its slot");
     solo.wait();
     assert_eq!(blamed(&solo.wait()), [1]);
-    solo.machine.excuse(solo.now, Rank::new(1));
+    solo.machine.excuse(solo.now, Rank::new(1), Number::new(64));
     assert_eq!(solo.machine.deadline(), Some(solo.now.plus(1_000_000)));
     assert_eq!(asked(&solo.wait()), [(1, 0)]);
 }

@@ -17,6 +17,25 @@ impl Log {
         self.window_bytes
     }
 
+    /// How much of what may be in flight lies above `from`, in bodies or bytes, whichever is more, in
+    /// parts of a thousand.
+    pub(in super::super) fn in_flight(&self, from: Number, limits: &Limits) -> u64 {
+        let share = |held: u64, most: u64| {
+            held.saturating_mul(1000).checked_div(most.max(1)).unwrap_or(u64::MAX)
+        };
+        let bodies = share(self.top.number.past(from), limits.bodies_in_flight());
+        let first = self.index(from.next()).unwrap_or(0);
+        let bytes = match from <= self.threshold {
+            // All above the threshold, and what is below it does not count.
+            true => self.window_bytes,
+            false => {
+                let above = self.cells.iter().skip(first).flat_map(|cell| &cell.body);
+                above.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()))
+            }
+        };
+        bodies.max(share(bytes as u64, limits.casts_in_flight() as u64))
+    }
+
     /// The stability threshold rose.
     pub(in super::super) fn raise_threshold(&mut self, number: Number) {
         while self.threshold < number {

@@ -60,7 +60,10 @@ impl Seat {
                     below.extend(self.solo.step(In::Merged(body.sender, body.number)));
                 }
                 total::Out::Owe(round) => below.extend(self.solo.step(In::Owe(round))),
-                total::Out::AskSlot(..) | total::Out::Impedes(_) => {}
+                total::Out::AskSlot(..)
+                | total::Out::Impedes(_)
+                | total::Out::Waits(_)
+                | total::Out::Late(_) => {}
             }
         }
         below
@@ -86,7 +89,7 @@ impl World {
         let active: Vec<Rank> = ranks.filter(|rank| Some(rank.value()) != silenced).collect();
         let seat = |me: u16| Seat {
             solo: Solo::at(n, me, silenced, small),
-            total: Total::new(&Timeouts::default(), Rank::new(me), &active),
+            total: Total::new(&Timeouts::default(), Rank::new(me), &active, usize::from(n - 1) / 3),
             fifo: Vec::new(),
             order: Vec::new(),
             casts: 0,
