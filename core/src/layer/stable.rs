@@ -245,15 +245,16 @@ impl Stable {
         }
     }
 
-    /// RM8: what all Active members and at least a quorum in all report. The sender of the log is
-    /// taken for one that holds what the others hold: it wrote it, and must not be able to hold back
-    /// its own log. A member that is proven to lie is not waited for: it may have told others another
+    /// RM8: what all Active members and at least a quorum in all report. The sender of the log, if it
+    /// is another, is taken for one that holds what the others hold: it wrote it, and must not be able
+    /// to hold back its own log. This member itself does not write more than it can hold. A member that is proven to lie is not waited for: it may have told others another
     /// row, so that they and this member would judge the same window differently for ever.
     fn reached(&self, sender: Rank) -> Number {
-        let others = self.active.iter().filter(|member| **member != sender);
+        let is_other = sender != self.me && self.active.contains(&sender);
+        let writer = is_other.then_some(sender);
+        let others = self.active.iter().filter(|member| Some(**member) != writer);
         let by_active = others.map(|member| self.row(*member, sender)).min();
-        let is_writer = |member| member == sender && self.active.contains(&member);
-        let row = |member: Rank| match is_writer(member) {
+        let row = |member: Rank| match Some(member) == writer {
             true => self.row(member, sender).max(by_active.unwrap_or_default()),
             false => self.row(member, sender),
         };

@@ -43,8 +43,8 @@ pub(crate) enum In {
 pub(crate) enum Out {
     /// Something to send.
     Post(Post),
-    /// Ask for a fresh row of this member: all, before it is suspected, or one who may have it.
-    AskRow(Rank, To),
+    /// Ask all for a fresh row of this member, before it is suspected.
+    AskRow(Rank),
     /// A suspicion that was not known here before.
     Suspected(Verified<Statement>),
     /// Fresh rows of fewer members than a quorum are here; of these there are none.
@@ -74,12 +74,6 @@ struct Watch {
     /// Since when it has given no alarm.
     good_since: Time,
     heart: Heart,
-    /// Asks others for its rows when none comes from itself: it may be silent towards this member
-    /// alone, and every window waits for its row. First one, each time another, then all.
-    relay: Backoff,
-    turn: u16,
-    /// One was asked since the last fresh row.
-    was_one_asked: bool,
     /// An opinion of this member that waits for a quorum of fresh rows.
     pending: Option<Reason>,
     /// Who is known to suspect it: as an opinion, by proof.
@@ -114,22 +108,16 @@ impl Suspect {
             mute_us: timeouts.mute_us,
             good_since: now,
             heart: Heart::Beats,
-            relay: Backoff::new(relay_us(timeouts), timeouts.resend_max_us),
-            turn: 0,
-            was_one_asked: false,
             pending: None,
             opinions: PerRank::from_fn(n, |_| false),
             proofs: PerRank::from_fn(n, |_| false),
             proven: Vec::new(),
         };
-        let mut watches = PerRank::from_fn(n, watch);
-        watches.values_mut().for_each(|watch: &mut Watch| watch.relay.start(now));
-        watches.at_mut(me).relay.stop();
         Self {
             me,
             quorum: roster.quorum(),
             timeouts: *timeouts,
-            watches,
+            watches: PerRank::from_fn(n, watch),
             mine: Vec::new(),
             repeat: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
             has_quorum: true,
@@ -162,9 +150,7 @@ impl Suspect {
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let beats = self.watches.iter().filter(|(member, _)| *member != self.me);
-        let due = beats.fold(None, |first, (_, watch)| {
-            earliest(first, earliest(self.heart_due(watch), watch.relay.due()))
-        });
+        let due = beats.fold(None, |first, (_, watch)| earliest(first, self.heart_due(watch)));
         let carried = (!self.carried.is_empty()).then_some(Time::ZERO);
         earliest(carried, earliest(due, self.repeat.due()))
     }
@@ -248,10 +234,6 @@ impl Suspect {
             watch.good_since = now;
         }
         watch.heart = Heart::Beats;
-        if member != self.me {
-            watch.relay.restart(now);
-            watch.was_one_asked = false;
-        }
     }
 
     fn on_suspect(&mut self, suspect: &Verified<Statement>, out: &mut Vec<Out>) {
@@ -291,12 +273,12 @@ impl Suspect {
                 self.tell(cx, Statement { subject, reason: Reason::Proof, proof }, out);
             }
         }
-        let (me, n) = (self.me, self.watches.len());
+        let me = self.me;
         for (member, watch) in self.watches.iter_mut().filter(|(member, _)| *member != me) {
             match watch.heart {
                 Heart::Beats if now >= watch.fresh.plus(watch.mute_us) => {
                     watch.heart = Heart::Asked(now);
-                    out.push(Out::AskRow(member, To::All));
+                    out.push(Out::AskRow(member));
                 }
                 Heart::Asked(since) if now >= since.plus(ask_us) => {
                     watch.heart = Heart::Mute;
@@ -305,19 +287,6 @@ impl Suspect {
                     }
                 }
                 Heart::Beats | Heart::Asked(_) | Heart::Mute => {}
-            }
-            if watch.relay.fires(now) {
-                if core::mem::replace(&mut watch.was_one_asked, true) {
-                    out.push(Out::AskRow(member, To::All));
-                    continue;
-                }
-                watch.relay.restart(now);
-                let others = Rank::all(n).filter(|peer| *peer != me && *peer != member);
-                let turn = usize::from(watch.turn).checked_rem(n.saturating_sub(2)).unwrap_or(0);
-                watch.turn = watch.turn.wrapping_add(1);
-                out.extend(
-                    others.skip(turn).take(1).map(|peer| Out::AskRow(member, To::One(peer))),
-                );
             }
         }
         self.speak(cx, out);
@@ -379,7 +348,7 @@ impl Suspect {
         for (member, watch) in self.watches.iter_mut().filter(|(_, watch)| mute(watch)) {
             watch.pending = None;
             watch.heart = Heart::Asked(now);
-            out.push(Out::AskRow(member, To::All));
+            out.push(Out::AskRow(member));
         }
     }
 
@@ -391,13 +360,6 @@ impl Suspect {
         self.mine.push(suspect);
         self.repeat.restart(cx.now);
     }
-}
-
-/// Without a row of a member for this long, somebody else is asked for one: longer than it takes
-/// for the next to come from itself.
-const fn relay_us(timeouts: &Timeouts) -> u64 {
-    let two_rows = timeouts.stable_us.saturating_mul(2);
-    if two_rows > timeouts.ask_us { two_rows } else { timeouts.ask_us }
 }
 
 /// Checks a proof that came from a peer, counted at the door.

@@ -29,8 +29,8 @@ use pace::Pace;
 pub(crate) enum In {
     /// A body was seen for the first time (phase 1), or written here, with this slot.
     Sighted(Rank, SlotMark),
-    /// A deliverable body.
-    Deliverable(Arc<Body>),
+    /// A deliverable body, and since when more than `f` others hold it.
+    Deliverable(Arc<Body>, Time),
     /// Time passed.
     Tick,
 }
@@ -139,7 +139,9 @@ impl Total {
         let mut out = Vec::new();
         match input {
             In::Sighted(sender, slot) => self.on_sighted(now, sender, slot, &mut out),
-            In::Deliverable(body) => self.on_deliverable(now, &body, &mut out),
+            In::Deliverable(body, known) => {
+                self.on_deliverable((now, known.min(now)), &body, &mut out);
+            }
             In::Tick => self.on_tick(now, &mut out),
         }
         out
@@ -200,7 +202,9 @@ impl Total {
         self.lanes.iter().position(|lane| lane.sender == sender)
     }
 
-    fn on_deliverable(&mut self, now: Time, body: &Arc<Body>, out: &mut Vec<Out>) {
+    /// What its sender keeps from this member alone does not make it late: `known` is since when
+    /// others hold it.
+    fn on_deliverable(&mut self, (now, known): (Time, Time), body: &Arc<Body>, out: &mut Vec<Out>) {
         let Some(place) = self.place(body.sender) else { return };
         let next = self.next_value();
         let since = next.and_then(|next| self.front(next)).map(|value| value.since);
@@ -218,7 +222,7 @@ impl Total {
             && body.number <= ceiling
             && body.sender != self.me
             && !self.is_frozen
-            && self.pace.settled(now, place, since)
+            && self.pace.settled(known, place, since)
         {
             out.push(Out::Late(body.sender));
         }
@@ -257,8 +261,8 @@ impl Total {
     /// Delivers the first value of the lane in which `next` lies.
     fn pop(&mut self, next: Slot, out: &mut Vec<Out>) {
         let lane = self.lanes.get_mut(usize::from(next.place));
-        if let Some(Value { body, .. }) = lane.and_then(|lane| lane.values.pop_front()) {
-            self.pace.delivered();
+        if let Some(Value { body, since, .. }) = lane.and_then(|lane| lane.values.pop_front()) {
+            self.pace.delivered(since);
             out.push(Out::Deliver(body, next));
         }
     }

@@ -127,7 +127,7 @@ impl Old {
             reliable::Out::Post(post) => Some(post),
             reliable::Out::TellHaves
             | reliable::Out::Sighted(..)
-            | reliable::Out::Deliver(_)
+            | reliable::Out::Deliver(..)
             | reliable::Out::Proof(_)
             | reliable::Out::Illegal(_)
             | reliable::Out::Overtaken

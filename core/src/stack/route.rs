@@ -53,7 +53,7 @@ impl Stack {
         for out in self.lag.step(step.cx.now, &held_back) {
             let (member, reason) = match out {
                 lag::Out::AskRow(member) => {
-                    self.ask_row(step, member, To::All);
+                    self.ask_row(step, member);
                     continue;
                 }
                 lag::Out::Lagging(member) => (member, Reason::Lagging),
@@ -91,9 +91,10 @@ impl Stack {
         held_back
     }
 
-    pub(super) fn ask_row(&self, step: &mut Step<'_>, member: Rank, to: To) {
+    /// Asks all for a newer row of a member.
+    fn ask_row(&self, step: &mut Step<'_>, member: Rank) {
         let above = self.stable.counter(member);
-        step.posts.push(Post::part(to, Part::AskRow { member, above }));
+        step.posts.push(Post::part(To::All, Part::AskRow { member, above }));
     }
 
     pub(super) fn run_reliable(&mut self, step: &mut Step<'_>, input: reliable::In<'_>) {
@@ -112,9 +113,9 @@ impl Stack {
                     let outs = self.total.step(step.cx.now, total::In::Sighted(sender, slot));
                     queue.extend(self.route_total(step, outs));
                 }
-                reliable::Out::Deliver(body) => {
+                reliable::Out::Deliver(body, since) => {
                     self.hand_up(step, &body, Order::Fifo, None);
-                    let outs = self.total.step(step.cx.now, total::In::Deliverable(body));
+                    let outs = self.total.step(step.cx.now, total::In::Deliverable(body, since));
                     queue.extend(self.route_total(step, outs));
                 }
                 reliable::Out::Proof(proof) => self.run_suspect(step, suspect::In::Proof(proof)),
@@ -232,7 +233,7 @@ impl Stack {
         for out in self.suspect.step(&mut step.cx, input) {
             match out {
                 suspect::Out::Post(post) => step.posts.push(post),
-                suspect::Out::AskRow(member, to) => self.ask_row(step, member, to),
+                suspect::Out::AskRow(member) => self.ask_row(step, member),
                 suspect::Out::Suspected(said) => {
                     let (subject, by, reason) = (said.subject, said.signer(), said.reason);
                     step.event(Event::Suspected { subject, by, reason });

@@ -11,6 +11,7 @@ use crate::crypto::{Certificate, Certified, Head, Heads, Link, Verified};
 use crate::layer::Context;
 use crate::member::Rank;
 use crate::seq::Number;
+use crate::time::Time;
 use crate::wire::BodyHead;
 
 impl Reliable {
@@ -206,8 +207,25 @@ impl Reliable {
                 if sender == self.me {
                     self.sender.held(cx.now, from, *have);
                 }
+                self.note_vouched(cx.now, sender, *have);
                 self.deliver(cx.now, sender, out);
             }
+        }
+    }
+
+    /// Somebody else says that it holds a log up to `have`, which may be more than is held here.
+    fn note_vouched(&mut self, now: Time, sender: Rank, have: Number) {
+        let (me, weak) = (self.me, self.quorum.weak());
+        let log = self.logs.at_mut(sender);
+        if have <= log.have() {
+            return;
+        }
+        let others = log.haves.iter().filter(|(member, _)| *member != me).map(|(_, have)| *have);
+        let mut others: smallvec::SmallVec<[Number; 16]> = others.collect();
+        let Some(last) = weak.checked_sub(1).filter(|last| *last < others.len()) else { return };
+        let (_, vouched, _) = others.select_nth_unstable_by(last, |a, b| b.cmp(a));
+        if *vouched > log.have() {
+            log.vouched.rose(now, *vouched);
         }
     }
 }

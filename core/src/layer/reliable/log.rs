@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use super::body::Body;
 use super::votes::Votes;
+use super::vouched::Vouched;
 use crate::crypto::{Certificate, Hash32, Head, Heads, Link, Verified};
 use crate::member::{PerRank, Rank};
 use crate::seq::{LogEnd, Number, Round};
@@ -112,6 +113,8 @@ pub(super) struct Log {
     pub(super) votes: Votes,
     /// How far each member says it holds this log, certified (RM4).
     pub(super) haves: PerRank<Number>,
+    /// What others hold and this member does not.
+    pub(super) vouched: Vouched,
     /// The highest body delivered upwards (RM5).
     pub(super) deliverable: Number,
     threshold: Number,
@@ -149,6 +152,7 @@ impl Log {
             sure_bytes: 0,
             votes: Votes::new(n),
             haves: PerRank::from_fn(n, |_| Number::ZERO),
+            vouched: Vouched::default(),
             deliverable: Number::ZERO,
             threshold: Number::ZERO,
             window_bytes: 0,

@@ -26,6 +26,7 @@ mod sender;
 mod tests;
 mod tick;
 mod votes;
+mod vouched;
 
 pub(crate) use body::Body;
 pub(crate) use sender::Requeue;
@@ -120,8 +121,9 @@ pub(crate) enum Out {
     TellHaves,
     /// First sight of a body on the chain of its sender, with its slot (TO2).
     Sighted(Rank, SlotMark),
-    /// A body to deliver: certified, held here, and held by a quorum (RM5).
-    Deliver(Arc<Body>),
+    /// A body to deliver: certified, held here, and held by a quorum (RM5). With the moment since
+    /// when more than `f` others say that they hold it, if that is earlier.
+    Deliver(Arc<Body>, Time),
     /// A member is proven to lie.
     Proof(Box<Proof>),
     /// A sender signed a body that no correct one writes.
@@ -454,13 +456,14 @@ impl Reliable {
                 break;
             }
             log.deliverable = body.number;
+            let since = log.vouched.since(body.number).unwrap_or(now);
             if self.is_blind {
                 continue;
             }
             if let SlotMark::Value(_) = body.link.slot {
                 log.unmerged.push_back(body.number);
             }
-            out.push(Out::Deliver(body));
+            out.push(Out::Deliver(body, since));
         }
         let delivered = log.deliverable;
         log.discard();

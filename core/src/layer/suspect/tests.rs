@@ -94,7 +94,7 @@ fn suspected(outs: &[Out]) -> Vec<(u16, u16, Reason)> {
 /// Of whom rows were asked of all.
 fn asked(outs: &[Out]) -> Vec<u16> {
     let ask = |out: &Out| match out {
-        Out::AskRow(member, To::All) => Some(member.value()),
+        Out::AskRow(member) => Some(member.value()),
         _ => None,
     };
     outs.iter().filter_map(ask).collect()
@@ -137,24 +137,6 @@ fn a_row_that_anybody_hands_over_clears_the_silent_one() {
     solo.step(In::Fresh(Rank::new(3)));
     let outs = solo.run(1_800_000, &[0, 1, 2]);
     assert_eq!((asked(&outs), suspected(&outs)), (vec![], vec![]));
-}
-
-#[test]
-fn rows_that_do_not_come_from_their_member_are_asked_of_one_other_and_then_of_all() {
-    let mut solo = Solo::with(5, Timeouts::default());
-    let relay = |out: &Out| match out {
-        Out::AskRow(member, To::One(peer)) => Some((member.value(), Some(peer.value()))),
-        Out::AskRow(member, To::All) => Some((member.value(), None)),
-        _ => None,
-    };
-    for round in 0..4 {
-        let outs = solo.run(500_000, &[0, 1, 2, 3]);
-        let asked: Vec<_> = outs.iter().filter_map(relay).collect();
-        assert_eq!(asked, [(4, Some(round % 3 + 1)), (4, None)], "another one each time");
-        solo.step(In::Fresh(Rank::new(4)));
-    }
-    let outs = solo.run(1_000_000, &[0, 1, 2, 3, 4]);
-    assert_eq!(outs.iter().filter_map(relay).count(), 0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ const fn null(round: u64) -> SlotMark {
 
 /// Body `number` of a sender; the layer looks at its slot alone.
 fn body(sender: u16, number: u64, slot: SlotMark) -> In {
-    In::Deliverable(Arc::new(Body {
+    let body = Arc::new(Body {
         sender: Rank::new(sender),
         number: Number::new(number),
         prev: some_hash(0),
@@ -35,7 +35,9 @@ fn body(sender: u16, number: u64, slot: SlotMark) -> In {
         casts: Arc::from([]),
         count: Count::default(),
         tickets: Vec::new(),
-    }))
+    });
+    // Nobody had it before.
+    In::Deliverable(body, Time::from_micros(u64::MAX))
 }
 
 /// The machine of rank 0.
@@ -153,7 +155,7 @@ fn to1_the_places_are_those_of_the_active_members() {
 /// Bodies of the cut that were not deliverable before, as the layer below hands them over.
 fn remainder(bodies: &[(u16, u64, SlotMark)]) -> Vec<Arc<Body>> {
     let one = |(sender, number, slot): &(u16, u64, SlotMark)| match body(*sender, *number, *slot) {
-        In::Deliverable(body) => body,
+        In::Deliverable(body, _) => body,
         other => panic!("{other:?}"),
     };
     bodies.iter().map(one).collect()

@@ -354,7 +354,7 @@ pub(super) fn proofs(solo: &Solo, outs: &[Out]) -> Vec<Proof> {
 /// The numbers of the bodies delivered.
 pub(super) fn delivered(outs: &[Out]) -> Vec<u64> {
     let number = |out: &Out| match out {
-        Out::Deliver(body) => Some(body.number.value()),
+        Out::Deliver(body, _) => Some(body.number.value()),
         _ => None,
     };
     outs.iter().filter_map(number).collect()

@@ -129,8 +129,8 @@ impl World {
                     continue;
                 }
                 Out::Sighted(sender, slot) => total.step(now, total::In::Sighted(sender, slot)),
-                Out::Deliver(body) => {
-                    let merged = total.step(now, total::In::Deliverable(body.clone()));
+                Out::Deliver(body, since) => {
+                    let merged = total.step(now, total::In::Deliverable(body.clone(), since));
                     self.seats[from].deliver(&body, Order::Fifo);
                     merged
                 }
