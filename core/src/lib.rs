@@ -180,6 +180,7 @@ mod layer;
 mod lookup;
 mod member;
 mod node;
+mod outbox;
 mod output;
 mod plan;
 mod quorum;

@@ -147,6 +147,8 @@ pub enum Reason {
     NotInstalled = 8,
     /// It says that it has what it does not hand over.
     Withholding = 9,
+    /// It makes others check far more signatures in vain than any correct member does.
+    Flooding = 10,
 }
 
 /// `signer` suspects `subject`: at most once as an opinion and then once by proof, per view.
@@ -184,7 +186,8 @@ impl Reason {
             | Self::NewViewOverdue
             | Self::CommitOverdue
             | Self::NotInstalled
-            | Self::Withholding => false,
+            | Self::Withholding
+            | Self::Flooding => false,
         }
     }
 }

@@ -13,7 +13,7 @@ use phalanx_core::{Rank, Reason, Time};
 
 use super::act::{Act, Pulse, Stage};
 
-const REASONS: [Reason; 10] = [
+const REASONS: [Reason; 11] = [
     Reason::Proof,
     Reason::Mute,
     Reason::Lagging,
@@ -24,6 +24,7 @@ const REASONS: [Reason; 10] = [
     Reason::CommitOverdue,
     Reason::NotInstalled,
     Reason::Withholding,
+    Reason::Flooding,
 ];
 
 /// The strategy.

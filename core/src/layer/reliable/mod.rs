@@ -20,6 +20,7 @@ mod flight;
 mod fork;
 mod inbound;
 mod log;
+mod memory;
 mod repair;
 mod sender;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tick;
 mod votes;
 
 pub(crate) use body::Body;
+pub(crate) use memory::{heads_bytes, tables_bytes};
 pub(crate) use sender::Requeue;
 
 use alloc::boxed::Box;
@@ -277,6 +279,22 @@ impl Reliable {
                     }
                 }
             })
+    }
+
+    /// Whether a statement has an entry above its signer's last one for that log, and no further
+    /// than a window above what is taken: progress of the logs bounds how many there are.
+    pub(crate) fn is_near(&self, heads: &Signed<Heads>) -> bool {
+        let window = u64::from(self.limits.window_bodies);
+        heads.statement.entries.iter().any(|head| {
+            let newest = self.logs.at(head.sender).votes.newest(heads.signer);
+            let is_new = newest.is_none_or(|newest| head.number > newest.head.number);
+            is_new && head.number <= self.limit(head.sender).plus(window)
+        })
+    }
+
+    /// How far a log is certified.
+    pub(crate) fn certified(&self, sender: Rank) -> Number {
+        self.logs.at(sender).certified().number
     }
 
     /// Whether a certificate can tell anything new.
