@@ -281,14 +281,18 @@ impl Reliable {
             })
     }
 
-    /// Whether a statement has an entry above its signer's last one for that log, and no further
-    /// than a window above what is taken: progress of the logs bounds how many there are.
+    /// Whether a statement has an entry that moves its signer's last one for that log up, no further
+    /// than a window above what is taken: progress of the logs bounds how many there are. What
+    /// contradicts something that is known moves nothing.
     pub(crate) fn is_near(&self, heads: &Signed<Heads>) -> bool {
         let window = u64::from(self.limits.window_bodies);
         heads.statement.entries.iter().any(|head| {
-            let newest = self.logs.at(head.sender).votes.newest(heads.signer);
-            let is_new = newest.is_none_or(|newest| head.number > newest.head.number);
-            is_new && head.number <= self.limit(head.sender).plus(window)
+            let log = self.logs.at(head.sender);
+            let newest = log.votes.newest(heads.signer);
+            self.is_active(head.sender)
+                && newest.is_none_or(|newest| head.number > newest.head.number)
+                && head.number <= self.limit(head.sender).plus(window)
+                && log.hash_at(head.number).is_none_or(|known| known == head.hash)
         })
     }
 

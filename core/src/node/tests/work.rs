@@ -82,7 +82,7 @@ impl Liar {
 type Kind = fn(&mut Liar, u64) -> Part;
 
 /// Something new of each kind, as often as one likes.
-const KINDS: [(&str, Kind); 17] = [
+const KINDS: [(&str, Kind); 18] = [
     ("rows", |liar, i| liar.row(1 + i, 0)),
     ("rows that contradict each other", |liar, i| liar.row(1_000_000, i)),
     ("rows about logs that do not exist", |liar, i| liar.row(1 + i, i)),
@@ -90,6 +90,11 @@ const KINDS: [(&str, Kind); 17] = [
     ("heads of its own log far above", |liar, i| liar.heads(3, 1_000_000 + i)),
     ("heads of another log", |liar, i| liar.heads(0, 1 + i)),
     ("heads of another log far above", |liar, i| liar.heads(0, 1_000_000 + i)),
+    ("heads of its own log on many branches", |liar, i| {
+        let (sender, number) = (Rank::new(u16::from(LIAR)), Number::new(1 + i % 2));
+        let head = Head { sender, number, hash: next(i) };
+        Part::Heads(liar.sign(Heads { entries: [head].into_iter().collect() }))
+    }),
     ("recommendations", |liar, i| {
         let request = liar.request(i);
         let signed = liar.sign(Recommend { request: request_hash(&request) });
