@@ -15,6 +15,7 @@ mod framing;
 mod guests;
 mod peer;
 mod queue;
+mod share;
 mod tcp;
 mod udp;
 
@@ -234,7 +235,7 @@ impl Network {
         Ok(())
     }
 
-    /// Reads what has arrived, each socket a bounded share, and hands every frame to `deliver`,
+    /// Reads what has arrived, each peer a bounded share of bytes and of a few milliseconds, and hands every frame to `deliver`,
     /// which says whether it was authentic: MAC and freshness good. Of strangers' frames nobody asks.
     pub fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
         match &mut self.transport {
