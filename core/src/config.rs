@@ -245,7 +245,7 @@ impl Timeouts {
             return Err(ConfigError::OutOfRange(name, "at least 1 microsecond"));
         }
         if self.stable_us < STABLE_MIN_US {
-            return Err(ConfigError::OutOfRange("stable_us", "at least 1000 microseconds"));
+            return Err(ConfigError::OutOfRange("stable_us", "at least 1 ms (1000 us)"));
         }
         if self.heads_delay_us >= self.mute_us {
             return Err(ConfigError::OutOfRange("heads_delay_us", "less than mute_us"));
