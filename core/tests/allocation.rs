@@ -262,7 +262,7 @@ fn a_flooded_member_allocates_no_more_than_it_promises() {
         let delivered = casts * usize::try_from(bodies).unwrap();
         assert_eq!(world.casts, delivered, "of {payload} bytes");
         println!(
-            "{delivered} casts of {payload} bytes: {} KiB allocated, {} KiB more than counted, {} MiB promised",
+            "{delivered} casts of {payload} bytes: {} KiB taken, {} KiB not counted, {} MiB promised",
             world.most >> 10,
             world.beyond >> 10,
             bound >> 20
