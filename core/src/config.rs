@@ -222,6 +222,10 @@ impl Config {
     }
 }
 
+/// The shortest interval of Stable rows, in microseconds: each costs all others a signature check,
+/// and they check no more of them than this.
+const STABLE_MIN_US: u64 = 1_000;
+
 impl Timeouts {
     fn validate(&self) -> Result<(), ConfigError> {
         let positive = [
@@ -239,6 +243,9 @@ impl Timeouts {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::OutOfRange(name, "at least 1 microsecond"));
+        }
+        if self.stable_us < STABLE_MIN_US {
+            return Err(ConfigError::OutOfRange("stable_us", "at least 1 ms (1000 us)"));
         }
         if self.heads_delay_us >= self.mute_us {
             return Err(ConfigError::OutOfRange("heads_delay_us", "less than mute_us"));

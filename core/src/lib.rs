@@ -114,7 +114,7 @@
 //! | P7 Self-inclusion | a correct member installs only views that list it |
 //! | P8 Membership integrity | who leaves asked to, or was suspected by a correct member of that view |
 //! | P9 Blame | no [`Proof`] ever names a correct member |
-//! | P10 Bounded memory and work | nobody can make a correct member hold more than [`Node::memory`] tells |
+//! | P10 Bounded memory and work | nobody can make a correct member hold more than [`Node::memory`] tells, or check signatures in vain beyond a budget |
 //!
 //! Liveness, once the network is timely: a member that weak (`f + 1`) correct members suspect is
 //! removed, or silenced where the group could not bear as many liars without it (L1); casts of a
@@ -180,6 +180,7 @@ mod layer;
 mod lookup;
 mod member;
 mod node;
+mod outbox;
 mod output;
 mod plan;
 mod quorum;

@@ -11,7 +11,6 @@ mod strangers;
 mod turn;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -22,6 +21,7 @@ use crate::layer::bottom::Bottom;
 use crate::layer::heal::Heal;
 use crate::layer::heal::chain::Chain;
 use crate::member::{PeerId, Rank};
+use crate::outbox::Outbox;
 use crate::output::{Event, Output};
 use crate::stack::{Gate, Stack};
 use crate::time::{Time, earliest};
@@ -52,6 +52,9 @@ pub struct Counters {
     pub dropped_replayed: u64,
     /// Frames of a peer whose link is closed for the rest of the view, dropped unread.
     pub dropped_closed: u64,
+    /// Parts of frames dropped unread, because their sender had made this member check too many
+    /// signatures in vain, or because a newer row of the same member waits to be checked.
+    pub dropped_over_budget: u64,
     /// Frames of another view.
     pub dropped_other_view: u64,
     /// Frames of strangers dropped unread, because there were too many.
@@ -92,7 +95,7 @@ pub struct Node {
     tokens: Tokens,
     /// Former members that are still linked, and their addresses.
     departed: Vec<(PeerId, Vec<u8>)>,
-    outputs: VecDeque<Output>,
+    outputs: Outbox,
     counters: Counters,
 }
 
@@ -129,7 +132,8 @@ impl Node {
         }
         let roster = Arc::new(view.roster(suite)?);
         let door = Door::new(identity);
-        let outputs = VecDeque::from([Output::Event(Event::View(Box::new(view.clone())))]);
+        let mut outputs = Outbox::default();
+        outputs.event(Event::View(Box::new(view.clone())));
         let bottom = Bottom::new(&config, &view, &roster, me, &door);
         let stack = Stack::new(&config, view, roster, me, now);
         Ok(Self {
@@ -279,7 +283,7 @@ impl Iterator for Outputs<'_> {
     type Item = Output;
 
     fn next(&mut self) -> Option<Output> {
-        self.node.outputs.pop_front()
+        self.node.outputs.next()
     }
 }
 
@@ -288,7 +292,7 @@ impl Drop for Outputs<'_> {
         if self.node.outputs.is_empty() {
             return;
         }
-        self.node.outputs.retain(|output| !matches!(output, Output::Transmit(_)));
+        self.node.outputs.drop_frames();
         self.node.counters.undrained = self.node.counters.undrained.saturating_add(1);
     }
 }

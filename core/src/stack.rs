@@ -8,21 +8,23 @@
 //! Pt2pt      messages to one member
 //! ```
 //!
-//! Here is what comes in; what the layers tell each other stands in `route`, what ends the view in
-//! `change`, and what stands between the layers and the application in `gate`.
+//! Here is what comes in, as far as its sender may have it looked at (`budget`, `work`); what the
+//! layers tell each other stands in `route`, what ends the view in `change`, and what stands between
+//! the layers and the application in `gate`.
 
+mod budget;
 mod change;
 mod gate;
 mod join;
 mod leave;
 mod route;
+mod work;
 
 pub(crate) use gate::Gate;
 pub(crate) use join::Refused;
 pub(crate) use leave::Old;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -44,19 +46,21 @@ use crate::layer::vsync::{self, Vsync};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::node::Counters;
-use crate::output::{Event, Exclusion, Output, Refusal};
+use crate::outbox::Outbox;
+use crate::output::{Event, Exclusion, Refusal};
 use crate::seq::Number;
 use crate::time::{Time, earliest};
-use crate::view::{Genesis, View};
+use crate::view::{Genesis, Membership, View};
 use crate::wire::Part;
 use crate::wire::change::Decision;
 use change::Ending;
+use work::Work;
 
 /// What the stack needs from the node for one step.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
     pub(crate) cx: Context<'a>,
-    pub(crate) outputs: &'a mut VecDeque<Output>,
+    pub(crate) outputs: &'a mut Outbox,
     pub(crate) counters: &'a mut Counters,
     /// What is delivered goes through it.
     pub(crate) gate: &'a mut Gate,
@@ -88,7 +92,7 @@ impl<'a> Step<'a> {
     /// A step at `cx.now`.
     pub(crate) const fn new(
         cx: Context<'a>,
-        outputs: &'a mut VecDeque<Output>,
+        outputs: &'a mut Outbox,
         counters: &'a mut Counters,
         gate: &'a mut Gate,
     ) -> Self {
@@ -122,7 +126,7 @@ impl<'a> Step<'a> {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
+        self.outputs.event(event);
     }
 }
 
@@ -139,6 +143,7 @@ pub(crate) struct Stack {
     total: Total,
     suspect: Suspect,
     lag: Lag,
+    work: Work,
     vsync: Vsync,
     /// None if the membership is fixed.
     group: Option<Group>,
@@ -173,6 +178,7 @@ impl Stack {
             stable: Stable::new(config, &roster, me, active.clone(), now),
             suspect: Suspect::new(timeouts, &roster, me, now),
             lag: Lag::new(timeouts, n),
+            work: Work::new(n, timeouts.stable_us, now),
             vsync: Vsync::new(timeouts, (n, me), &active, view.prev, now),
             group: Group::of(config, &view, me),
             inter: Inter::new(config, &view, me, now),
@@ -215,14 +221,34 @@ impl Stack {
 
     /// Bytes held on behalf of peers and the application.
     pub(crate) fn held_bytes(&self) -> usize {
-        let bodies = self.reliable.held_bytes().saturating_add(self.pt2pt.held_bytes());
-        bodies.saturating_add(self.inter.held_bytes())
+        let group = self.group.as_ref().map_or(0, Group::held_bytes);
+        let parts = [
+            self.reliable.held_bytes(),
+            self.reliable.tables_bytes(),
+            self.pt2pt.held_bytes(),
+            self.inter.held_bytes(),
+            self.work.held_bytes(),
+            group,
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     /// The most bytes that may be held, see [`crate::Node::memory`].
     pub(crate) fn bound_bytes(config: &Config, n: usize) -> usize {
-        let bodies = Reliable::bound_bytes(config, n).saturating_add(pt2pt::bound(config, n));
-        bodies.saturating_add(Inter::BOUND_BYTES)
+        let limits = &config.genesis.limits;
+        let group = match config.genesis.membership {
+            Membership::Fixed => 0,
+            Membership::Managed => Group::bound_bytes(limits, n),
+        };
+        let parts = [
+            Reliable::bound_bytes(config, n),
+            reliable::tables_bytes(limits, n),
+            pt2pt::bound(config, n),
+            Inter::BOUND_BYTES,
+            Work::bound_bytes(n),
+            group,
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 
     /// When a Tick is owed.
@@ -264,7 +290,7 @@ impl Stack {
         mut inbound: Inbound<'_>,
     ) -> Result<(), LinkFault> {
         for part in core::mem::take(&mut inbound.packet.parts) {
-            self.on_part(step, &inbound, part)?;
+            self.on_part_in_budget(step, &inbound, part)?;
         }
         if !inbound.packet.haves.is_empty() {
             let haves = reliable::In::Haves(inbound.from, &inbound.packet.haves);
@@ -298,12 +324,7 @@ impl Stack {
             Part::Body(head) => {
                 self.run_reliable(step, reliable::In::Body(head, inbound.payload()));
             }
-            Part::Stable(row) => {
-                if self.stable.wants(&row) {
-                    let row = step.cx.door.verify(step.cx.roster, row)?;
-                    self.run_stable(step, stable::In::Row(row));
-                }
-            }
+            Part::Stable(row) => return self.on_row(step, from, row),
             Part::Suspect(said) => {
                 if self.suspect.wants(&said) {
                     let said = step.cx.door.verify(step.cx.roster, said)?;
@@ -420,6 +441,7 @@ impl Stack {
         if is_row_due {
             self.stable.note(self.reliable.progress());
             self.run_stable(step, stable::In::Sign(self.reliable.rows()));
+            self.work.on_own_row();
         }
         // Misbehaviour shows when a part comes in, not when time passes.
         let _: Result<(), LinkFault> = self.run_pt2pt(step, pt2pt::In::Tick);

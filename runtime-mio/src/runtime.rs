@@ -1,8 +1,9 @@
 //! [`Runtime`]: one node, its sockets and a clock, in one loop on one thread.
 //!
-//! Each [`Runtime::turn`] waits until a socket is ready or the node's deadline has come, reads all
-//! sockets, hands the node the requests of other threads, then its Tick if that is due, and writes.
-//! In this order, because a node signs once for all that it read before a Tick.
+//! Each [`Runtime::turn`] waits until a socket is ready or the node's deadline has come, reads every
+//! peer for its share of a few milliseconds, hands the node the requests of other threads, then its
+//! Tick if that is due, and writes. In this order, because a node signs once for all that it read
+//! before a Tick; and a Tick never waits for more than that, however much there is to read.
 //!
 //! When the view changes it looks again whom the node has to reach: connections to those that stay
 //! are kept, and those who are out are listened to as long as the node answers them. A process that

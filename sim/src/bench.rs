@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use phalanx_core::crypto::{CryptoCounters, Door, Head, Heads, Key, Roster, Signed, sha256};
-use phalanx_core::wire::List;
+use phalanx_core::wire::{List, casts};
 use phalanx_core::{Config, Hash32, Number, Order, Pattern, PerRank, Quorum, QuorumRule, Rank};
 
 use crate::group::{Crypto, Group, all, genesis, identity};
@@ -78,7 +78,7 @@ impl Lockstep {
     pub fn new(load: Load, crypto: Crypto) -> Self {
         let mut genesis = genesis(crypto, load.n);
         genesis.pattern = load.pattern;
-        let body = load.casts_per_body * (load.payload + 4);
+        let body = load.casts_per_body * (load.payload + casts::PREFIX + casts::CAST_COST);
         let body_max = u32::try_from(body).unwrap_or(u32::MAX).max(256 * 1024);
         genesis.limits.body_max = body_max;
         genesis.limits.window_bytes = genesis.limits.window_bytes.max(16 * body_max);

@@ -319,7 +319,7 @@ impl Marks {
             Reason::Application => Mark::SuspectedApplication,
             Reason::NewViewOverdue => Mark::SuspectedNewViewOverdue,
             Reason::CommitOverdue => Mark::SuspectedCommitOverdue,
-            Reason::NotInstalled | Reason::Withholding | Reason::Slow => return,
+            Reason::NotInstalled | Reason::Withholding | Reason::Slow | Reason::Flooding => return,
         });
     }
 }

@@ -349,6 +349,7 @@ fn add(sum: &mut Counters, one: &Counters) {
         dropped_unauthenticated,
         dropped_replayed,
         dropped_closed,
+        dropped_over_budget,
         dropped_other_view,
         strangers_limited,
         joins_refused,
@@ -365,6 +366,7 @@ fn add(sum: &mut Counters, one: &Counters) {
     sum.dropped_unauthenticated += dropped_unauthenticated;
     sum.dropped_replayed += dropped_replayed;
     sum.dropped_closed += dropped_closed;
+    sum.dropped_over_budget += dropped_over_budget;
     sum.dropped_other_view += dropped_other_view;
     sum.strangers_limited += strangers_limited;
     sum.joins_refused += joins_refused;

@@ -17,11 +17,13 @@ pub struct Limits {
     pub max_joins_per_change: u16,
     /// Bytes of the longest cast.
     pub cast_max: u32,
-    /// Bytes of casts gathered in one body; one larger cast may stand alone.
+    /// Bytes of casts gathered in one body, each counted as 64 more than it has; one larger cast may
+    /// stand alone.
     pub body_max: u32,
     /// Bodies of one sender above the stability threshold, 4 to 1024.
     pub window_bodies: u32,
-    /// Bytes of casts of one sender above the stability threshold; one body is always allowed.
+    /// Bytes of casts of one sender above the stability threshold, counted likewise; one body is
+    /// always allowed.
     pub window_bytes: u32,
     /// Rounds by which a slot may lie above the one before it in its log.
     pub slot_window: u64,
@@ -42,12 +44,23 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most bytes of casts in one body.
+    /// The most that the casts of one body cost, and so the most bytes of them.
     #[must_use]
     pub const fn casts_max(&self) -> usize {
-        let cast = (self.cast_max as usize).saturating_add(casts::PREFIX);
+        let cast = (self.cast_max as usize).saturating_add(casts::PREFIX + casts::CAST_COST);
         let body = self.body_max as usize;
         if cast > body { cast } else { body }
+    }
+
+    /// Whether so many casts may be one body that are `bytes` long together: several cost no more
+    /// than `body_max`, a single one is no longer than `cast_max`.
+    #[must_use]
+    pub const fn takes(&self, bytes: usize, count: &casts::Count) -> bool {
+        match count.all() {
+            0 => bytes == 0,
+            1 => bytes <= (self.cast_max as usize).saturating_add(casts::PREFIX),
+            _ => count.cost(bytes) <= self.body_max as usize,
+        }
     }
 
     /// The most bytes of casts that a sender has on their way: three quarters of the window, for the

@@ -51,6 +51,7 @@ fn every_value_has_its_range() {
         ("slot_window", limits(|l| l.slot_window = 0)),
         ("slot_window", limits(|l| l.slot_window = (1 << 20) + 1)),
         ("stable_us", timeouts(|t| t.stable_us = 0)),
+        ("stable_us", timeouts(|t| t.stable_us = 999)),
         ("mute_us", timeouts(|t| t.mute_us = 0)),
         ("mute_us", timeouts(|t| t.mute_us = t.stable_us)),
         ("mute_max_us", timeouts(|t| t.mute_max_us = t.mute_us - 1)),

@@ -149,6 +149,8 @@ pub enum Reason {
     Withholding = 9,
     /// Its rows or its slots come so much later than those of a quorum that all others are slowed.
     Slow = 10,
+    /// It makes others check far more signatures in vain than any correct member does.
+    Flooding = 11,
 }
 
 /// `signer` suspects `subject`: at most once as an opinion and then once by proof, per view.
@@ -187,7 +189,8 @@ impl Reason {
             | Self::CommitOverdue
             | Self::NotInstalled
             | Self::Withholding
-            | Self::Slow => false,
+            | Self::Slow
+            | Self::Flooding => false,
         }
     }
 }

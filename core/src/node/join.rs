@@ -2,7 +2,6 @@
 //! section 10, "Joining").
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,6 +16,7 @@ use crate::layer::heal::chain::Chain;
 use crate::layer::heal::{self, Heal};
 use crate::layer::inter::Origin;
 use crate::member::{PeerId, Rank};
+use crate::outbox::Outbox;
 use crate::output::{Event, Output};
 use crate::stack::{Gate, Refused, Stack};
 use crate::time::Time;
@@ -81,7 +81,7 @@ impl Node {
             old: Lefts::default(),
             chain: Chain::default(),
             departed: Vec::new(),
-            outputs: VecDeque::new(),
+            outputs: Outbox::default(),
             counters: Counters::default(),
         })
     }

@@ -148,12 +148,21 @@ impl Lefts {
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        self.0.iter().fold(0, |sum, left| sum.saturating_add(left.old.held_bytes()))
+        let held = self.0.iter().map(|left| left.old.held_bytes());
+        held.fold(self.tables_bytes(), usize::saturating_add)
     }
 
-    /// The most that they may hold together: as much as the one with the most members alone.
+    /// Bytes of the tables of all of them.
+    fn tables_bytes(&self) -> usize {
+        let tables = self.0.iter().map(|left| left.old.tables_bytes());
+        tables.fold(0, usize::saturating_add)
+    }
+
+    /// The most that they may hold together: as much as the one with the most members alone, and the
+    /// tables of each.
     pub(super) fn bound_bytes(&self, config: &Config) -> usize {
-        self.0.iter().fold(0, |most, left| most.max(left.old.bound_bytes(config)))
+        let most = self.0.iter().fold(0, |most, left| most.max(left.old.bound_bytes(config)));
+        most.saturating_add(self.tables_bytes())
     }
 }
 

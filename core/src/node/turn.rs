@@ -235,7 +235,14 @@ impl Node {
     pub(super) fn on_tick(&mut self) {
         match self.phase {
             Phase::Joining(_) => self.run_heal(heal::In::Tick),
-            Phase::Member => self.run(|stack, _, step| stack.on_tick(step)),
+            Phase::Member => self.run(|stack, bottom, step| {
+                for (member, why) in stack.take_rows(step) {
+                    step.counters.malformed = step.counters.malformed.saturating_add(1);
+                    bottom.close(*stack.view().peers().at(member));
+                    stack.on_closed(step, member, why);
+                }
+                stack.on_tick(step);
+            }),
             Phase::Excluded => {}
         }
         self.say(Bottom::pump);

@@ -18,9 +18,11 @@ use crate::config::Config;
 use crate::fault::LinkFault;
 use crate::input::Order;
 use crate::layer::reliable::Body;
+use crate::layer::top_appl::Delivery;
 use crate::layer::transfer::{self, Answer, Entered, Stand, Transfer};
-use crate::layer::{Post, To, inter, suspect, top_appl};
+use crate::layer::{Post, To, inter, suspect};
 use crate::member::Status;
+use crate::outbox::Outbox;
 use crate::output::{Event, Fault, Output, Refusal};
 use crate::seq::Slot;
 use crate::time::Time;
@@ -125,10 +127,14 @@ impl Gate {
         view: u64,
         body: &Arc<Body>,
         (order, slot): (Order, Option<Slot>),
-        outputs: &mut VecDeque<Output>,
+        outputs: &mut Outbox,
     ) {
         match &mut self.phase {
-            Phase::Open => top_appl::deliver(view, body, order, slot, outputs),
+            Phase::Open => {
+                if let Some(delivery) = Delivery::of(view, body, order, slot) {
+                    outputs.deliver(delivery);
+                }
+            }
             Phase::Closed(waiting) => {
                 // A body with casts of both orders is counted with its first.
                 let (due, cost) = match order {
@@ -273,7 +279,9 @@ impl Stack {
         for waiting in step.gate.open() {
             match waiting {
                 Waiting::Casts { view, body, order, slot } => {
-                    top_appl::deliver(view, &body, order, slot, step.outputs);
+                    if let Some(delivery) = Delivery::of(view, &body, order, slot) {
+                        step.outputs.deliver(delivery);
+                    }
                 }
                 Waiting::View(number) => self.reach(step, number),
             }

@@ -1,7 +1,6 @@
 //! What a stack leaves behind when its view is over: to the next stack, and to those that have not
 //! left the view yet.
 
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -12,7 +11,8 @@ use crate::layer::inter::Inter;
 use crate::layer::reliable::{self, Reliable, Requeue};
 use crate::layer::{Context, Post, pt2pt};
 use crate::member::{Member, Rank};
-use crate::output::{Event, Output};
+use crate::outbox::Outbox;
+use crate::output::Event;
 use crate::seq::{LogEnd, Number};
 use crate::time::Time;
 use crate::view::View;
@@ -60,7 +60,7 @@ impl Stack {
         mut self,
         next: Option<&View>,
         end: LogEnd,
-        events: &mut VecDeque<Output>,
+        events: &mut Outbox,
     ) -> (Old, Legacy) {
         let casts = self.reliable.legacy(end);
         let place = |rank| rank_of(next?, self.view.member(rank)?);
@@ -78,9 +78,9 @@ impl Stack {
             for out in messages.give_up(old) {
                 match out {
                     pt2pt::Out::Failed { to, ticket } => {
-                        events.push_back(Output::Event(Event::SendFailed { to, ticket }));
+                        events.event(Event::SendFailed { to, ticket });
                     }
-                    pt2pt::Out::Writable => events.push_back(Output::Event(Event::Writable)),
+                    pt2pt::Out::Writable => events.event(Event::Writable),
                     pt2pt::Out::Part { .. }
                     | pt2pt::Out::Deliver { .. }
                     | pt2pt::Out::Accepted(_)
@@ -147,6 +147,11 @@ impl Old {
         self.reliable.held_bytes()
     }
 
+    /// Bytes of its tables, see [`Reliable::tables_bytes`].
+    pub(crate) fn tables_bytes(&self) -> usize {
+        self.reliable.tables_bytes()
+    }
+
     /// The most that it may hold.
     pub(crate) fn bound_bytes(&self, config: &Config) -> usize {
         Reliable::bound_bytes(config, self.roster.quorum().n())
@@ -171,7 +176,7 @@ mod tests {
         [1, 2, 3].iter().for_each(|rank| last.suspect.be_patient(Rank::new(*rank), 4));
         view.members.remove(1);
         view.members[2].incarnation = 5;
-        let (_, legacy) = last.leave(Some(&view), LogEnd::EMPTY, &mut VecDeque::new());
+        let (_, legacy) = last.leave(Some(&view), LogEnd::EMPTY, &mut Outbox::default());
         let mut next = stack(&view);
         next.inherit(legacy, Time::ZERO);
         let patience = [0, 1, 2].map(|rank| next.suspect.patience(Rank::new(rank)));

@@ -11,6 +11,10 @@ use crate::seq::SlotMark;
 /// Bytes before each payload.
 pub const PREFIX: usize = 4;
 
+/// What a cast counts for besides its bytes, wherever casts are counted: in a body, in a window, in a
+/// queue and while it waits for the application. So casts of no length are not free.
+pub const CAST_COST: usize = 64;
+
 /// The longest payload that the layout can express.
 pub const PAYLOAD_MAX: usize = (u32::MAX / 2) as usize;
 
@@ -84,6 +88,18 @@ pub struct Count {
 }
 
 impl Count {
+    /// Of both orders.
+    #[must_use]
+    pub const fn all(&self) -> usize {
+        self.fifo.saturating_add(self.total)
+    }
+
+    /// What so many casts count for that are `bytes` long together.
+    #[must_use]
+    pub const fn cost(&self, bytes: usize) -> usize {
+        bytes.saturating_add(self.all().saturating_mul(CAST_COST))
+    }
+
     /// One more.
     pub(crate) const fn add(&mut self, order: Order) {
         match order {

@@ -14,21 +14,21 @@ use phalanx_core::{
 };
 
 /// The identity of the process `index`.
-pub fn identity(index: usize) -> Identity {
+pub(crate) fn identity(index: usize) -> Identity {
     Identity::ed25519([u8::try_from(index).unwrap() + 1; 32])
 }
 
 /// What the liar does with one of its frames for the process of this index: the frames to send
 /// instead, each with the time by which it is late.
-pub type Hook =
+pub(crate) type Hook =
     Box<dyn FnMut(&mut Liar, Time, usize, Packet, Vec<u8>) -> Vec<(u64, Packet, Vec<u8>)>>;
 
 /// The keys of the liar, and the view that it signs in.
-pub struct Liar {
-    pub me: Rank,
-    pub door: Door,
-    pub roster: Roster,
-    pub view: View,
+pub(crate) struct Liar {
+    pub(crate) me: Rank,
+    pub(crate) door: Door,
+    pub(crate) roster: Roster,
+    pub(crate) view: View,
     index: usize,
     group: u64,
     links: BTreeMap<usize, LinkKeys>,
@@ -72,7 +72,7 @@ impl Liar {
     }
 
     /// Signs a row.
-    pub fn row(&mut self, counter: u64, have: Vec<u64>) -> Part {
+    pub(crate) fn row(&mut self, counter: u64, have: Vec<u64>) -> Part {
         let have = have.into_iter().map(Number::new).collect();
         let said = self.door.sign(&self.roster, self.me, Stable { counter, have });
         Part::Stable(said.signed().as_ref().clone())
@@ -80,15 +80,15 @@ impl Liar {
 }
 
 /// The group: rank and index are the same in the first view.
-pub struct Net {
-    pub nodes: Vec<Node>,
-    pub now: Time,
+pub(crate) struct Net {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) now: Time,
     /// What happened at each process, without casts.
-    pub events: Vec<Vec<(Time, Event)>>,
+    pub(crate) events: Vec<Vec<(Time, Event)>>,
     /// Casts delivered: when, of which order, its sender in the view, the payload.
-    pub casts: Vec<Vec<(Time, Order, Rank, Vec<u8>)>>,
-    pub faults: Vec<Fault>,
-    pub keys: Vec<PublicKey>,
+    pub(crate) casts: Vec<Vec<(Time, Order, Rank, Vec<u8>)>>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) keys: Vec<PublicKey>,
     genesis: Genesis,
     ids: Vec<PeerId>,
     delay_us: u64,
@@ -100,7 +100,7 @@ pub struct Net {
 
 impl Net {
     /// `n` processes, `delay_us` from one to another.
-    pub fn new(n: usize, delay_us: u64, limits: Limits) -> Self {
+    pub(crate) fn new(n: usize, delay_us: u64, limits: Limits) -> Self {
         let member = |index: usize| Member {
             key: *identity(index).public_key(),
             incarnation: 0,
@@ -141,7 +141,7 @@ impl Net {
     }
 
     /// The process `index` lies.
-    pub fn with_liar(mut self, index: usize, hook: Hook) -> Self {
+    pub(crate) fn with_liar(mut self, index: usize, hook: Hook) -> Self {
         self.liar = Some((Liar::new(&self.genesis, index), hook));
         self
     }
@@ -205,7 +205,7 @@ impl Net {
     }
 
     /// Casts; whether it was accepted.
-    pub fn cast(&mut self, index: usize, order: Order, payload: &[u8]) -> bool {
+    pub(crate) fn cast(&mut self, index: usize, order: Order, payload: &[u8]) -> bool {
         self.ticket += 1;
         let ticket = Ticket(self.ticket);
         self.step(index, Input::Request(ticket, Request::Cast { order, payload }));
@@ -220,7 +220,7 @@ impl Net {
     }
 
     /// Runs for so long.
-    pub fn run(&mut self, us: u64) {
+    pub(crate) fn run(&mut self, us: u64) {
         let end = self.now.plus(us);
         while self.turn(end) {}
         self.now = end;
@@ -250,7 +250,7 @@ impl Net {
     }
 
     /// The suspicions that a process was told of: subject, by whom, why.
-    pub fn suspicions(&self, index: usize) -> Vec<(usize, usize, Reason)> {
+    pub(crate) fn suspicions(&self, index: usize) -> Vec<(usize, usize, Reason)> {
         let suspected = self.events[index].iter().filter_map(|(_, event)| match event {
             Event::Suspected { subject, by, reason } => {
                 Some((subject.index(), by.index(), *reason))
@@ -261,7 +261,7 @@ impl Net {
     }
 
     /// Whether the process `index` is an Active member, as the process `seen_by` sees it.
-    pub fn is_active(&self, index: usize, seen_by: usize) -> bool {
+    pub(crate) fn is_active(&self, index: usize, seen_by: usize) -> bool {
         let members = &self.nodes[seen_by].view().members;
         members.iter().any(|m| m.key == self.keys[index] && m.status == Status::Active)
     }

@@ -175,6 +175,12 @@ fn wrong_values_name_file_line_and_key() {
     let (rig, error) = Rig::spoilt_node("# mute = \"2 s\"", "mute = \"50 ms\"");
     assert_eq!((error.line, error.key.as_deref()), (line_of(&rig.node, "mute ="), Some("mute")));
     assert!(error.message.contains("must be more than stable"), "{error}");
+    let (rig, error) = Rig::spoilt_node("# stable = \"100 ms\"", "stable = \"1 us\"");
+    assert_eq!(
+        (error.line, error.key.as_deref()),
+        (line_of(&rig.node, "stable ="), Some("stable"))
+    );
+    assert!(error.message.contains("must be at least 1 ms"), "{error}");
     let (_, error) = Rig::spoilt_node("# stall = \"5 s\"", "stall = \"1 ms\"");
     assert_eq!(error.key.as_deref(), Some("stall"));
     let (_, error) = Rig::spoilt_node("log = \"info\"", "log = \"loud\"");

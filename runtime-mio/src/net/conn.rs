@@ -13,6 +13,7 @@ use phalanx_core::{PeerId, peek_sender};
 
 use super::framing::{BadLength, ReadBuffer};
 use super::guests::Bucket;
+use super::share::Debt;
 
 /// Buffer of a stream that has proven nothing.
 const STRANGER_BUFFER: usize = 4 * 1024;
@@ -136,6 +137,8 @@ pub(super) struct Conn {
     guest_frames: Bucket,
     /// Other frames that a guest may send.
     early_frames: Bucket,
+    /// What it has taken beyond its shares of time.
+    pub(super) debt: Debt,
 }
 
 impl Conn {
@@ -152,6 +155,7 @@ impl Conn {
             tries: 0,
             guest_frames: Bucket::of_frames(now),
             early_frames: Bucket::of_early_frames(now),
+            debt: Debt::default(),
         }
     }
 
@@ -160,33 +164,36 @@ impl Conn {
         self.input.capacity()
     }
 
-    /// Reads until the stream is empty or its share of this turn is used up.
+    /// Reads until the stream is empty or its share of this turn is used up: of bytes, and of time,
+    /// which ends at `until`. One frame is always taken.
     pub(super) fn read(
         &mut self,
+        until: Instant,
         claim: &Judge<'_>,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
     ) -> (Got, Result<(), Closed>) {
         let mut got = Got::default();
-        let result = self.read_share(claim, deliver, &mut got);
+        let result = self.read_share(until, claim, deliver, &mut got);
         (got, result)
     }
 
     fn read_share(
         &mut self,
+        until: Instant,
         claim: &Judge<'_>,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
         got: &mut Got,
     ) -> Result<(), Closed> {
         let share = if self.is_authentic { PEER_SHARE } else { STRANGER_SHARE };
         let mut read = 0;
-        while read < share {
+        // The last turn may have left whole frames behind.
+        while self.take_frames(until, claim, deliver, got)? && read < share {
             match self.stream.read(self.input.spare()) {
                 Ok(0) => return Err(Closed::End),
                 Ok(len) => {
                     self.input.filled(len);
                     read += len;
                     got.bytes += u64::try_from(len).unwrap_or(u64::MAX);
-                    self.take_frames(claim, deliver, got)?;
                 }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
                     self.is_readable = false;
@@ -199,13 +206,19 @@ impl Conn {
         Ok(())
     }
 
+    /// Hands on the frames that have arrived. Returns whether there was time for all.
     fn take_frames(
         &mut self,
+        until: Instant,
         claim: &Judge<'_>,
         deliver: &mut dyn FnMut(&[u8]) -> bool,
         got: &mut Got,
-    ) -> Result<(), Closed> {
-        while let Some(range) = self.input.take().map_err(Closed::Length)? {
+    ) -> Result<bool, Closed> {
+        loop {
+            if got.frames > 0 && Instant::now() >= until {
+                return Ok(false);
+            }
+            let Some(range) = self.input.take().map_err(Closed::Length)? else { break };
             let frame = self.input.frame(range.clone());
             let sender = peek_sender(frame).ok_or(Closed::WrongSender)?;
             let is_stranger = is_stranger(frame);
@@ -243,7 +256,7 @@ impl Conn {
         if let Some(sender) = peek_sender(begun) {
             self.judge(sender, is_stranger(begun), claim)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether it is a guest's, who may turn out to be a peer.

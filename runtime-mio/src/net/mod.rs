@@ -15,6 +15,7 @@ mod framing;
 mod guests;
 mod peer;
 mod queue;
+mod share;
 mod tcp;
 mod udp;
 
@@ -234,8 +235,9 @@ impl Network {
         Ok(())
     }
 
-    /// Reads what has arrived, each socket a bounded share, and hands every frame to `deliver`,
-    /// which says whether it was authentic: MAC and freshness good. Of strangers' frames nobody asks.
+    /// Reads what has arrived, of each peer for a bounded share of bytes and of a few milliseconds,
+    /// and hands every frame to `deliver`, which says whether it was authentic: MAC and freshness
+    /// good. Of strangers' frames nobody asks.
     pub fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
         match &mut self.transport {
             Transport::Udp(udp) => udp.receive(deliver),

@@ -22,6 +22,7 @@ use super::conn::{Claim, Conn, Owner};
 use super::guests::Guests;
 use super::peer::Peer;
 use super::queue::WriteQueue;
+use super::share::{Shares, from};
 use super::{BOUND, FIRST_CONNECTION, NetworkConfig, NetworkStats};
 
 /// Accepted connections that have proven nothing.
@@ -47,6 +48,8 @@ pub(super) struct Tcp {
     peers: BTreeMap<PeerId, Peer>,
     conns: BTreeMap<usize, Conn>,
     next_token: usize,
+    /// Whose turn to be read it is: the connections before it were read last time.
+    next_read: usize,
     is_acceptable: bool,
     accept_after: Option<Instant>,
     sweep_at: Instant,
@@ -77,6 +80,7 @@ impl Tcp {
             peers: BTreeMap::new(),
             conns: BTreeMap::new(),
             next_token: FIRST_CONNECTION,
+            next_read: FIRST_CONNECTION,
             is_acceptable: true,
             accept_after: None,
             sweep_at: now + SWEEP,
@@ -201,17 +205,21 @@ impl Tcp {
         }
     }
 
-    /// Accepts, then reads each connection that has something, a bounded share each.
+    /// Accepts, then reads each connection that has something, a bounded share each, and goes on next
+    /// time where it stopped.
     pub(super) fn receive(&mut self, now: Instant, deliver: &mut dyn FnMut(&[u8]) -> bool) {
         self.accept(now);
-        let ready: Vec<usize> = self
-            .conns
-            .iter()
-            .filter(|(_, conn)| conn.is_readable)
-            .map(|(token, _)| *token)
-            .collect();
-        for token in ready {
+        let readable = || self.conns.iter().filter(|(_, conn)| conn.is_readable);
+        let shares = Shares::new(now, readable().map(|(_, conn)| conn.debt));
+        let ready = readable().map(|(token, _)| *token).collect();
+        for token in from(self.next_read, ready) {
+            let begun = Instant::now();
+            if shares.is_over(begun) {
+                self.next_read = token;
+                break;
+            }
             let Some(conn) = self.conns.get_mut(&token) else { continue };
+            let Some(until) = shares.until(&mut conn.debt, begun) else { continue };
             let Self { peers, guests, me, is_outside, .. } = self;
             let has_room = guests.as_ref().is_some_and(|guests| guests.may_enter(now));
             let claim = |sender, is_stranger| match peers.get(&sender) {
@@ -220,7 +228,8 @@ impl Tcp {
                 Some(peer) if !is_stranger && (!peer.is_ours || *is_outside) => Claim::Peer,
                 Some(_) | None => Claim::Nobody,
             };
-            let (got, result) = conn.read(&claim, deliver);
+            let (got, result) = conn.read(until, &claim, deliver);
+            shares.settle(&mut conn.debt, begun.elapsed());
             self.stats.frames_in += got.frames;
             self.stats.bytes_in += got.bytes;
             if let Some(peer) = got.proven {

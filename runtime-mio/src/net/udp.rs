@@ -18,16 +18,45 @@ use phalanx_core::{PeerId, Transmit, peek_sender};
 use socket2::SockRef;
 
 use super::guests::Addresses;
+use super::share::{Debt, Shares, from};
 use super::{BOUND, NetworkConfig, NetworkStats};
 
 /// Datagrams read in one turn.
 const READS: usize = 512;
+/// Bytes of a peer's datagrams that wait to be handed on; more are lost, and only its own.
+const INBOX_BYTES: usize = 1024 * 1024;
 /// The longest datagram there is.
 const DATAGRAM_MAX: usize = 65_536;
 /// Kernel buffer to ask for; the system may give less.
 const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 /// How long to let the system recover from an error that is no peer's doing.
 const REST: Duration = Duration::from_millis(10);
+
+/// What has arrived of one peer, by the name that it gives, and was not handed on yet.
+#[derive(Debug, Default)]
+struct Inbox {
+    datagrams: VecDeque<Vec<u8>>,
+    bytes: usize,
+    debt: Debt,
+}
+
+impl Inbox {
+    /// Keeps a datagram, if there is room for it.
+    fn put(&mut self, datagram: &[u8]) -> bool {
+        let has_room = self.bytes + datagram.len() <= INBOX_BYTES;
+        if has_room {
+            self.bytes += datagram.len();
+            self.datagrams.push_back(datagram.to_vec());
+        }
+        has_room
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let datagram = self.datagrams.pop_front()?;
+        self.bytes -= datagram.len();
+        Some(datagram)
+    }
+}
 
 /// One bound datagram socket.
 pub(super) struct Udp {
@@ -36,6 +65,9 @@ pub(super) struct Udp {
     peers: BTreeMap<PeerId, SocketAddr>,
     /// `None`: none are let in.
     guests: Option<Addresses>,
+    inboxes: BTreeMap<PeerId, Inbox>,
+    /// Whose turn to be read it is.
+    next_read: PeerId,
     queue: VecDeque<(SocketAddr, Vec<u8>)>,
     queued_bytes: usize,
     queue_bytes: usize,
@@ -65,6 +97,8 @@ impl Udp {
             me,
             peers: BTreeMap::new(),
             guests: config.takes_guests.then(|| Addresses::new(Instant::now())),
+            inboxes: BTreeMap::new(),
+            next_read: PeerId(0),
             queue: VecDeque::new(),
             queued_bytes: 0,
             queue_bytes: config.queue_bytes,
@@ -81,6 +115,7 @@ impl Udp {
     /// From now on these are to be reached.
     pub(super) fn set_peers(&mut self, peers: &[(PeerId, SocketAddr)]) {
         self.peers = peers.iter().copied().filter(|(peer, _)| *peer != self.me).collect();
+        self.inboxes.retain(|peer, _| self.peers.contains_key(peer));
     }
 
     /// Whether a frame that names this sender is to be handed on.
@@ -103,6 +138,9 @@ impl Udp {
 
     /// At once while the last turn left datagrams unread.
     pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.inboxes.values().any(|inbox| inbox.bytes > 0) {
+            return Some(Instant::now());
+        }
         self.is_readable.then(|| self.rest_until.unwrap_or_else(Instant::now))
     }
 
@@ -111,8 +149,36 @@ impl Udp {
         self.is_writable |= event.is_writable() || event.is_error();
     }
 
-    /// Reads until the socket is empty or this turn's share is used up.
+    /// Empties the socket, then hands on what has come: of each peer for its share of the turn. The
+    /// socket is one for all: what one peer sends too much of is kept from the others only here.
     pub(super) fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+        self.read(deliver);
+        let now = Instant::now();
+        let waiting = || self.inboxes.iter().filter(|(_, inbox)| inbox.bytes > 0);
+        let shares = Shares::new(now, waiting().map(|(_, inbox)| inbox.debt));
+        let ready = waiting().map(|(peer, _)| *peer).collect();
+        for peer in from(self.next_read, ready) {
+            let begun = Instant::now();
+            if shares.is_over(begun) {
+                self.next_read = peer;
+                break;
+            }
+            let Some(inbox) = self.inboxes.get_mut(&peer) else { continue };
+            let Some(until) = shares.until(&mut inbox.debt, begun) else { continue };
+            let mut is_first = true;
+            while (is_first || Instant::now() < until)
+                && let Some(datagram) = inbox.take()
+            {
+                is_first = false;
+                deliver(&datagram);
+            }
+            shares.settle(&mut inbox.debt, begun.elapsed());
+        }
+    }
+
+    /// Reads until the socket is empty or enough was read. Strangers wait for nobody: there are a few
+    /// frames of them in a second.
+    fn read(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
         if self.rest_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -122,23 +188,37 @@ impl Udp {
                 break;
             }
             match self.socket.recv_from(&mut self.datagram) {
-                Ok((len, from)) => {
-                    self.stats.bytes_in += u64::try_from(len).unwrap_or(u64::MAX);
-                    let frame = &self.datagram[..len];
-                    let (sender, is_stranger) = (peek_sender(frame), is_stranger(frame));
-                    if sender.is_some_and(|sender| self.lets_in(sender, is_stranger, from)) {
-                        self.stats.frames_in += 1;
-                        deliver(&self.datagram[..len]);
-                    } else {
-                        self.stats.dropped_in += 1;
-                    }
-                }
+                Ok((len, from)) => self.on_datagram(len, from, deliver),
                 Err(why) => self.on_read_error(&why),
             }
             if self.rest_until.is_some() {
                 break;
             }
         }
+    }
+
+    fn on_datagram(
+        &mut self,
+        len: usize,
+        from: SocketAddr,
+        deliver: &mut dyn FnMut(&[u8]) -> bool,
+    ) {
+        self.stats.bytes_in += u64::try_from(len).unwrap_or(u64::MAX);
+        let frame = &self.datagram[..len];
+        let is_stranger = is_stranger(frame);
+        let sender = peek_sender(frame);
+        let Some(sender) = sender.filter(|sender| self.lets_in(*sender, is_stranger, from)) else {
+            self.stats.dropped_in += 1;
+            return;
+        };
+        let frame = &self.datagram[..len];
+        if is_stranger {
+            deliver(frame);
+        } else if !self.inboxes.entry(sender).or_default().put(frame) {
+            self.stats.dropped_in += 1;
+            return;
+        }
+        self.stats.frames_in += 1;
     }
 
     fn on_read_error(&mut self, why: &io::Error) {

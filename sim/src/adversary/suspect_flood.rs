@@ -13,7 +13,7 @@ use phalanx_core::{Rank, Reason, Time};
 
 use super::act::{Act, Pulse, Stage};
 
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 12] = [
     Reason::Proof,
     Reason::Mute,
     Reason::Lagging,
@@ -25,6 +25,7 @@ const REASONS: [Reason; 11] = [
     Reason::NotInstalled,
     Reason::Withholding,
     Reason::Slow,
+    Reason::Flooding,
 ];
 
 /// The strategy.

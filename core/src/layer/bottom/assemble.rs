@@ -21,6 +21,15 @@ const RECENT_MAX: usize = 256;
 /// Book-keeping of one piece: key, vector and allocation.
 const PIECE_COST: usize = 64;
 
+/// Book-keeping of one message that was completed; its place may be one of twice as many.
+const RECENT_COST: usize = 2 * size_of::<(u64, Complete)>();
+
+/// Book-keeping of one message that is to be acknowledged.
+const OWED_COST: usize = 32;
+
+/// The most partial messages that a configuration may ask for.
+const PARTIALS_MAX: usize = 64;
+
 /// Fragments that contradict each other or the limits: the fault of the peer that made them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadFragment;
@@ -217,6 +226,16 @@ impl Assembler {
         partials
             .fold(self.partials.len().saturating_mul(size_of::<Partial>()), usize::saturating_add)
     }
+
+    /// Bytes of what is remembered of messages besides.
+    pub(crate) fn tables_bytes(&self) -> usize {
+        let recent = self.recent.len().saturating_mul(RECENT_COST);
+        recent.saturating_add(self.owed.len().saturating_mul(OWED_COST))
+    }
+
+    /// The most of these.
+    pub(crate) const TABLES_MAX: usize =
+        RECENT_MAX * (RECENT_COST + OWED_COST) + PARTIALS_MAX * OWED_COST;
 
     /// The most bytes held: the longest message cut into the shortest pieces, with the
     /// book-keeping of each piece. Several shorter messages share them.

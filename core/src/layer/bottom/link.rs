@@ -12,6 +12,7 @@ use crate::layer::Cargo;
 use crate::member::PeerId;
 use crate::output::Transmit;
 use crate::time::Time;
+use crate::wire::casts::Count;
 use crate::wire::change::bytes_max;
 use crate::wire::frame::{self, FrameKind, Header, Prepared};
 
@@ -70,6 +71,11 @@ impl LinkLimits {
         }
     }
 
+    /// Whether so many casts may be one body.
+    pub(super) const fn takes(&self, bytes: usize, count: &Count) -> bool {
+        self.limits.takes(bytes, count)
+    }
+
     /// A view of `n` members begins. Limits only grow: what is under way stays within them.
     pub(super) fn fit(&mut self, n: usize) {
         self.content_max = self.content_max.max(content_max(&self.limits, n));
@@ -82,7 +88,7 @@ impl LinkLimits {
     /// and the own window with 1 MiB of slack going out, unless frames are whole.
     pub(super) const fn bound_bytes(&self) -> usize {
         let out = if self.is_split { Splitter::bound(&self.split) } else { 0 };
-        Assembler::bound(self.content_max).saturating_add(out)
+        Assembler::bound(self.content_max).saturating_add(Assembler::TABLES_MAX).saturating_add(out)
     }
 }
 
@@ -189,6 +195,7 @@ impl Link {
 
     /// Bytes held in fragments, of both directions.
     pub(super) fn held_bytes(&self) -> usize {
-        self.splitter.held_bytes().saturating_add(self.assembler.held_bytes())
+        let held = self.splitter.held_bytes().saturating_add(self.assembler.held_bytes());
+        held.saturating_add(self.assembler.tables_bytes())
     }
 }

@@ -391,7 +391,10 @@ impl Bottom {
             None => cx.door.casts_hash(casts),
         };
         let count = match packet.parts.last() {
-            Some(Part::Body(body)) => casts::check(casts, body.slot),
+            Some(Part::Body(body)) => casts::check(casts, body.slot).and_then(|count| {
+                let is_legal = self.limits.takes(casts.len(), &count);
+                if is_legal { Ok(count) } else { Err(Malformed::Casts) }
+            }),
             Some(_) | None => Ok(Count::default()),
         };
         let casts_at = content.len().saturating_sub(casts.len());

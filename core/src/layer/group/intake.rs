@@ -21,7 +21,7 @@ use crate::wire::change::{
 };
 
 /// How many proposals, next views and locks are remembered: the newest.
-const KEPT_MAX: usize = MEMBERS_MAX;
+pub(super) const KEPT_MAX: usize = MEMBERS_MAX;
 
 impl Group {
     /// Takes one input into the store.
@@ -264,7 +264,7 @@ impl Group {
         }
         self.remember_view(said.next, Arc::new(message.view.clone()));
         self.proposals.insert(attempt, Proposal { message: Arc::new(message), is_fresh });
-        while self.proposals.len() > KEPT_MAX {
+        while self.has_too_many_proposals() {
             self.proposals.pop_first();
         }
         Ok(())

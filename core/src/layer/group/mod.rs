@@ -23,6 +23,7 @@ mod faults;
 mod intake;
 mod justify;
 mod lock;
+mod memory;
 mod resend;
 #[cfg(test)]
 mod tests;

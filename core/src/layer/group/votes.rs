@@ -10,7 +10,7 @@ use crate::member::{PerRank, Rank};
 use crate::seq::Attempt;
 
 /// How many attempts are remembered of each signer: the highest.
-const ATTEMPTS_MAX: usize = 16;
+pub(super) const ATTEMPTS_MAX: usize = 16;
 
 /// A statement that belongs to one attempt.
 pub(super) trait Ballot: Statement + Eq {

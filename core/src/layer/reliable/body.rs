@@ -36,9 +36,14 @@ impl Body {
     /// The most bytes that a body takes besides its casts.
     pub(crate) const COST: usize = 512;
 
-    /// How many bytes are held with it, for who keeps it; nothing is kept of one without casts.
+    /// What its casts count for in a window.
+    pub(crate) fn charge(&self) -> usize {
+        self.count.cost(self.casts.len())
+    }
+
+    /// What is charged for it while it waits for the application; nothing if it has no casts.
     pub(crate) fn cost(&self) -> usize {
-        if self.casts.is_empty() { 0 } else { self.casts.len().saturating_add(Self::COST) }
+        if self.casts.is_empty() { 0 } else { self.charge().saturating_add(Self::COST) }
     }
 
     /// Its casts, to send.

@@ -123,7 +123,7 @@ impl Reliable {
         let is_wanted = sender != self.me
             && self.is_active(sender)
             && (log.wants_body(head.number, limit) || self.may_prove_fork(&head));
-        if !is_wanted || bytes.len() > self.limits.casts_max() {
+        if !is_wanted || !self.limits.takes(bytes.len(), &count) {
             return;
         }
         let link = Link { slot: head.slot, casts: hash };
@@ -131,7 +131,7 @@ impl Reliable {
         let covered = self.cover(cx, Head { sender, number: head.number, hash }, &head.links);
         let space = self.space(sender, head.number);
         let log = self.logs.at_mut(sender);
-        if covered != Accepted::Yes || !log.make_room(head.number, bytes.len(), space) {
+        if covered != Accepted::Yes || !log.make_room(head.number, count.cost(bytes.len()), space) {
             match covered {
                 Accepted::Alarm => self.alarm(sender, head.number, out),
                 Accepted::No => self.on_other_branch(cx, &head, link, out),

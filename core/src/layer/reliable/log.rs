@@ -32,6 +32,9 @@ struct Cell {
     body: Option<Arc<Body>>,
 }
 
+/// Bytes of one cell.
+pub(super) const CELL_BYTES: usize = size_of::<Cell>();
+
 /// What became of a head that was to be entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Anchored {
@@ -324,18 +327,18 @@ impl Log {
         }
         cell.hash = Some(body.hash);
         cell.body = Some(Arc::clone(body));
-        self.held_bytes = self.held_bytes.saturating_add(body.casts.len());
+        self.held_bytes = self.held_bytes.saturating_add(body.charge());
         if number > self.threshold {
-            self.window_bytes = self.window_bytes.saturating_add(body.casts.len());
+            self.window_bytes = self.window_bytes.saturating_add(body.charge());
         }
         self.link_down(number, body.prev)
     }
 
     fn release(&mut self, body: Option<Arc<Body>>) {
         let Some(body) = body else { return };
-        self.held_bytes = self.held_bytes.saturating_sub(body.casts.len());
+        self.held_bytes = self.held_bytes.saturating_sub(body.charge());
         if body.number > self.threshold {
-            self.window_bytes = self.window_bytes.saturating_sub(body.casts.len());
+            self.window_bytes = self.window_bytes.saturating_sub(body.charge());
         }
     }
 
@@ -412,7 +415,7 @@ impl Log {
         }
         while self.sure < last {
             self.sure = self.sure.next();
-            let len = self.body(self.sure).map_or(0, |body| body.casts.len());
+            let len = self.body(self.sure).map_or(0, |body| body.charge());
             self.sure_bytes = self.sure_bytes.saturating_add(len as u64);
         }
     }

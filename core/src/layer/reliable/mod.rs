@@ -20,6 +20,7 @@ mod flight;
 mod fork;
 mod inbound;
 mod log;
+mod memory;
 mod repair;
 mod sender;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod votes;
 mod vouched;
 
 pub(crate) use body::Body;
+pub(crate) use memory::{heads_bytes, tables_bytes};
 pub(crate) use sender::Requeue;
 
 use alloc::boxed::Box;
@@ -285,6 +287,26 @@ impl Reliable {
                     }
                 }
             })
+    }
+
+    /// Whether a statement has an entry that moves its signer's last one for that log up, no further
+    /// than a window above what is taken: progress of the logs bounds how many there are. What
+    /// contradicts something that is known moves nothing.
+    pub(crate) fn is_near(&self, heads: &Signed<Heads>) -> bool {
+        let window = u64::from(self.limits.window_bodies);
+        heads.statement.entries.iter().any(|head| {
+            let log = self.logs.at(head.sender);
+            let newest = log.votes.newest(heads.signer);
+            self.is_active(head.sender)
+                && newest.is_none_or(|newest| head.number > newest.head.number)
+                && head.number <= self.limit(head.sender).plus(window)
+                && log.hash_at(head.number).is_none_or(|known| known == head.hash)
+        })
+    }
+
+    /// How far a log is certified.
+    pub(crate) fn certified(&self, sender: Rank) -> Number {
+        self.logs.at(sender).certified().number
     }
 
     /// Whether a certificate can tell anything new.

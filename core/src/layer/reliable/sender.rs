@@ -41,6 +41,11 @@ impl Batch {
         self.casts.len()
     }
 
+    /// What its casts count for in the queue and the window.
+    fn cost(&self) -> usize {
+        self.count.cost(self.len())
+    }
+
     /// Keeps the first casts, as many as fit into `bytes` but one at least; returns the others.
     fn split(&mut self, bytes: usize) -> Option<Self> {
         if self.len() <= bytes {
@@ -94,9 +99,9 @@ impl Requeue {
         self.batches.iter().flat_map(|batch| batch.tickets.iter().copied())
     }
 
-    /// Bytes of casts.
+    /// What they cost.
     pub(super) fn bytes(&self) -> usize {
-        self.batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.len()))
+        self.batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.cost()))
     }
 }
 
@@ -160,7 +165,7 @@ impl Sender {
             return self.has_room(room, 0, true);
         }
         let is_pressing = self.queue.len() > 1 || room.in_flight == 0;
-        let fits = |front: &Batch| self.has_room(room, front.len(), false);
+        let fits = |front: &Batch| self.has_room_for(room, front);
         is_pressing && self.queue.front().is_some_and(fits)
     }
 
@@ -175,14 +180,17 @@ impl Sender {
             return Err(Refusal::TooLarge);
         }
         let bytes = payload.len().saturating_add(casts::PREFIX);
-        if self.queue_bytes.saturating_add(bytes) > self.queue_max {
+        let cost = bytes.saturating_add(casts::CAST_COST);
+        if self.queue_bytes.saturating_add(cost) > self.queue_max {
             self.was_refused = true;
             return Err(Refusal::Full);
         }
         let batch_max = self.flight.body_bytes().saturating_mul(4).max(BATCH_BYTES);
-        let body_max = batch_max.min(self.limits.body_max as usize);
-        let fits =
-            self.queue.back().is_some_and(|last| last.len().saturating_add(bytes) <= body_max);
+        let body_max = self.limits.body_max as usize;
+        let fits = self.queue.back().is_some_and(|last| {
+            last.len().saturating_add(bytes) <= batch_max
+                && last.cost().saturating_add(cost) <= body_max
+        });
         if !fits {
             let casts = Vec::with_capacity(self.usual.max(bytes));
             self.queue.push_back(Batch { casts, ..Batch::default() });
@@ -193,7 +201,7 @@ impl Sender {
         }
         batch.tickets.push(ticket);
         batch.count.add(order);
-        self.queue_bytes = self.queue_bytes.saturating_add(bytes);
+        self.queue_bytes = self.queue_bytes.saturating_add(cost);
         self.trim();
         Ok(())
     }
@@ -269,7 +277,7 @@ impl Sender {
         let front = self.queue.front()?;
         let is_full = self.queue.len() > 1;
         let is_few = room.in_flight == 0 || (is_signing && room.in_flight < PARTIAL_IN_FLIGHT);
-        if !(is_full || is_few) || !self.has_room(room, front.len(), false) {
+        if !(is_full || is_few) || !self.has_room_for(room, front) {
             return None;
         }
         let slot =
@@ -281,7 +289,7 @@ impl Sender {
     fn settle(&mut self, room: Room) -> Option<(SlotMark, Batch)> {
         let owed = self.owed?;
         let reach = room.next_round.plus(self.limits.slot_window.saturating_sub(1));
-        let front = self.queue.front().filter(|front| self.has_room(room, front.len(), false));
+        let front = self.queue.front().filter(|front| self.has_room_for(room, front));
         match front {
             Some(front) if owed <= reach && front.count.total > 0 => {
                 let slot = SlotMark::Value(owed.max(room.next_round));
@@ -299,22 +307,27 @@ impl Sender {
 
     fn take(&mut self) -> Option<Batch> {
         let batch = self.queue.pop_front()?;
-        self.queue_bytes = self.queue_bytes.saturating_sub(batch.len());
+        self.queue_bytes = self.queue_bytes.saturating_sub(batch.cost());
         self.usual = batch.len();
         self.trim();
         Some(batch)
     }
 
-    /// Whether the window has room for a body of `bytes`. Casts use three quarters of it: others
+    /// Whether window and network have room for this batch.
+    fn has_room_for(&self, room: Room, batch: &Batch) -> bool {
+        self.has_room(room, batch.cost(), false) && self.flight.fits(batch.len())
+    }
+
+    /// Whether the window has room for a body that costs so much. Casts use three quarters of it: others
     /// may not have seen yet how far the threshold rose, and what lies above it as they know it is
     /// ignored. The rest, and so the last place, is kept for nulls (TO2).
-    fn has_room(&self, room: Room, bytes: usize, is_null: bool) -> bool {
+    fn has_room(&self, room: Room, cost: usize, is_null: bool) -> bool {
         let places = match is_null {
             true => u64::from(self.limits.window_bodies),
             false => self.limits.bodies_in_flight(),
         };
-        let used = room.bytes.saturating_add(bytes);
-        let fits = bytes == 0 || room.bytes == 0 || used <= self.limits.casts_in_flight();
-        room.next.past(room.threshold) <= places && fits && self.flight.fits(bytes)
+        let used = room.bytes.saturating_add(cost);
+        let fits = cost == 0 || room.bytes == 0 || used <= self.limits.casts_in_flight();
+        room.next.past(room.threshold) <= places && fits
     }
 }

@@ -24,6 +24,9 @@ struct Pair {
     waiting: Option<Vote>,
 }
 
+/// Bytes of the votes of one member about one log, but for the statements.
+pub(super) const VOTES_BYTES: usize = size_of::<Pair>();
+
 /// The votes of all members about one log.
 #[derive(Debug)]
 pub(super) struct Votes(PerRank<Pair>);

@@ -150,7 +150,7 @@ impl Group {
         let node = &mut self.nodes[index];
         node.now = node.now.max(now);
         node.run(|_, _, step| step.decide(decided));
-        let outputs = core::mem::take(&mut node.outputs).into();
+        let outputs = core::mem::take(&mut node.outputs).collect();
         self.take(index, outputs);
     }
 
@@ -171,7 +171,7 @@ impl Group {
             bottom.tell(cx, name, view.id(), parts, frames);
             bottom.pump(cx, frames);
         });
-        let outputs = core::mem::take(&mut node.outputs).into();
+        let outputs = core::mem::take(&mut node.outputs).collect();
         self.take(from, outputs);
     }
 

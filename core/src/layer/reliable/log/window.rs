@@ -40,7 +40,7 @@ impl Log {
     pub(in super::super) fn raise_threshold(&mut self, number: Number) {
         while self.threshold < number {
             self.threshold = self.threshold.next();
-            let len = self.body(self.threshold).map_or(0, |body| body.casts.len());
+            let len = self.body(self.threshold).map_or(0, |body| body.charge());
             self.window_bytes = self.window_bytes.saturating_sub(len);
             if self.threshold >= self.horizon() {
                 // Nothing is held above: the rest is a jump.
@@ -58,7 +58,7 @@ impl Log {
         let (mut number, mut bytes) = (finished, 0_usize);
         while number < last {
             let next = number.next();
-            let len = self.body(next).map_or(0, |body| body.casts.len());
+            let len = self.body(next).map_or(0, |body| body.charge());
             bytes = bytes.saturating_add(len);
             if bytes > limits.casts_in_flight() {
                 break;
@@ -78,7 +78,7 @@ impl Log {
         };
         let first = self.index(number).map_or(0, |index| index.saturating_add(1));
         let above = self.cells.iter().skip(first).flat_map(|cell| &cell.body);
-        let above = above.fold(0_usize, |sum, body| sum.saturating_add(body.casts.len()));
+        let above = above.fold(0_usize, |sum, body| sum.saturating_add(body.charge()));
         let below =
             (self.window_bytes.saturating_sub(above), self.held_bytes.saturating_sub(above));
         if self.body(number).is_some() || needs(below.0, below.1) {

@@ -189,7 +189,7 @@ fn r4_a_cut_of_two_full_windows_fits_and_no_cut_takes_more() {
     };
     let mut solo = Solo::with(4, change);
     let mut b = solo.branch(0);
-    (0..100_u8).for_each(|index| b.write(SlotMark::None, fifo(&[index; 1020])));
+    (0..100_u8).for_each(|index| b.write(SlotMark::None, fifo(&[index; 956])));
     solo.machine.freeze();
     solo.collect(&[(&b, 8)]);
     (1..=8).rev().for_each(|r| drop(solo.give(&b, r, 8)));

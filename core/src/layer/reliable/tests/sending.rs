@@ -110,7 +110,7 @@ fn the_window_fills_and_opens_again_with_the_threshold() {
 fn a_null_finds_room_in_a_full_window() {
     let mut solo = Solo::with(4, small_window);
     for _ in 0..16 {
-        cast(&mut solo, Order::Fifo, &[1; 1000]).unwrap();
+        cast(&mut solo, Order::Fifo, &[1; 900]).unwrap();
     }
     solo.tick();
     solo.step(In::Owe(Round::new(5)));
