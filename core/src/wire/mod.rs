@@ -31,7 +31,7 @@ use crate::member::Rank;
 use crate::seq::{Attempt, Number, Round, SlotMark};
 
 /// The version of everything on the wire; golden bytes pin it.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The most parts in one packet.
 pub const PARTS_MAX: usize = 256;
@@ -129,6 +129,13 @@ pub enum Part {
     Join(Box<JoinRequest>),
     /// The state of the application on its way to a joiner.
     Transfer(TransferPart),
+    /// Does not hold a body that it was asked for, in a view that is over for it.
+    Lacks {
+        /// Whose log.
+        sender: Rank,
+        /// The first body that was wanted.
+        number: Number,
+    },
 }
 
 /// A body without its casts.
@@ -267,7 +274,9 @@ impl Part {
             Self::AskNewView(_) | Self::Join(_) => true,
             Self::Installed(installed) => is_member(installed.signer),
             Self::Transfer(part) => part.is_legal(),
-            Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
+            Self::AskSlot { sender, from: number, .. } | Self::Lacks { sender, number } => {
+                is_member(*sender) && *number > Number::ZERO
+            }
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
                 *number > 0
             }

@@ -59,6 +59,9 @@ impl Run<'_> {
                 if self.life(host) != Some(life) || self.crashed.contains(&host) {
                     return Ok(());
                 }
+                if !self.processes[life].is_spared() {
+                    return Ok(());
+                }
                 if self.processes.len() == self.scenario.lives_max() {
                     let text =
                         format!("there is no end to processes that come back, on {host} too");

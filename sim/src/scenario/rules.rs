@@ -48,6 +48,7 @@ pub enum Kind {
     AskInstalled,
     Join,
     Transfer,
+    Lacks,
     /// No part: how far the sender holds the logs.
     Haves,
 }
@@ -81,6 +82,7 @@ impl Kind {
             Part::AskInstalled(_) => Self::AskInstalled,
             Part::Join(_) => Self::Join,
             Part::Transfer(_) => Self::Transfer,
+            Part::Lacks { .. } => Self::Lacks,
         }
     }
 

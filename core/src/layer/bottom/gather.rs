@@ -43,7 +43,8 @@ fn weight(part: &Part) -> usize {
         | Part::Installed(_)
         | Part::AskInstalled(_)
         | Part::Join(_)
-        | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. }) => 1024,
+        | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. })
+        | Part::Lacks { .. } => 1024,
     }
 }
 

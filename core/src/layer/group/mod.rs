@@ -120,7 +120,8 @@ impl In {
             | Part::Join(_)
             | Part::Installed(_)
             | Part::AskInstalled(_)
-            | Part::Transfer(_) => return None,
+            | Part::Transfer(_)
+            | Part::Lacks { .. } => return None,
         })
     }
 }
