@@ -200,6 +200,28 @@ impl Node {
         self.stack.roster()
     }
 
+    /// Whether this life of the process has said anything that it must remember: then it must not
+    /// begin again, so its incarnation has to be used up, durably, before the frames of this step
+    /// leave ([`Boot`]).
+    ///
+    /// It has not as long as it has heard no other member, and been asked for nothing. Until then it
+    /// signs one statement, its first row of the genesis view. That says that it holds nothing, in
+    /// bytes that depend on its key, its rank and the view alone; so whoever begins again as the same
+    /// life signs the same, and cannot contradict itself. Frames of the first start that arrived cost
+    /// as many of the second, which are taken for replays.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        let signatures = self.door.counters().signatures;
+        !matches!(self.phase, Phase::Member) || !self.stack.is_unheard(signatures)
+    }
+
+    /// Whether the others can decide without this process: a quorum of them is Active and answers.
+    /// Who begins a new life takes its vote away from them.
+    #[must_use]
+    pub fn is_spared(&self) -> bool {
+        !matches!(self.phase, Phase::Member) || self.stack.spares_me()
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

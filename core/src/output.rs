@@ -234,8 +234,7 @@ pub enum Event {
         /// The attempt gone on to.
         attempt: Attempt,
     },
-    /// This process is no member of the next view, or cannot follow it. It answers for a while
-    /// those that do not know yet, and does nothing else.
+    /// This process is no member of the next view. It answers for a while those that do not know yet, and does nothing else.
     ///
     /// It does not come back by itself: unless it left or lied, the application starts the process
     /// again with a higher incarnation, made durable first, through [`crate::Node::join`]. The
@@ -248,11 +247,13 @@ pub enum Event {
         /// Own casts that were accepted and that nobody delivered or will.
         lost: Vec<Ticket>,
     },
-    /// This process was silenced and missed bodies that nobody keeps any more. It goes on as a voter
-    /// at once, and delivers nothing more: what the application has is the past. Started anew with a
-    /// higher incarnation it can get the state (protocol.md sections 8 and 10). Where members hand
-    /// over their state it gets it by itself, once it is Active again: [`Event::State`] begins anew,
-    /// from its first byte.
+    /// This process missed bodies that nobody keeps any more, because it was cut off for long or
+    /// silenced. It goes on as a voter at once, and delivers nothing more: what the application has
+    /// is the past. Own casts that were accepted are delivered by the others all the same. Started
+    /// anew with a higher incarnation it can get the state, but that takes its vote from the others:
+    /// only if they can do without (protocol.md sections 8 and 10). Where members hand over their
+    /// state it gets it by itself: it is Silenced, if it is not already, and once it is Active again
+    /// [`Event::State`] begins anew, from its first byte.
     StateLost,
     /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
@@ -264,6 +265,16 @@ pub enum Event {
     NoQuorum {
         /// From whom no fresh row is to be had.
         missing: Vec<Rank>,
+    },
+    /// So many members have begun a new life, and ask to be taken in as that, that those that are left
+    /// are fewer than a quorum: the view can decide nothing any more, whoever answers, and so nobody
+    /// joins. This does not heal by itself; what the applications have is to be taken over into a new
+    /// group. Told again with each one more.
+    BeyondRepair {
+        /// Members whose old life, the one with the vote, is over.
+        gone: Vec<Rank>,
+        /// How many votes a decision takes; fewer are left.
+        quorum: u16,
     },
     /// Two next views were decided after one view: more than `f` of its members lied, then or after
     /// they had left. This process trusts neither and joins nothing any more.
@@ -346,7 +357,7 @@ pub enum Event {
 pub enum Exclusion {
     /// Removed by the others, or gone as it asked.
     Departed(Departure),
-    /// Bodies of the view before are nowhere to be had any more: it cannot follow, and comes back
+    /// The next view cannot be: its keys are none, which takes more than `f` liars. It comes back
     /// with a higher incarnation.
     Overtaken,
 }

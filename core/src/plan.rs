@@ -11,7 +11,10 @@
 //!   member that holds everything stays.
 //! * Somebody is Active, no key is twice in a view, no expelled key comes back, and there are at
 //!   most `max_members`. Those who stay are a quorum of the next view, unless one joiner alone
-//!   makes them fewer: a group of one or two could not take in anybody otherwise.
+//!   makes them fewer: a group of one could not take in anybody otherwise.
+//! * Who joins makes no group stand still by never coming: those who stay, and of whom the evidence
+//!   says nothing, are a quorum of the next view, or at least no further from one than without the
+//!   joiner. A group of one is the exception: two of two are a quorum, so it depends on the second.
 //!
 //! What a faulty member can try: accuse falsely (up to `f` are not enough, and who is proven to lie
 //! counts for no opinion), be silent (it is silenced, which costs no quorum), or come and go (each
@@ -50,7 +53,8 @@ pub(crate) struct Suspicion {
     pub(crate) by_proof: bool,
 }
 
-/// A process asks to be a member, or to be Active again.
+/// A process asks to be a member; or, as the member that it is, to be Active again, or Silenced until
+/// it has the state that it has lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Joining {
     /// Hash of the request.
@@ -142,7 +146,7 @@ fn reaching(counts: &PerRank<usize>, weak: usize) -> Vec<Rank> {
 }
 
 /// The members that the evidence is about, in the order in which they are dealt with; each in one
-/// list only.
+/// of the first three lists only.
 #[derive(Clone, Debug)]
 struct Subjects {
     /// `M`.
@@ -151,10 +155,12 @@ struct Subjects {
     suspected: Vec<Rank>,
     /// `L`.
     leaving: Vec<Rank>,
+    /// Members whose key asks with a higher incarnation: that life of theirs is over.
+    outlived: Vec<Rank>,
 }
 
 impl Subjects {
-    fn of(view: &View, facts: &Facts) -> Self {
+    fn of(view: &View, facts: &Facts, requests: &[&Joining]) -> Self {
         let (n, weak) = (view.members.len(), view.quorum().weak());
         let mut proven = reaching(&facts.suspects(n, |suspicion| suspicion.by_proof), weak);
         proven.reverse();
@@ -172,11 +178,17 @@ impl Subjects {
         leaving.retain(|rank| rank.index() < n && !is_listed(rank));
         leaving.sort_unstable_by_key(|rank| Reverse(*rank));
         leaving.dedup();
-        Self { proven, suspected, leaving }
+        let outlived = requests.iter().filter_map(|request| {
+            let rank = view.rank_of(&request.key)?;
+            (view.member(rank)?.incarnation < request.incarnation).then_some(rank)
+        });
+        Self { proven, suspected, leaving, outlived: outlived.collect() }
     }
 
+    /// Whether the evidence gives a reason not to count on a member.
     fn contains(&self, rank: Rank) -> bool {
-        [&self.proven, &self.suspected, &self.leaving].iter().any(|list| list.contains(&rank))
+        let lists = [&self.proven, &self.suspected, &self.leaving, &self.outlived];
+        lists.iter().any(|list| list.contains(&rank))
     }
 }
 
@@ -202,14 +214,14 @@ pub(crate) struct Plan {
 /// crashed. So is the rest of those proven to lie when more are proven than one change may touch:
 /// the next view has the proofs again.
 pub(crate) fn plan(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
-    let subjects = Subjects::of(view, facts);
     let requests = facts.requests(view);
+    let subjects = Subjects::of(view, facts, &requests);
     let mut draft = Draft::new(view, genesis);
     draft.expel(&subjects.proven);
-    draft.admit(&requests, &subjects.proven);
+    draft.admit(&requests, &subjects);
     draft.remove_or_silence(&subjects.suspected);
     draft.let_go(&subjects.leaving);
-    draft.activate(&requests, |rank| !subjects.contains(rank));
+    draft.change_status(&requests, |rank| !subjects.contains(rank));
     draft.finish()
 }
 

@@ -81,10 +81,10 @@ pub(crate) struct Step<'a> {
 pub(crate) enum Decided {
     /// By the next view, which lists it.
     Install(Box<Decision>),
-    /// The same, but what it was silenced for is true: it has not got all that is to be delivered.
-    /// It takes over the next view for its votes.
+    /// The same, but it has not got all that is to be delivered. It goes along for its votes: the
+    /// next view counts on them.
     Follow(Box<Decision>),
-    /// By a next view that it is not in, or cannot follow.
+    /// By a next view that it is not in.
     Exclude(Exclusion, Box<Decision>),
 }
 
@@ -150,6 +150,10 @@ pub(crate) struct Stack {
     inter: Inter,
     ending: Ending,
     is_leaving: bool,
+    /// How many members had begun a new life when the application was told that too many have.
+    gone: usize,
+    /// A member was heard in this view, or the application asked for something.
+    is_bound: bool,
     /// That was told to the others in this view.
     has_said_leave: bool,
     /// How long bodies of the cut are waited for once it is decided.
@@ -184,6 +188,8 @@ impl Stack {
             inter: Inter::new(config, &view, me, now),
             ending: Ending::default(),
             is_leaving: false,
+            gone: 0,
+            is_bound: view.number > 0,
             has_said_leave: false,
             cut_us: match active.contains(&me) {
                 true => timeouts.retain_us,
@@ -251,6 +257,12 @@ impl Stack {
         parts.into_iter().fold(0, usize::saturating_add)
     }
 
+    /// Whether this process has signed nothing but the first row of the genesis view, which says the
+    /// same whenever it is signed, and owes nobody anything.
+    pub(crate) fn is_unheard(&self, signatures: u64) -> bool {
+        !self.is_bound && signatures <= 1 && signatures == self.stable.counter(self.me)
+    }
+
     /// When a Tick is owed.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let ordering = earliest(self.reliable.deadline(), self.total.deadline());
@@ -289,6 +301,7 @@ impl Stack {
         step: &mut Step<'_>,
         mut inbound: Inbound<'_>,
     ) -> Result<(), LinkFault> {
+        self.is_bound = true;
         for part in core::mem::take(&mut inbound.packet.parts) {
             self.on_part_in_budget(step, &inbound, part)?;
         }
@@ -342,6 +355,9 @@ impl Stack {
                 let range = (first, self.reliable.overflow(sender));
                 self.on_fetch(step, (from, sender), range, true);
             }
+            Part::Lacks { sender, number } => {
+                self.run_reliable(step, reliable::In::Lacks(from, sender, number));
+            }
             // Nobody here has asked for a state, or offers one.
             Part::Transfer(part) => {
                 return self.run_transfer(step, transfer::In::Part(from, part));
@@ -390,6 +406,7 @@ impl Stack {
 
     /// Takes a request of the application and answers it.
     pub(crate) fn on_request(&mut self, step: &mut Step<'_>, ticket: Ticket, request: Request<'_>) {
+        self.is_bound = true;
         let answer = match request {
             Request::Cast { order, payload } => self.reliable.cast(ticket, order, payload),
             Request::Send { to, payload } => {
@@ -440,7 +457,11 @@ impl Stack {
         let is_row_due = self.stable.is_due(now, self.reliable.progress());
         if is_row_due {
             self.stable.note(self.reliable.progress());
-            self.run_stable(step, stable::In::Sign(self.reliable.rows()));
+            let row = match self.is_unheard(step.cx.door.counters().signatures) {
+                true if self.stable.counter(self.me) > 0 => stable::In::Repeat,
+                _ => stable::In::Sign(self.reliable.rows()),
+            };
+            self.run_stable(step, row);
             self.work.on_own_row();
         }
         // Misbehaviour shows when a part comes in, not when time passes.

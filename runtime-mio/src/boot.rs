@@ -1,9 +1,12 @@
 //! The boot record: which incarnations of this process have been used up.
 //!
 //! A process never signs in a view in which it has lost what it signed before, so an incarnation
-//! is good for one start. It is recorded, durably, before the first frame; a second start with it
-//! is refused, and so is a second process that shares the directory while the first one runs.
-//! Coming back takes a higher incarnation, which takes a view that lists it.
+//! is good for one start. It is recorded, durably, before the first frame that this process must
+//! remember; a second start with it is refused, and so is a second process that shares the directory
+//! while the first one runs. Coming back takes a higher incarnation, which takes a view that lists it.
+//!
+//! A member of the genesis view need remember nothing until it has heard another member
+//! ([`phalanx_core::Node::is_bound`]): so a first start that found nobody spoils nothing.
 //!
 //! Beside the record lies the view that this process saw last. It is a convenience: from there it
 //! finds the group again when the members of the group file are gone. Without it, or if it is
@@ -108,18 +111,28 @@ impl Record {
         self.last
     }
 
+    /// An incarnation that was not used, and will be used up by [`Record::claim`] before anything is
+    /// sent that must be remembered.
+    ///
+    /// # Errors
+    /// If it or a later one was used.
+    pub fn unused(&self, incarnation: u64) -> Result<Boot, BootError> {
+        if self.last.is_some_and(|last| last >= incarnation) {
+            return Err(BootError::Spent { incarnation, path: self.path.clone() });
+        }
+        Ok(Boot { incarnation })
+    }
+
     /// Uses up an incarnation: on return that is durable.
     ///
     /// # Errors
     /// If it or a later one was used before, or the record cannot be kept.
     pub fn claim(&mut self, incarnation: u64) -> Result<Boot, BootError> {
-        if self.last.is_some_and(|last| last >= incarnation) {
-            return Err(BootError::Spent { incarnation, path: self.path.clone() });
-        }
+        let boot = self.unused(incarnation)?;
         replace(&self.state_dir, &self.path, format!("{incarnation}\n").as_bytes(), true)
             .map_err(|source| BootError::Io { path: self.path.clone(), source })?;
         self.last = Some(incarnation);
-        Ok(Boot { incarnation })
+        Ok(boot)
     }
 
     /// Uses up the first incarnation above this one and above all that were used.

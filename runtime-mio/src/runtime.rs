@@ -28,7 +28,7 @@ use phalanx_core::{
     Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, Time, View,
 };
 
-use crate::boot::Record;
+use crate::boot::{BootError, Record};
 use crate::keys::SecretKey;
 use crate::net::{Network, NetworkConfig, NetworkError, NetworkStats};
 use handle::Command;
@@ -87,6 +87,9 @@ pub enum RuntimeError {
     /// The system refuses.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The incarnation cannot be used up; nothing was sent that has to be remembered.
+    #[error(transparent)]
+    Boot(#[from] BootError),
 }
 
 /// What a runtime has counted.
@@ -165,7 +168,8 @@ enum Begin {
 
 impl Runtime {
     /// Starts the member whose key is `secret`. `boot` must come from a [`Record::claim`] that is
-    /// durable already. The frame limit in `config` is set to what the transport carries.
+    /// durable already, or from [`Record::unused`] of a record that is handed to [`Runtime::keep`]
+    /// before the first turn. The frame limit in `config` is set to what the transport carries.
     ///
     /// # Errors
     /// See [`RuntimeError`].
@@ -232,7 +236,15 @@ impl Runtime {
             commands,
             held: None,
             handle,
-            life: Life { config, secret, record: None, is_lasting: false, from: None, seen: None },
+            life: Life {
+                config,
+                secret,
+                record: None,
+                unclaimed: None,
+                is_lasting: false,
+                from: None,
+                seen: None,
+            },
             offers: Offers::default(),
             lives: BTreeMap::new(),
             look_at: None,
@@ -243,7 +255,12 @@ impl Runtime {
     /// Keeps the views that this process sees beside its boot record. If `comes_back`, it begins
     /// again as a new incarnation whenever it is put out by opinion, cannot follow the others, or
     /// has lost its state and they can do without it meanwhile: [`Notice::ComesBack`] says so.
+    ///
+    /// If the record says of no incarnation that it was used, a member uses up its own before it sends
+    /// anything that it must remember.
     pub fn keep(&mut self, record: Record, comes_back: bool) {
+        let me = self.node.view().member(self.node.rank()).filter(|_| self.is_member());
+        self.life.unclaimed = me.filter(|_| record.last().is_none()).map(|me| me.incarnation);
         (self.life.record, self.life.is_lasting) = (Some(record), comes_back);
     }
 
@@ -270,6 +287,7 @@ impl Runtime {
             self.sorted.take(outputs);
         }
         self.hand_over();
+        self.bind()?;
         self.note_end();
         self.come_back();
         self.follow();

@@ -83,6 +83,22 @@ fn the_papers_quorums_are_refused_whatever_the_core_was_built_with() {
     assert!(matches!(start(QuorumRule::Paper), Err(RuntimeError::PaperQuorum)));
 }
 
+/// A first start that met nobody is no start.
+#[test]
+fn an_incarnation_is_used_up_once_there_is_something_to_remember() {
+    let dir = tempfile::tempdir().unwrap();
+    let group = Hash32([7; 32]);
+    let mut runtime = start(QuorumRule::Sound).unwrap();
+    runtime.keep(Record::open(dir.path(), &group).unwrap(), false);
+    for _ in 0..5 {
+        runtime.turn(Some(Duration::from_millis(50))).unwrap();
+    }
+    assert_eq!(crate::boot::last(dir.path(), &group).unwrap(), None);
+    runtime.cast(Order::Total, b"one").unwrap();
+    runtime.turn(Some(Duration::from_millis(50))).unwrap();
+    assert_eq!(crate::boot::last(dir.path(), &group).unwrap(), Some(1));
+}
+
 #[test]
 fn a_waker_ends_a_turn() {
     let mut runtime = start(QuorumRule::Sound).unwrap();

@@ -53,7 +53,8 @@ enum Begin {
 
 impl Home {
     /// Starts the process: uses up an incarnation, durably, binds the sockets, and keeps the boot
-    /// record for as long as it runs.
+    /// record for as long as it runs. A member of the genesis view uses its incarnation up when it
+    /// hears another member, before it answers: see [`crate::boot`].
     ///
     /// # Errors
     /// See [`StartError`]; then nothing was sent.
@@ -82,7 +83,7 @@ impl Home {
         let listed = genesis.members.iter().find(|member| member.key == key);
         let listed = listed.map(|member| member.incarnation);
         match (listed, record.last()) {
-            (Some(listed), None) if !joins => return Ok(Begin::Member(record.claim(listed)?)),
+            (Some(listed), None) if !joins => return Ok(Begin::Member(record.unused(listed)?)),
             (Some(_), None) => return Err(StartError::LostRecord),
             (None, None) if !joins => return Err(StartError::NotAMember),
             (Some(incarnation), Some(_)) if genesis.membership == Membership::Fixed => {

@@ -170,6 +170,8 @@ fn the_application_is_asked_and_answers() {
 fn an_incarnation_below_the_one_in_the_view_is_refused_with_the_reason() {
     let testnet = Testnet::new(4, "tcp");
     let mut members = start_all(&testnet, 4);
+    // Who has met nobody yet has used up no incarnation.
+    works(&mut members, "before");
     for _ in 0..2 {
         members[3].child.kill().unwrap();
         members[3].child.wait().unwrap();

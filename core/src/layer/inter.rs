@@ -44,7 +44,7 @@ const PATIENCE: u64 = 8;
 pub(crate) enum Origin {
     /// From the process itself, without a link.
     Stranger(PeerId),
-    /// From the process itself, which is a Silenced member.
+    /// From the process itself, which is a member: Silenced, or Active without the state.
     Member,
     /// From a member that recommends it. What is said already is not repeated then, or members
     /// would answer each other for ever.
@@ -86,7 +86,7 @@ pub(crate) enum Out {
     Refuse(PeerId, Hash32, JoinRefusal),
     /// The application is to be asked about this request.
     Wanted(Box<JoinRequest>),
-    /// This member, Silenced, asks to be Active again.
+    /// This member, Silenced, asks to be Active again; or, Active without the state, to be Silenced.
     AskAgain,
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Inter {
     recommended: BTreeMap<PublicKey, Recommendation>,
     /// Asked about, with the request and when.
     waiting: BTreeMap<PublicKey, (Box<JoinRequest>, Time)>,
-    /// Runs while this member is Silenced.
+    /// Runs while this member is Silenced, or Active without the state that others hand over.
     rejoin: Backoff,
 }
 
@@ -158,6 +158,22 @@ impl Inter {
         self.records.knows(peer)
     }
 
+    /// Members whose key asks to be taken in as a later life: the one in the view is over.
+    pub(crate) fn outlived(&self) -> Vec<Rank> {
+        let members = Rank::all(self.view.members.len()).zip(&self.view.members);
+        let is_over = |(rank, member): (Rank, &Member)| {
+            let asks = self.recommended.get(&member.key)?;
+            (asks.incarnation > member.incarnation).then_some(rank)
+        };
+        members.filter_map(is_over).collect()
+    }
+
+    /// This member is Active and has lost its state. The others hand it over only to who becomes
+    /// Active, so it asks to be Silenced first.
+    pub(crate) fn lacks_state(&mut self, now: Time) {
+        self.rejoin.start(now);
+    }
+
     /// This is what was signed of [`Out::Recommend`].
     pub(crate) fn said(&mut self, message: &Recommended) {
         if let Some(known) = self.recommended.get_mut(&message.request.key) {
@@ -188,6 +204,7 @@ impl Inter {
         match input {
             In::Asked { origin, request, is_welcome } => {
                 let hash = request_hash(&request);
+                let is_welcome = is_welcome || self.may_rest(origin, &request.key);
                 if let Err(why) = self.on_asked(cx, (hash, request), is_welcome, &mut out)
                     && let Origin::Stranger(peer) = origin
                 {
@@ -246,7 +263,7 @@ impl Inter {
             && old.incarnation >= request.incarnation
         {
             let is_same = old.incarnation == request.incarnation && *old.addr == request.addr.0;
-            if !is_same || old.status == Status::Active || !is_welcome {
+            if !is_same || !is_welcome {
                 return Err(JoinRefusal::Incarnation);
             }
         }
@@ -258,6 +275,12 @@ impl Inter {
             return Err(JoinRefusal::CoolDown);
         }
         if self.records.is_proven(key) { Err(JoinRefusal::Proven) } else { Ok(()) }
+    }
+
+    /// Whether an Active member itself says that it has lost its state: it may rest.
+    fn may_rest(&self, origin: Origin, key: &PublicKey) -> bool {
+        let member = self.view.rank_of(key).and_then(|rank| self.view.member(rank));
+        origin == Origin::Member && member.is_some_and(|old| old.status == Status::Active)
     }
 
     /// What a genesis record would be refused for: frames and connections must tell members apart,

@@ -38,6 +38,8 @@ pub(crate) enum In {
     Counters(Rank, Vec<u64>),
     /// Time passed.
     Tick,
+    /// It is due, and nobody has been heard yet: the one that was signed is enough.
+    Repeat,
 }
 
 /// What the layer wants done.
@@ -167,6 +169,14 @@ impl Stable {
             In::Proven(member) => {
                 self.active.retain(|active| *active != member);
                 self.raise_thresholds(&mut out);
+            }
+            In::Repeat => {
+                self.due = cx.now.plus(self.interval_us);
+                if let Some(row) = self.rows.at(self.me) {
+                    let part = Part::Stable(row.signed().as_ref().clone());
+                    out.push(Out::Post(Post::part(To::All, part)));
+                    out.push(Out::Fresh(self.me, row.have.to_vec()));
+                }
             }
             In::Sign(have) => {
                 self.counter = self.counter.saturating_add(1);

@@ -196,6 +196,23 @@ impl Suspect {
             && mine.chain(watch.pending).all(|reason| lateness.contains(&reason))
     }
 
+    /// Whether fresh rows of a quorum were here when that was last looked at.
+    pub(crate) const fn has_quorum(&self) -> bool {
+        self.has_quorum
+    }
+
+    /// Whether fresh rows of a member come.
+    pub(crate) fn hears(&self, member: Rank) -> bool {
+        self.watches.at(member).heart == Heart::Beats
+    }
+
+    /// How many are known to suspect a member, this process included.
+    pub(crate) fn accusers(&self, member: Rank) -> usize {
+        let watch = self.watches.at(member);
+        let by = watch.opinions.values().zip(watch.proofs.values());
+        by.filter(|(opinion, proof)| **opinion || **proof).count()
+    }
+
     /// Whether this process has told the group already that it suspects a member.
     pub(crate) fn has_told(&self, member: Rank) -> bool {
         let watch = self.watches.at(member);

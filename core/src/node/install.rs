@@ -15,8 +15,8 @@ use crate::view::View;
 use crate::wire::change::Decision;
 
 impl Node {
-    /// The present view is over and the next one begins. The caller has checked the decision and
-    /// delivered the cut.
+    /// The present view is over and the next one begins. The caller has checked the decision, and
+    /// delivered the cut or lost the state.
     pub(super) fn install(&mut self, decision: Decision) {
         assert_eq!(decision.view.prev, self.bottom.view(), "a decision is one of the present view");
         let next = decision.view.clone();
@@ -37,8 +37,7 @@ impl Node {
         let me_before = last.me();
         let (old, legacy) = last.leave(Some(&next), end, &mut self.outputs);
         self.stack.inherit(legacy, self.now);
-        let until = self.now.plus(self.config.timeouts.retain_us);
-        let left = Left::new(old, (&view_before, me_before), &next, until);
+        let left = Left::new(old, (&view_before, me_before), &next);
         self.old.push(left, &self.config);
         self.old.stay(&next);
         self.drop_old();
@@ -55,7 +54,7 @@ impl Node {
         self.on_kept();
     }
 
-    /// This process is no member of the next view, or cannot follow it. It answers for a while.
+    /// This process is no member of the next view. It answers for a while.
     pub(super) fn exclude(&mut self, why: Exclusion, decision: Box<Decision>) {
         let roster = Arc::clone(self.stack.roster());
         let (view, me) = (self.view().clone(), self.rank());

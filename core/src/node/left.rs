@@ -2,20 +2,21 @@
 //! their bodies are handed out, and nothing is signed there any more.
 //!
 //! A view is kept until every member that goes on from it, and still is one, has shown by its signed
-//! word that it installed a later view; or for `retain_us`, if no more than `f` Active ones have not.
-//! Silenced members are waited for that long only. A member says once per view that it installed it,
-//! and goes from view to view: so its word for a later view stands for all before.
+//! word that it installed a later view. No time ends that: whoever the next view lists may need the
+//! bodies to go on with its state. A member says once per view that it installed it, and goes from
+//! view to view: so its word for a later view stands for all before.
 //!
-//! What a faulty member can try: never say so. It costs what is kept for `retain_us`, within bounds:
-//! at most [`VIEWS_MAX`] views, which together hold no more than the largest of them alone may. If
-//! it is more the oldest goes first, and the view before the present one never does.
+//! What a faulty member can try: never say so. It costs what is kept, within bounds: at most
+//! [`VIEWS_MAX`] views, which together hold no more than the largest of them alone may. If it is more
+//! the oldest goes first, and the view before the present one never does. Who needs what is gone is
+//! told so, and goes on as a voter.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::config::Config;
 use crate::crypto::{Hash32, PublicKey};
-use crate::member::{Rank, Status};
+use crate::member::Rank;
 use crate::stack::Old;
 use crate::time::{Time, earliest};
 use crate::view::View;
@@ -28,7 +29,6 @@ const VIEWS_MAX: usize = 8;
 struct Awaited {
     key: PublicKey,
     incarnation: u64,
-    is_active: bool,
 }
 
 /// A view that was left.
@@ -41,42 +41,34 @@ pub(super) struct Left {
 /// How long.
 #[derive(Debug)]
 enum Keep {
-    /// Until these have left it, too; or until then, if no more than `spare` Active ones have not.
-    For { awaited: Vec<Awaited>, spare: usize, until: Time },
+    /// Until these have left it, too.
+    For(Vec<Awaited>),
     /// By who is no member any more.
     Until(Time),
 }
 
 impl Left {
     /// The view `before` was left by `me` for `next`.
-    pub(super) fn new(old: Old, (before, me): (&View, Rank), next: &View, until: Time) -> Self {
+    pub(super) fn new(old: Old, (before, me): (&View, Rank), next: &View) -> Self {
         let members = Rank::all(before.members.len()).zip(&before.members);
         let others = members.filter(|(rank, member)| {
             *rank != me && is_member(next, &member.key, member.incarnation)
         });
-        let awaited = others.map(|(_, member)| Awaited {
-            key: member.key,
-            incarnation: member.incarnation,
-            is_active: member.status == Status::Active,
-        });
-        let spare = before.quorum().f();
-        Self { old, keep: Keep::For { awaited: awaited.collect(), spare, until } }
+        let awaited =
+            others.map(|(_, member)| Awaited { key: member.key, incarnation: member.incarnation });
+        Self { old, keep: Keep::For(awaited.collect()) }
     }
 
     /// When it need not be kept any more; `None` if that depends on what others say.
     fn until(&self) -> Option<Time> {
         match &self.keep {
-            Keep::For { awaited, .. } if awaited.is_empty() => Some(Time::ZERO),
-            Keep::For { awaited, spare, until } => {
-                let active = awaited.iter().filter(|awaited| awaited.is_active).count();
-                (active <= *spare).then_some(*until)
-            }
+            Keep::For(awaited) => awaited.is_empty().then_some(Time::ZERO),
             Keep::Until(until) => Some(*until),
         }
     }
 
     fn retain(&mut self, is_awaited: impl Fn(&Awaited) -> bool) {
-        if let Keep::For { awaited, .. } = &mut self.keep {
+        if let Keep::For(awaited) = &mut self.keep {
             awaited.retain(is_awaited);
         }
     }

@@ -1,8 +1,11 @@
 //! Nodes in memory that go from view to view by decisions made here.
 
+mod alone;
 mod app;
 mod join;
 mod left;
+mod newcomers;
+mod overtaken;
 mod rig;
 mod state;
 mod work;

@@ -15,9 +15,12 @@ use crate::member::PeerId;
 use crate::output::{Event, Output, Refusal, Transmit};
 use crate::stack::{Decided, Stack, Step};
 use crate::view::Membership;
-use crate::wire::Part;
-use crate::wire::frame::{is_stranger, peek_sender};
+use crate::wire::frame::{is_stranger, peek_sender, split_whole};
 use crate::wire::stranger::Stranger;
+use crate::wire::{Part, decode};
+
+/// What an answer to a fetch costs that hands over nothing.
+const DENIAL_COST: u64 = 256;
 
 impl Node {
     /// One step of the present stack: sends what it has to say, then does what it decided.
@@ -184,6 +187,14 @@ impl Node {
         }
     }
 
+    /// Tells a peer that bodies of a view are not to be had here any more.
+    fn deny(&mut self, peer: PeerId, view: Hash32, lacks: Vec<Part>) {
+        if !lacks.is_empty() && self.peers.may_serve(self.now, peer) {
+            self.peers.note_served(peer, DENIAL_COST);
+            self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, lacks, frames));
+        }
+    }
+
     /// Tells a peer that is behind what was decided in `view`, and in the view after it if that is
     /// over, too.
     fn tell(&mut self, peer: PeerId, view: Hash32) {
@@ -204,8 +215,10 @@ impl Node {
     /// kept, and its sender shown which view this process is in, to be told what came of that one.
     fn on_stray(&mut self, stray: Stray<'_>) {
         let (peer, view) = (stray.peer, stray.view);
-        if self.chain.after(&view).is_some() {
+        if let Some(next) = self.chain.after(&view) {
+            let lacks = lacking(&stray, next.view.cut.len());
             self.count_other_view();
+            self.deny(peer, view, lacks);
             return self.tell(peer, view);
         }
         let is_fixed = self.config.genesis.membership == Membership::Fixed;
@@ -248,4 +261,16 @@ impl Node {
         self.say(Bottom::pump);
         self.expire();
     }
+}
+
+/// What a packet of a view of `n` members, of which nothing is kept, asks for in vain.
+fn lacking(stray: &Stray<'_>, n: usize) -> Vec<Part> {
+    let split = split_whole(&stray.content);
+    let packet = split.and_then(|(packet, casts)| decode(packet, n, !casts.is_empty()).ok());
+    let parts = packet.into_iter().flat_map(|packet| packet.parts);
+    let lacks = |part| {
+        let Part::Fetch { sender, from, to } = part else { return None };
+        (from <= to).then_some(Part::Lacks { sender, number: from })
+    };
+    parts.filter_map(lacks).collect()
 }

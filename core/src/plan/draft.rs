@@ -3,14 +3,14 @@
 
 use alloc::vec::Vec;
 
-use super::{Joining, Plan};
+use super::{Joining, Plan, Subjects};
 use crate::crypto::{PublicKey, peer_id};
 use crate::member::{Member, PeerId, PerRank, Rank, Status};
 use crate::quorum::Quorum;
 use crate::view::{Departure, EXPELLED_MAX, Genesis, View};
 
 /// The next membership while it is drawn up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Draft<'a> {
     view: &'a View,
     genesis: &'a Genesis,
@@ -65,7 +65,7 @@ impl<'a> Draft<'a> {
     /// touched, one for which the group is too large if it is, so that a spare that waits for ever
     /// keeps nobody from coming back; the first that does not fit otherwise ends it. Nobody joins
     /// whom frames could not tell from another.
-    pub(super) fn admit(&mut self, requests: &[&Joining], proven: &[Rank]) {
+    pub(super) fn admit(&mut self, requests: &[&Joining], subjects: &Subjects) {
         let mut names: Vec<(PeerId, PublicKey)> = self
             .view
             .peers()
@@ -81,7 +81,7 @@ impl<'a> Draft<'a> {
             let old = self.view.rank_of(&request.key);
             let is_stale = |rank: Rank| {
                 let member = self.view.member(rank);
-                proven.contains(&rank)
+                subjects.proven.contains(&rank)
                     || member.is_some_and(|member| member.incarnation >= request.incarnation)
             };
             if self.expelled.contains(&request.key)
@@ -91,32 +91,49 @@ impl<'a> Draft<'a> {
             {
                 continue;
             }
-            if !self.fits(usize::from(old.is_some())) {
-                return;
-            }
+            let mut with = self.clone();
             if let Some(old) = old {
-                self.remove(old, Departure::Replaced);
+                with.remove(old, Departure::Replaced);
             }
-            names.push((name, request.key));
-            self.joined.push(Member {
+            with.joined.push(Member {
                 key: request.key,
                 incarnation: request.incarnation,
                 addr: request.addr.clone(),
                 status: Status::Active,
             });
+            if !with.is_possible() || !self.bears(&with, subjects) {
+                return;
+            }
+            names.push((name, request.key));
+            *self = with;
         }
     }
 
-    /// Whether one more may join in place of so many (0 or 1): somebody who knows the group's past
-    /// stays in any case.
-    fn fits(&self, replaced: usize) -> bool {
-        let limits = &self.genesis.limits;
-        let joined = self.joined.len().saturating_add(1);
-        let size = self.size().saturating_add(1).saturating_sub(replaced);
-        let survivors = self.survivors().saturating_sub(replaced);
-        joined <= usize::from(limits.max_joins_per_change)
+    /// Whether so many may join at once: somebody who knows the group's past stays in any case.
+    fn is_possible(&self) -> bool {
+        let survivors = self.survivors();
+        self.joined.len() <= usize::from(self.genesis.limits.max_joins_per_change)
             && survivors >= 1
-            && (joined == 1 || survivors >= self.quorum(size).q())
+            && (self.joined.len() == 1 || survivors >= self.quorum(self.size()).q())
+    }
+
+    /// Whether the group can decide again if none of those that join ever comes, or could not
+    /// without the last of them either. One member alone cannot have that: two are a quorum of two.
+    fn bears(&self, with: &Self, subjects: &Subjects) -> bool {
+        self.view.members.len() == 1 || with.missing(subjects) <= self.missing(subjects)
+    }
+
+    /// By how many those that the next view keeps, and of which the evidence says nothing, are fewer
+    /// than a quorum of it, once the others are dealt with.
+    fn missing(&self, subjects: &Subjects) -> usize {
+        let mut end = self.clone();
+        end.remove_or_silence(&subjects.suspected);
+        end.let_go(&subjects.leaving);
+        let is_certain = |(rank, status): &(Rank, &Option<Status>)| {
+            status.is_some() && !subjects.contains(*rank)
+        };
+        let certain = end.stays.iter().filter(is_certain).count();
+        end.quorum(end.size()).q().saturating_sub(certain)
     }
 
     /// Step 3: who is suspected by opinion goes if the group can still bear as many liars without
@@ -127,8 +144,7 @@ impl<'a> Draft<'a> {
             if self.may_shrink() {
                 self.remove(*rank, Departure::Opinion);
             } else if status == Status::Active {
-                *self.stays.at_mut(*rank) = Some(Status::Silenced);
-                self.cap = self.cap.saturating_sub(1);
+                self.silence(*rank);
             }
         }
     }
@@ -163,16 +179,20 @@ impl<'a> Draft<'a> {
             && self.survivors().saturating_sub(1) >= quorum.q()
     }
 
-    /// Step 5: who was silenced and asks, as the process that it is, is Active again. A request of
-    /// a higher incarnation stands above its own: that process is gone.
-    pub(super) fn activate(&mut self, requests: &[&Joining], may: impl Fn(Rank) -> bool) {
+    /// Step 5: who asks as the process that it is. A silenced one is Active again; one that is Active
+    /// has lost its state, and falls silent to be handed it with that. A request of a higher
+    /// incarnation stands above its own: that process is gone.
+    pub(super) fn change_status(&mut self, requests: &[&Joining], may: impl Fn(Rank) -> bool) {
         for request in requests {
             let Some(rank) = self.view.rank_of(&request.key) else { continue };
-            let member = self.view.member(rank);
-            let is_same = member.is_some_and(|member| member.incarnation == request.incarnation);
-            if let Some(status) = self.stays.at_mut(rank)
-                && is_same
-                && may(rank)
+            let Some(member) = self.view.member(rank) else { continue };
+            if member.incarnation != request.incarnation || !may(rank) {
+                continue;
+            }
+            if member.status == Status::Active && self.dispensable(rank) == Some(Status::Active) {
+                self.silence(rank);
+            } else if member.status == Status::Silenced
+                && let Some(status) = self.stays.at_mut(rank)
             {
                 *status = Status::Active;
             }
@@ -202,6 +222,11 @@ impl<'a> Draft<'a> {
             departed: self.departed,
             silenced,
         }
+    }
+
+    fn silence(&mut self, rank: Rank) {
+        *self.stays.at_mut(rank) = Some(Status::Silenced);
+        self.cap = self.cap.saturating_sub(1);
     }
 
     fn remove(&mut self, rank: Rank, why: Departure) {

@@ -153,6 +153,7 @@ impl World {
         self.check_liars(&next);
         self.check_size(&next);
         self.check_reasons(&facts, &next);
+        self.check_newcomers(&facts, &next);
         self.check_report(&planned, &next);
         if is_change || random.chance(10) {
             self.liars.retain(|id| !next.expelled.contains(&key(*id)));
@@ -218,7 +219,15 @@ impl World {
             }
             assert_eq!(now.is_some(), why == Departure::Replaced);
         }
-        assert!(next.silenced.iter().all(|rank| suspected(*rank)));
+        let asked = |rank: Rank| {
+            let was = &self.view.members[rank.index()];
+            let own = |joining: &&Joining| {
+                (joining.key, joining.incarnation) == (was.key, was.incarnation)
+            };
+            let mut requests = facts.joining.iter().filter(own);
+            requests.any(|joining| joining.recommended_by.iter().any(|by| !self.lies(*by)))
+        };
+        assert!(next.silenced.iter().all(|rank| suspected(*rank) || asked(*rank)));
         for now in &next.members {
             let recommended = facts.joining.iter().any(|joining| {
                 (joining.key, joining.incarnation) == (now.key, now.incarnation)
@@ -234,6 +243,43 @@ impl World {
                 .iter()
                 .all(|rank| next.departed.contains(&(*rank, Departure::Proof)));
             assert!((is_known && (!awakes || alone)) || recommended, "{now:?} from nowhere");
+        }
+    }
+
+    /// Newcomers that never come stop no group that could go on without them: those that stay, and of
+    /// whom the evidence says nothing, are a quorum of the next view, or as close to one.
+    fn check_newcomers(&self, facts: &Facts, next: &View) {
+        let changes = facts.changes(&self.view);
+        let weak = self.view.quorum().weak();
+        let has_begun_anew = |old: &Member| {
+            let recommended = facts
+                .joining
+                .iter()
+                .filter(|joining| joining.key == old.key && joining.incarnation > old.incarnation);
+            recommended
+                .into_iter()
+                .any(|joining| joining.recommended_by.iter().collect::<BTreeSet<_>>().len() >= weak)
+        };
+        let missing = |view: &View| {
+            let certain = self.ranks().filter(|rank| {
+                let old = &self.view.members[rank.index()];
+                let same = |new: &Member| (new.key, new.incarnation) == (old.key, old.incarnation);
+                // Of those listed some count no more, for who suspects them lies or thinks again; it
+                // is enough to be strict about the others.
+                view.members.iter().any(same)
+                    && ![Change::Suspected(*rank), Change::Proven(*rank), Change::Leaves(*rank)]
+                        .iter()
+                        .any(|change| changes.contains(change))
+                    && !has_begun_anew(old)
+            });
+            view.quorum().q().saturating_sub(certain.count())
+        };
+        let is_plain = facts.suspicions.iter().all(|said| !said.by_proof)
+            && facts.joining.iter().all(|joining| self.view.rank_of(&joining.key).is_none());
+        if is_plain && self.view.members.len() > 1 {
+            let old = Facts { joining: Vec::new(), ..facts.clone() };
+            let without = plan(&self.view, &self.genesis, &old).build(&self.view, Vec::new());
+            assert!(missing(next) <= missing(&without), "all depends on who may never come");
         }
     }
 
@@ -298,7 +344,9 @@ impl World {
         let ids = PROCESSES..PROCESSES + 5;
         for _ in 0..=ids.len() {
             let by: Vec<Rank> = self.ranks().collect();
-            let joining = ids.clone().map(|id| request(id, 1, by.clone())).collect();
+            // Who is in asks no more.
+            let out = ids.clone().filter(|id| self.view.rank_of(&key(*id)).is_none());
+            let joining = out.map(|id| request(id, 1, by.clone())).collect();
             let facts = Facts { joining, ..Facts::default() };
             let planned = plan(&self.view, &self.genesis, &facts);
             if !planned.is_change(&self.view) {

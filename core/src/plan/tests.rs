@@ -329,11 +329,45 @@ fn a_change_takes_in_as_many_as_the_survivors_are_a_quorum_for_and_always_one() 
 }
 
 #[test]
-fn removals_wait_when_joiners_need_the_survivors() {
-    // Two and one joiner: without the second, one survivor would be no quorum of two.
-    Case::of(2).suspected(1).joins(9, 1).next_is("0a 1s 9a");
-    Case::of(2).leaves(1).joins(9, 1).next_is("0a 1a 9a");
+fn joiners_wait_when_a_removal_helps_more() {
+    // Two and one joiner: all would depend on one that is not there yet, and one of the two.
+    Case::of(2).suspected(1).joins(9, 1).next_is("0a");
+    Case::of(2).leaves(1).joins(9, 1).next_is("0a");
     Case::of(5).suspected(4).joins(9, 1).next_is("0a 1a 2a 3a 9a");
+}
+
+/// A joiner may never come. So who is suspected is not counted on, nor who leaves or has begun anew.
+#[test]
+fn a_change_takes_in_as_many_as_those_that_are_certain_are_a_quorum_for() {
+    let joined = |case: Case| {
+        let case = (20..30).fold(case, |case, id| case.joins(id, 1));
+        case.plan().members.iter().filter(|member| member.key.0[1] >= 20).count()
+    };
+    // Of four three are left, which are a quorum of four: the joiner takes the place of the fourth.
+    assert_eq!(joined(Case::of(4).suspected(3)), 1);
+    assert_eq!(joined(Case::of(4).silenced(&[3]).suspected(3)), 1);
+    assert_eq!(joined(Case::of(4).leaves(3)), 1);
+    Case::of(4).suspected(3).joins(8, 1).joins(9, 1).next_is("0a 1a 2a 8a");
+    // Seven that bear two, with one or two of them down: five are a quorum of seven, six of nine.
+    assert_eq!(joined(Case::of(7).suspected(6)), 3);
+    assert_eq!(joined(Case::of(7).suspected(6).suspected(5)), 2);
+    // Who was put out for lying is no reason to wait.
+    assert_eq!(joined(Case::of(4).proven(3)), 1);
+    // A group that cannot go on as it is, for all are suspected, takes in who does not make it worse.
+    let all = (0..4).fold(Case::of(4), Case::suspected);
+    all.joins(8, 1).joins(9, 1).next_is("0a 1a 2a 8a");
+}
+
+/// It has lost its state, and is handed it as soon as it is Active again.
+#[test]
+fn an_active_member_that_asks_falls_silent() {
+    Case::of(4).joins(1, 1).next_is("0a 1s 2a 3a");
+    let two = Case::of(4).joins(1, 1).joins(2, 1);
+    two.next_is("0a 1s 2a 3a");
+    assert_eq!(ranks(&two.plan().silenced), [1]);
+    Case::of(7).joins(1, 1).joins(2, 1).next_is("0a 1s 2s 3a 4a 5a 6a");
+    Case::of(1).joins(0, 1).next_is("0a");
+    Case::of(3).silenced(&[1, 2]).joins(0, 1).next_is("0a 1s 2s");
 }
 
 #[test]
@@ -354,7 +388,6 @@ fn only_a_higher_incarnation_replaces_and_the_highest_is_taken() {
     assert_eq!(case.departed(), [(1, Departure::Replaced)]);
     assert!(!case.plan().keeps(&case.view, Rank::new(1)));
     assert!(case.plan().expelled.is_empty());
-    Case::of(4).joins(1, 1).next_is("0a 1a 2a 3a");
     Case::of(4).joins(1, 0).next_is("0a 1a 2a 3a");
     Case::of(4).joins(1, 2).joins(1, 5).joins(1, 3).next_is("0a 2a 3a 1a5");
     Case::of(4).joins(9, 2).joins(9, 1).next_is("0a 1a 2a 3a 9a2");
@@ -366,8 +399,9 @@ fn only_a_higher_incarnation_replaces_and_the_highest_is_taken() {
 
 #[test]
 fn replacing_costs_the_cap_and_who_has_to_wait_holds_up_nobody() {
-    let case = Case::of(5).joins(1, 2).joins(2, 2).joins(9, 1).suspected(0);
-    case.next_is("0a 2a 3a 4a 1a2 9a");
+    Case::of(5).joins(1, 2).joins(2, 2).joins(9, 1).next_is("0a 2a 3a 4a 1a2 9a");
+    // The others would have to be all there.
+    Case::of(5).joins(1, 2).suspected(0).next_is("1a 2a 3a 4a");
     // Replaced before it is judged.
     Case::of(7).joins(1, 2).suspected(1).next_is("0a 2a 3a 4a 5a 6a 1a2");
     Case::of(7).joins(1, 2).leaves(1).next_is("0a 2a 3a 4a 5a 6a 1a2");

@@ -71,6 +71,7 @@ impl Stack {
             | Part::AskNewView(_)
             | Part::AskInstalled(_)
             | Part::RowCounters(_)
+            | Part::Lacks { .. }
             | Part::Pt2pt(_)
             | Part::Stable(_)
             | Part::Suspect(_)

@@ -197,7 +197,7 @@ impl Stack {
     }
 
     /// The others have gone on from the next view, too, and do not keep for ever what was before it:
-    /// once nobody hands over any more of the cut, it cannot be had at all.
+    /// once nobody hands over any more of the cut, it is not waited for.
     pub(crate) fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {
         let Some(waiting) = &mut self.ending.decided else { return };
         let next = &waiting.decision.view;
@@ -221,8 +221,8 @@ impl Stack {
         }
     }
 
-    pub(super) fn is_active(&self) -> bool {
-        self.view.member(self.me).is_some_and(|member| member.status == Status::Active)
+    pub(super) fn is_active(&self, member: Rank) -> bool {
+        self.view.member(member).is_some_and(|member| member.status == Status::Active)
     }
 
     /// Why this process is not in the next view, if it is not.
@@ -249,19 +249,20 @@ impl Stack {
         }
         self.note_progress(step.cx.now);
         let Some(waiting) = self.ending.decided.take() else { return };
-        if !self.reliable.is_collected() && step.cx.now < waiting.until() {
+        let is_collected = self.reliable.is_collected();
+        // What it could not deliver in any case it does not wait for: its votes are.
+        let is_in_vain = step.gate.is_lost() || self.reliable.is_gone();
+        if !is_collected && !is_in_vain && step.cx.now < waiting.until() {
             self.ending.decided = Some(waiting);
             return;
         }
         let decision = waiting.decision;
-        if self.reliable.is_collected() && !step.gate.is_over() {
+        step.decided = if is_collected && !step.gate.is_over() {
             self.close(step);
-            step.decided = Some(Decided::Install(decision));
-        } else if self.is_active() {
-            step.decided = Some(Decided::Exclude(Exclusion::Overtaken, decision));
+            Some(Decided::Install(decision))
         } else {
-            step.decided = Some(Decided::Follow(decision));
-        }
+            Some(Decided::Follow(decision))
+        };
     }
 
     /// Delivers what is left of the cut: first the Fifo casts, then the Total casts in the order of

@@ -7,7 +7,7 @@
 //! Reliable delivers no more, so that its bodies stay in the logs and the rows of this member stand
 //! still. If they do so for long the others find it lagging. Views may end meanwhile: what a view
 //! still has to deliver then waits here, too, over the limit if need be, but only once. Whoever is
-//! overtaken once more has to start anew.
+//! overtaken once more gives up what it has got of the state, votes on, and begins anew.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -90,6 +90,11 @@ impl Gate {
         self.hands_over || !matches!(self.phase, Phase::Lost)
     }
 
+    /// Whether the application has missed something, and is not being handed a state.
+    pub(super) const fn is_lost(&self) -> bool {
+        matches!(self.phase, Phase::Lost)
+    }
+
     /// Whether the application waits for a state.
     const fn is_loading(&self) -> bool {
         matches!(self.phase, Phase::Closed(_))
@@ -151,9 +156,10 @@ impl Gate {
         }
     }
 
-    /// A view begins; `is_first` for this process. Says how it stands to its state.
-    fn begin(&mut self, is_first: bool, is_active: bool) -> Stand {
-        if self.hands_over && is_active && matches!(self.phase, Phase::Lost) {
+    /// A view begins; `is_first` for this process, or `is_back` for who was Silenced and is Active
+    /// again: to such the others hand over their state. Says how it stands to that.
+    fn begin(&mut self, is_first: bool, is_back: bool) -> Stand {
+        if self.hands_over && is_back && self.is_lost() {
             self.phase = Phase::Closed(VecDeque::new());
             return Stand::Loads;
         }
@@ -179,10 +185,11 @@ impl Stack {
     /// The view is installed, after `before` if this process was a member of that.
     pub(super) fn begin_transfer(&mut self, step: &mut Step<'_>, before: Option<&View>) {
         let number = self.view.number;
-        if self.is_back(before) && step.gate.is_loading() && step.gate.lose(step.cx.now) {
+        let is_back = self.is_back(before);
+        if is_back && step.gate.is_loading() && step.gate.lose(step.cx.now) {
             step.event(Event::StateLost);
         }
-        let stand = step.gate.begin(before.is_none(), self.is_active());
+        let stand = step.gate.begin(before.is_none(), is_back);
         let (view, roster, me) = (&self.view, &self.roster, self.me);
         let entered = Entered { view, roster, before, me, stand };
         // Parts come from members, views do not.
@@ -198,7 +205,12 @@ impl Stack {
                 gate.spare = gate.spare.max(spare);
                 self.reliable.hold_back(gate.join_buffer.saturating_sub(gate.bytes));
             }
-            Phase::Lost => self.reliable.go_blind(),
+            Phase::Lost => {
+                self.reliable.go_blind();
+                if step.gate.hands_over {
+                    self.inter.lacks_state(step.cx.now);
+                }
+            }
         }
     }
 
@@ -208,7 +220,7 @@ impl Stack {
     fn is_back(&self, before: Option<&View>) -> bool {
         let key = self.view.member(self.me).map(|me| me.key);
         let was = key.and_then(|key| before?.member(before?.rank_of(&key)?));
-        self.is_active() && was.is_some_and(|was| was.status == Status::Silenced)
+        self.is_active(self.me) && was.is_some_and(|was| was.status == Status::Silenced)
     }
 
     /// The application has come to the beginning of a view.

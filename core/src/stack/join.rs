@@ -8,11 +8,12 @@ use crate::crypto::{JoinRequest, PublicKey, Recommend};
 use crate::fault::LinkFault;
 use crate::layer::inter::Origin;
 use crate::layer::{Post, To, group, inter};
-use crate::member::{PeerId, Rank, Status};
+use crate::member::{PeerId, Rank};
 use crate::output::Event;
 use crate::view::View;
 use crate::wire::Part;
 use crate::wire::change::Recommended;
+use crate::wire::stranger::JoinRefusal;
 
 /// Told to a stranger at the end of the step.
 pub(crate) type Refused = (PeerId, crate::Hash32, crate::JoinRefusal);
@@ -25,12 +26,59 @@ impl Stack {
         origin: Origin,
         request: Box<JoinRequest>,
     ) {
-        let rank = self.view.rank_of(&request.key).filter(|rank| *rank != self.me);
+        let rank = self.view.rank_of(&request.key);
+        if rank.is_none() && !self.is_judged() {
+            // It asks again.
+            return;
+        }
+        let rank = rank.filter(|rank| *rank != self.me && !self.is_active(*rank));
         let is_welcome = rank.is_some_and(|rank| self.suspect.welcomes(rank));
+        let hash = group::request_hash(&request);
+        let refused = step.refused.len();
         self.run_inter(step, inter::In::Asked { origin, request, is_welcome });
+        let why = self.obstacle(step);
+        if let (Origin::Stranger(peer), Some(why)) = (origin, why)
+            && step.refused.len() == refused
+        {
+            step.refused.push((peer, hash, why));
+        }
     }
 
-    /// A Silenced member asks to be Active again.
+    /// Why nobody joins now, however welcome. What time does not mend the application is told.
+    fn obstacle(&mut self, step: &mut Step<'_>) -> Option<JoinRefusal> {
+        let gone = self.inter.outlived();
+        let q = self.roster.quorum().q();
+        if self.view.members.len().saturating_sub(gone.len()) >= q {
+            return (!self.suspect.has_quorum()).then_some(JoinRefusal::NoQuorum);
+        }
+        if core::mem::replace(&mut self.gone, gone.len()) < gone.len() {
+            let quorum = u16::try_from(q).unwrap_or(u16::MAX);
+            step.event(Event::BeyondRepair { gone, quorum });
+        }
+        Some(JoinRefusal::BeyondRepair)
+    }
+
+    /// Whether the others are a quorum without this member, of those that are Active and answer.
+    pub(crate) fn spares_me(&self) -> bool {
+        let others = Rank::all(self.view.members.len()).filter(|rank| *rank != self.me);
+        let answer = others.filter(|rank| {
+            let is_heard = self.stable.counter(*rank) > 0 && self.suspect.hears(*rank);
+            self.is_active(*rank) && is_heard
+        });
+        answer.count() >= self.roster.quorum().q()
+    }
+
+    /// Whether every member was heard in this view, or is suspected by enough to be one that the next
+    /// view does not count on (protocol.md section 8). Who stopped before the view began may not be
+    /// suspected yet: newcomers that were taken in at once would be counted on in its place.
+    fn is_judged(&self) -> bool {
+        let weak = self.roster.quorum().weak();
+        let mut others = Rank::all(self.view.members.len()).filter(|rank| *rank != self.me);
+        others.all(|rank| self.stable.counter(rank) > 0 || self.suspect.accusers(rank) >= weak)
+    }
+
+    /// A Silenced member asks to be Active again, or an Active one to be Silenced until it has the
+    /// state.
     pub(super) fn on_rejoin(
         &mut self,
         step: &mut Step<'_>,
@@ -42,9 +90,7 @@ impl Stack {
         if !is_own || !step.cx.door.verifies_join(step.cx.roster, &request) {
             return Err(LinkFault::JoinRequest);
         }
-        if member.status == Status::Silenced {
-            self.on_join(step, Origin::Member, request);
-        }
+        self.on_join(step, Origin::Member, request);
         Ok(())
     }
 

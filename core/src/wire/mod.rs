@@ -133,6 +133,13 @@ pub enum Part {
     /// for none. Not signed: a member that lacks one of them asks for it, and takes nothing else
     /// from this.
     RowCounters(List<u64, MEMBERS_MAX>),
+    /// Does not hold a body that it was asked for, in a view that is over for it.
+    Lacks {
+        /// Whose log.
+        sender: Rank,
+        /// The first body that was wanted.
+        number: Number,
+    },
 }
 
 /// A body without its casts.
@@ -272,7 +279,9 @@ impl Part {
             Self::Installed(installed) => is_member(installed.signer),
             Self::Transfer(part) => part.is_legal(),
             Self::RowCounters(counters) => counters.len() == n,
-            Self::AskSlot { sender, from, .. } => is_member(*sender) && *from > Number::ZERO,
+            Self::AskSlot { sender, from: number, .. } | Self::Lacks { sender, number } => {
+                is_member(*sender) && *number > Number::ZERO
+            }
             Self::Pt2pt(Pt2ptPart::Data { number, .. } | Pt2ptPart::Skip { below: number }) => {
                 *number > 0
             }

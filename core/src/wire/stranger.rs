@@ -83,6 +83,16 @@ pub enum JoinRefusal {
     /// The decisions since the view it knows are not kept any more: it needs a later anchor.
     #[error("the decisions since the view that it knows are not kept any more")]
     Forgotten,
+    /// It is recommended, but fewer members than a quorum answer: it is decided once more do.
+    #[error("it is welcome, but too few members answer to decide: it has to wait for others")]
+    NoQuorum,
+    /// It is recommended, but so many members have begun a new life that the view decides nothing any
+    /// more.
+    #[error(
+        "so many members have lost what they signed and begun anew that the others are no quorum: the \
+         group cannot go on, and a new one is needed"
+    )]
+    BeyondRepair,
 }
 
 /// Encodes what is said to or by a stranger.

@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
-    Boot, Config, ConfigError, Departure, Exclusion, Identity, Member, Node, PeerId, Rank, Status,
-    Time, View,
+    Boot, Config, ConfigError, Departure, Exclusion, Identity, Member, Node, PeerId, Rank, Time,
+    View,
 };
 
 use super::state::Offers;
 use super::{Notice, Runtime};
-use crate::boot::Record;
+use crate::boot::{BootError, Record};
 use crate::keys::SecretKey;
 
 /// The most processes to ask.
@@ -52,6 +52,8 @@ pub(super) struct Life {
     pub(super) secret: SecretKey,
     /// Where the incarnations are recorded; without it there is no other life.
     pub(super) record: Option<Record>,
+    /// This incarnation is used up when the node says something that it must remember.
+    pub(super) unclaimed: Option<u64>,
     /// Whether it comes back by itself.
     pub(super) is_lasting: bool,
     /// The view to come back from, once it can.
@@ -92,15 +94,19 @@ pub(crate) fn contacts<'a>(
     all
 }
 
-/// Whether the others do without this process even if nobody Silenced answers, and neither does it.
-fn is_spared(view: &View, me: Rank) -> bool {
-    let others = Rank::all(view.members.len()).zip(&view.members);
-    let others =
-        others.filter(|(rank, member)| *rank != me && member.status == Status::Active).count();
-    others >= view.quorum().q()
-}
-
 impl Runtime {
+    /// Uses up the incarnation, durably, before anything leaves that this life must remember.
+    pub(super) fn bind(&mut self) -> Result<(), BootError> {
+        let Some(incarnation) = self.life.unclaimed.filter(|_| self.node.is_bound()) else {
+            return Ok(());
+        };
+        if let Some(record) = &mut self.life.record {
+            record.claim(incarnation)?;
+        }
+        self.life.unclaimed = None;
+        Ok(())
+    }
+
     /// Keeps in mind the view to come back from, if this is an end that one comes back from.
     pub(super) fn note_end(&mut self) {
         let Some(end) = self.sorted.end.take() else { return };
@@ -125,7 +131,7 @@ impl Runtime {
     pub(super) fn come_back(&mut self) {
         let Some(from) = self.life.from.take() else { return };
         // Whoever still has a vote takes it away from the others: they must be able to do without.
-        if !self.sorted.is_out && !is_spared(self.node.view(), self.node.rank()) {
+        if !self.sorted.is_out && !self.node.is_spared() {
             self.life.from = Some(from);
             return;
         }

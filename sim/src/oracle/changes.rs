@@ -208,7 +208,8 @@ impl Oracles {
         self.fifo.completed(place, by);
     }
 
-    /// `by` says that it goes on as a voter. Only who is Silenced may lack what all others delivered.
+    /// `by` says that it goes on as a voter. Only who is Silenced may lack what all others delivered,
+    /// or who finds that they have gone on without it.
     pub(super) fn state_lost(&mut self, now_us: u64, by: usize) {
         self.marks.hit(Mark::VoterWithoutState);
         self.changes.stateless[by] = true;

@@ -115,7 +115,8 @@ impl Grounds {
             if member.status == Status::Silenced {
                 return Err(format!("view {number} silences rank {rank}, which was silent"));
             }
-            if !self.suspected.contains(&(*view, rank)) {
+            let asked = self.recommended.contains(&(*view, member.key, member.incarnation));
+            if !self.suspected.contains(&(*view, rank)) && !asked {
                 return Err(format!("view {number} silences rank {rank}, which nobody suspected"));
             }
             member.status = Status::Silenced;

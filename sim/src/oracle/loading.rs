@@ -2,7 +2,7 @@
 //! once which view it is in, and what was cast in the views before comes once it has the state. So
 //! it is judged by the place that its application has come to; see [`super::state`].
 
-use phalanx_core::{Hash32, Status};
+use phalanx_core::Hash32;
 
 use super::{Oracles, state};
 use crate::application::Moment;
@@ -69,27 +69,29 @@ impl Oracles {
                 self.changes.state.lost(by);
             }
         }
-        if self.changes.state.is_lost(by) && self.views.at(at).is_active(by) {
+        let is_back = !self.views.at(was_at).is_active(by) && self.views.at(at).is_active(by);
+        if self.changes.state.is_lost(by) && is_back {
             self.changes.state.loads(by, at);
         }
     }
 
-    /// Whether `by` may lose its state in the view that it is in: it is Silenced there, or it was in
-    /// the view before and loads from that time on.
+    /// Whether `by` may lose its state in the view that it is in: it is Silenced there; or it loads,
+    /// and has to begin anew; or others have gone on from there without it.
     pub(super) fn may_lose(&self, by: usize) -> bool {
-        let status = |record: &super::views::Record| {
-            record.rank(by).and_then(|rank| record.view.member(rank)).map(|member| member.status)
-        };
         let present = self.views.present(by);
-        let before = self.views.by_id(&present.view.prev).map(|(_, record)| record);
-        let was_silent = before.and_then(status) == Some(Status::Silenced);
-        status(present) == Some(Status::Silenced)
-            || (was_silent && self.hands_over && self.changes.state.is_loading(by))
+        !present.is_active(by)
+            || (self.hands_over && self.changes.state.is_loading(by))
+            || (!self.is_calm && self.views.newest().1.view.number > present.view.number)
     }
 
-    /// `by` lost its state: it loads one with the view that it is in if it is Active there.
+    /// `by` lost its state. It loads one with the view that it is in if it is Active there again, and
+    /// was loading that of an earlier one.
     pub(super) fn loses(&mut self, by: usize) {
-        if self.views.present(by).is_active(by) {
+        let present = self.views.present(by);
+        let before = self.views.by_id(&present.view.prev).map(|(_, record)| record);
+        let was_silent = before.is_some_and(|before| before.lists(by) && !before.is_active(by));
+        let is_back = present.is_active(by) && was_silent;
+        if is_back && self.changes.state.is_loading_before(by, self.views.place(by)) {
             self.changes.state.loads(by, self.views.place(by));
         } else {
             self.changes.state.lost(by);

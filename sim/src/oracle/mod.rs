@@ -388,6 +388,7 @@ impl Oracles {
             | Event::Send { .. }
             | Event::SendFailed { .. }
             | Event::Resilience { .. }
+            | Event::BeyondRepair { .. }
             | Event::SnapshotWanted { .. }
             | Event::ChunkWanted { .. }
             | Event::SnapshotDiverged { .. }

@@ -94,6 +94,12 @@ impl State {
         self.stands[by].phase == Phase::Lost
     }
 
+    /// Whether `by` loads that of a view other than the one at this place.
+    #[must_use]
+    pub fn is_loading_before(&self, by: usize, place: usize) -> bool {
+        matches!(self.stands[by].phase, Phase::Loads { of, .. } if of != place)
+    }
+
     /// Whether `by` loads it.
     #[must_use]
     pub fn is_loading(&self, by: usize) -> bool {

@@ -49,6 +49,7 @@ pub enum Kind {
     Join,
     Transfer,
     RowCounters,
+    Lacks,
     /// No part: how far the sender holds the logs.
     Haves,
 }
@@ -83,6 +84,7 @@ impl Kind {
             Part::Join(_) => Self::Join,
             Part::Transfer(_) => Self::Transfer,
             Part::RowCounters(_) => Self::RowCounters,
+            Part::Lacks { .. } => Self::Lacks,
         }
     }
 

@@ -44,7 +44,8 @@ fn weight(part: &Part) -> usize {
         | Part::AskInstalled(_)
         | Part::RowCounters(_)
         | Part::Join(_)
-        | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. }) => 1024,
+        | Part::Pt2pt(Pt2ptPart::Ack { .. } | Pt2ptPart::Skip { .. })
+        | Part::Lacks { .. } => 1024,
     }
 }
 

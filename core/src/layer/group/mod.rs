@@ -122,7 +122,8 @@ impl In {
             | Part::Installed(_)
             | Part::AskInstalled(_)
             | Part::Transfer(_)
-            | Part::RowCounters(_) => return None,
+            | Part::RowCounters(_)
+            | Part::Lacks { .. } => return None,
         })
     }
 }

@@ -95,6 +95,10 @@ impl Reliable {
             out.push(Out::Post(Post { to: To::One(peer), parts: all, casts }));
             number = number.next();
         }
+        if !self.phase.is_open() && from <= to && self.logs.at(sender).body(from).is_none() {
+            // Nothing more comes in here for anybody to wait for.
+            parts.push(Part::Lacks { sender, number: from });
+        }
         if number == from {
             // Nothing to hand over but what is known about the log.
             let own = self.logs.at(sender).votes.linked(sender);

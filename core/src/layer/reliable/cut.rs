@@ -7,7 +7,8 @@
 //!
 //! What a faulty member can try: certify more after the Flushes (it lies above the cut and is not
 //! delivered), claim haves (a quorum of claims has enough correct ones, and theirs came before
-//! their Flushes), hand over nothing (all others are asked in turn). A cut that leaves out what
+//! their Flushes), hand over nothing, or say that it lacks what it holds (all others are asked in
+//! turn, and a body is given up only if all but `f` of them lack it). A cut that leaves out what
 //! was delivered takes more than `f` liars: an alarm, and nothing more is delivered.
 
 use alloc::sync::Arc;

@@ -97,6 +97,8 @@ pub(crate) enum In<'a> {
         /// For [`Part::AskSlot`].
         and_heads: bool,
     },
+    /// A member does not hold this body of a log, which it was asked for.
+    Lacks(Rank, Rank, Number),
     /// The view may end at this cut, by rank: its heads are certified (R4).
     Collect(&'a [LogEnd]),
     /// Time passed, or all frames at hand were read.
@@ -250,6 +252,9 @@ impl Reliable {
             In::Owe(round) => self.sender.owe(round),
             In::Fetch { peer, sender, from, to, and_heads } => {
                 self.on_fetch(cx.now, (peer, sender), (from, to), and_heads, &mut out);
+            }
+            In::Lacks(peer, sender, number) => {
+                self.on_lacks(cx.now, (peer, sender), number, &mut out);
             }
             In::Collect(cut) => self.on_collect(cx, cut, &mut out),
             In::Tick => self.on_tick(cx, &mut out),

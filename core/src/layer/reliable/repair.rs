@@ -34,6 +34,13 @@ struct Missing {
     rounds: u8,
 }
 
+/// Who said that it lacks the body that is wanted next of a log.
+#[derive(Debug)]
+struct Lacking {
+    number: Number,
+    by: PerRank<bool>,
+}
+
 /// What one peer was handed lately.
 #[derive(Clone, Copy, Debug, Default)]
 struct Served {
@@ -45,6 +52,7 @@ struct Served {
 #[derive(Debug)]
 pub(super) struct Repair {
     missing: PerRank<Missing>,
+    lacking: PerRank<Lacking>,
     served: PerRank<Served>,
     fetch_us: u64,
     /// How long what is missing may be waited for while its sender brings something.
@@ -73,6 +81,10 @@ impl Repair {
                 turn: 0,
                 rounds: 0,
             }),
+            lacking: PerRank::from_fn(n, |_| Lacking {
+                number: Number::ZERO,
+                by: PerRank::from_fn(n, |_| false),
+            }),
             served: PerRank::from_fn(n, |_| Served::default()),
             fetch_us: timeouts.fetch_us,
             patience_us: patience_us(timeouts),
@@ -84,6 +96,23 @@ impl Repair {
 
     pub(super) fn due(&self) -> Option<Time> {
         self.missing.values().fold(None, |first, missing| earliest(first, missing.timer.due()))
+    }
+
+    /// A member lacks a body; says whether that is news.
+    fn note_lacking(&mut self, (peer, sender): (Rank, Rank), number: Number) -> bool {
+        let lacking = self.lacking.at_mut(sender);
+        if lacking.number != number {
+            lacking.number = number;
+            lacking.by.values_mut().for_each(|by| *by = false);
+        }
+        !core::mem::replace(lacking.by.at_mut(peer), true)
+    }
+
+    /// How many said so of this body.
+    fn lack(&self, sender: Rank, number: Number) -> usize {
+        let lacking = self.lacking.at(sender);
+        let is_it = lacking.number == number;
+        lacking.by.values().filter(|by| is_it && **by).count()
     }
 
     /// Nothing is missing any more.
@@ -213,6 +242,36 @@ impl Reliable {
         (missing.top, missing.have, missing.rounds) = (top, have, 0);
         missing.timer.restart(now);
         self.ask(now, sender, target, out);
+    }
+
+    /// A member lacks the body that is wanted next: the next one is asked at once.
+    pub(super) fn on_lacks(
+        &mut self,
+        now: Time,
+        (peer, sender): (Rank, Rank),
+        number: Number,
+        out: &mut Vec<Out>,
+    ) {
+        let is_wanted =
+            self.is_wanting(sender) && number == self.logs.at(sender).top().number.next();
+        if is_wanted
+            && self.repair.note_lacking((peer, sender), number)
+            && let Some(target) = self.missing_up_to(sender)
+        {
+            self.ask(now, sender, target, out);
+        }
+    }
+
+    /// Whether a body of the cut is to be had from nobody: all others but `f` said that they lack it.
+    /// So at least one correct member lacks what a quorum held when the view ended, and those of
+    /// whom that is not known may all be down, or lie.
+    pub(crate) fn is_gone(&self) -> bool {
+        let n = self.quorum.n();
+        let enough = n.saturating_sub(self.quorum.f()).saturating_sub(1).max(1);
+        self.logs.ranks().any(|sender| {
+            let next = self.logs.at(sender).top().number.next();
+            self.is_wanting(sender) && self.repair.lack(sender, next) >= enough
+        })
     }
 
     /// The highest body of a log that is worth asking for; `None` if nothing is missing.

@@ -174,6 +174,7 @@ pub(super) fn parts() -> Vec<(&'static str, Part)> {
         ("ask_new_view", Part::AskNewView(Attempt::new(300))),
         ("installed", Part::Installed(signed(1, Installed { prev: some_hash(8) }))),
         ("ask_installed", Part::AskInstalled(Rank::new(3))),
+        ("lacks", Part::Lacks { sender: Rank::new(2), number: Number::new(7) }),
         ("join", Part::Join(Box::new(request()))),
     ];
     parts.extend(two_faced());
@@ -261,4 +262,10 @@ fn what_no_member_sends_is_refused() {
         }
     });
     refused("ask_installed", |part| *part = Part::AskInstalled(Rank::new(4)));
+    refused("lacks", |part| {
+        *part = Part::Lacks { sender: Rank::new(4), number: Number::new(1) };
+    });
+    refused("lacks", |part| {
+        *part = Part::Lacks { sender: Rank::new(0), number: Number::ZERO };
+    });
 }

@@ -62,8 +62,15 @@ fn weaknesses(home: &Home, address: &str) -> Result<Vec<String>, Failure> {
     let quorum = home.group.genesis.view().quorum();
     let (n, f) = (quorum.n(), quorum.f());
     match n {
-        1 => weak.push("n = 1 tolerates nothing: this is no group yet".to_owned()),
-        2 => weak.push("n = 2 tolerates nothing: both members must be up".to_owned()),
+        1 => weak.push(
+            "n = 1 tolerates nothing: this is no group yet, and a restart of its only member ends it"
+                .to_owned(),
+        ),
+        2 => weak.push(
+            "n = 2 tolerates nothing: both members must be up, and once they have met the restart of \
+             either ends the group"
+                .to_owned(),
+        ),
         3 => weak.push("n = 3 tolerates one crash and no liar".to_owned()),
         _ if n != 3 * f + 1 => {
             let (fewer, more) = (3 * f + 1, 3 * f + 4);
@@ -73,6 +80,13 @@ fn weaknesses(home: &Home, address: &str) -> Result<Vec<String>, Failure> {
             ));
         }
         _ => {}
+    }
+    if n > 2 {
+        let down = n - quorum.q();
+        weak.push(format!(
+            "when more than {down} of {n} are down at once the group stops, and if more than {down} \
+             restart before the others have taken one in again, for good: restart one at a time"
+        ));
     }
     if is_exposed(&home.key_path)? {
         weak.push(format!("others can read {}: chmod 600 it", home.key_path.display()));

@@ -87,6 +87,10 @@ fn event(event: &Event) -> Value {
             let missing: Vec<u16> = missing.iter().map(|rank| rank.value()).collect();
             json!({"event": "no_quorum", "missing": missing})
         }
+        Event::BeyondRepair { gone, quorum } => {
+            let gone: Vec<u16> = gone.iter().map(|rank| rank.value()).collect();
+            json!({"event": "beyond_repair", "gone": gone, "quorum": quorum})
+        }
         Event::SnapshotWanted { view } => json!({"event": "snapshot_wanted", "view": view}),
         Event::ChunkWanted { view, index } => {
             json!({"event": "chunk_wanted", "view": view, "index": index})

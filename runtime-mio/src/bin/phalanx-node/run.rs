@@ -61,6 +61,8 @@ struct Tally {
     delivered: u64,
     /// Accepted, and delivered by nobody: the member was out by then.
     lost: u64,
+    /// It lost its state: what becomes of its casts it is not told any more.
+    is_blind: bool,
     /// Why this member is out, since when, and how long it answers those that do not know yet.
     out: Option<(String, Instant)>,
 }
@@ -130,8 +132,9 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             }
             continue;
         }
+        let told = tally.refused + tally.delivered + tally.lost;
         let is_done = flags.end.load(Ordering::Acquire)
-            && tally.refused + tally.delivered + tally.lost >= flags.lines.load(Ordering::Acquire);
+            && (tally.is_blind || told >= flags.lines.load(Ordering::Acquire));
         if is_done {
             // Others may have to agree first, and may not be able to spare it.
             let is_leaving = flags.leaving.load(Ordering::Acquire);
@@ -226,6 +229,17 @@ fn log(home: &Home, naming: &Naming<'_>, notice: &Notice) -> Result<(), Failure>
             let missing: Vec<String> = missing.iter().map(|rank| name(*rank)).collect();
             tracing::warn!(missing = missing.join(" "), "no quorum answers");
         }
+        Notice::Event(Event::BeyondRepair { gone, quorum }) => {
+            let left = naming.view().members.len() - gone.len();
+            let gone: Vec<String> = gone.iter().map(|rank| name(*rank)).collect();
+            tracing::error!(
+                begun_anew = gone.join(" "),
+                left,
+                quorum,
+                "this group cannot go on: too many members have lost what they signed. Save what the \
+                 application has, and set up a new group (README, \"What ends a group\")"
+            );
+        }
         Notice::Event(Event::Resilience { spare }) => {
             tracing::warn!(spare, "this many more members may stop before the group does");
         }
@@ -287,6 +301,7 @@ impl Tally {
                 self.out = Some((json::exclusion_name(*why), Instant::now()));
                 self.lost += u64::try_from(lost.len()).unwrap_or(u64::MAX);
             }
+            Notice::Event(Event::StateLost) => self.is_blind = true,
             Notice::ComesBack { .. } => self.out = None,
             Notice::Event(_) | Notice::Fault(_) | Notice::StaysOut { .. } => {}
         }
