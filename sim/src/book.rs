@@ -89,7 +89,7 @@ impl Entry {
     /// Whether it ended as it says.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.outcome.verdict.is_good()
+        self.outcome.verdict.is_as_expected(&self.scenario.expect)
     }
 
     /// Two lines of the table: the figures, and the story below them.
@@ -101,6 +101,7 @@ impl Entry {
                 let names = violations.iter().map(|violation| violation.promise.name());
                 format!("broken as expected: {}", names.collect::<Vec<_>>().join(", "))
             }
+            other if self.is_as_expected() => format!("as expected, {other}"),
             other => format!("NOT AS EXPECTED: {other}"),
         };
         let history = &self.outcome.history;

@@ -2,9 +2,11 @@
 //! member in its place, with the same network and the same casts. What the other members get done
 //! among themselves is compared, while the liar is inside and nobody suspects it, and after it is out.
 //!
-//! All members cast more than the windows let through, so that whatever slows the windows shows; the
-//! links are slow and the windows small, so that this is not much. Members are so few, and the network
-//! so well, that only the liar makes a difference.
+//! All members cast about two thirds of what the windows let through, at moments that do not depend
+//! on how quickly that is delivered. So without a liar everything is delivered at once, and a liar that
+//! takes more than a third away shows. Closer to what a group can do, how much it does depends on
+//! chance. The links are slow and the windows small, so that all this is not much. Strategies that show
+//! in a view change get one: a member crashes, in both runs.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,7 +18,7 @@ use crate::oracle::quorums;
 use crate::rates::{Rates, SLOT_US};
 use crate::rng::Seed;
 use crate::run::{self, Outcome, RunError};
-use crate::scenario::{Liars, Membership, Network, Scenario, Workload};
+use crate::scenario::{Crash, Liars, Membership, Network, Scenario, Workload};
 
 /// The least share of what they get done without it that the others get done with a liar inside whom
 /// nobody suspects yet, in thousandths.
@@ -44,6 +46,12 @@ const LEAST_US: u64 = 500_000;
 /// Group sizes.
 const SIZES: [u16; 3] = [4, 5, 7];
 
+/// That of groups in which a member crashes, too.
+const WITH_CRASH: u16 = 7;
+
+/// When it does.
+const CRASH_US: u64 = 2_000_000;
+
 /// What came of a run with a liar, next to the same without.
 #[derive(Clone, Debug)]
 pub struct Pair {
@@ -57,6 +65,8 @@ pub struct Pair {
     pub after: Option<(u64, u64)>,
     /// How long half of the Total casts took while it was inside, with it and without.
     pub median_us: Option<(u64, u64)>,
+    /// Whether the liar lied.
+    pub fired: bool,
     /// Why one of the runs is broken, if it is.
     pub broken: Option<String>,
 }
@@ -65,7 +75,10 @@ pub struct Pair {
 #[must_use]
 pub fn scenario(strategy: Strategy, seed: u64) -> Scenario {
     let mut stream = Seed(seed).stream("fairness", 0);
-    let n = stream.pick(&SIZES);
+    let drawn = stream.pick(&SIZES);
+    let is_in_change =
+        Strategy::GROUP.contains(&strategy) || Strategy::NEED_FAILURE.contains(&strategy);
+    let n = if is_in_change { WITH_CRASH } else { drawn };
     let mut scenario = Scenario::calm(&format!("fairness of {}", strategy.name()), n, seed);
     scenario.membership = Membership::Managed;
     scenario.network = Network { min_us: 2_000, max_us: 4_000, ..Network::default() };
@@ -73,19 +86,23 @@ pub fn scenario(strategy: Strategy, seed: u64) -> Scenario {
     scenario.limits.cast_max = 1_024;
     scenario.limits.body_max = 1_024;
     scenario.limits.window_bytes = 16 * 1_024;
-    scenario.cast_queue_bytes = 4 * 1_024;
+    scenario.cast_queue_bytes = 64 * 1_024;
     scenario.workload = Workload {
         casts: u32::MAX,
         payload_min: 300,
         payload_max: 500,
         burst_max: 8,
-        pause_us: 10_000,
+        pause_us: 45_000,
         until_us: END_US,
         ..Workload::default()
     };
     scenario.least_us = END_US;
     scenario.bound_us = 2 * END_US;
     let rank = u16::try_from(stream.below(u64::from(n))).unwrap_or(0);
+    if is_in_change {
+        let next = (rank + 1) % n;
+        scenario.crashes.push(Crash { rank: next, at_us: Some(CRASH_US), ..Crash::default() });
+    }
     let (ranks, strategy) = (vec![rank], strategy.name().to_owned());
     scenario.liars = Some(Liars { ranks, strategy, victims: None });
     scenario
@@ -114,7 +131,9 @@ pub fn pair(strategy: Strategy, seed: u64) -> Result<Pair, RunError> {
     without.liars = None;
     let (with_liar, fair) = (run::measured(&with)?, run::measured(&without)?);
     let liars: BTreeSet<u16> = with.liar_ranks().iter().copied().collect();
-    let others = (0..with.members).filter(|rank| !liars.contains(rank)).map(usize::from);
+    let stays =
+        |rank: &u16| !liars.contains(rank) && !with.crashes.iter().any(|crash| crash.rank == *rank);
+    let others = (0..with.members).filter(stays).map(usize::from);
     Ok(compare((strategy, seed), &others.collect(), &with_liar, &fair))
 }
 
@@ -167,6 +186,7 @@ fn compare(
         inside: inside.as_ref().map(counts),
         after: after.as_ref().map(counts),
         median_us: inside.as_ref().and_then(medians),
+        fired: with.fired > 0,
         broken: broken.map(|run| run.verdict.to_string()),
     }
 }
@@ -223,8 +243,7 @@ pub struct Row {
 }
 
 /// The head of the table: of shares those of all pairs together and of the worst, of ratios the worst.
-pub const HEAD: &str =
-    "strategy                         pairs  inside  worst    after  worst   out   latency  unfair";
+pub const HEAD: &str = "strategy                         pairs fired  inside  worst    after  worst   out   latency  unfair";
 
 impl Row {
     /// Of these pairs of a strategy.
@@ -264,9 +283,10 @@ impl Row {
             |ratio| format!("{}.{:02}", ratio / 1_000, ratio % 1_000 / 10),
         );
         format!(
-            "{:<32} {:>5} {:>7} {:>6} {:>8} {:>6} {:>5} {:>9} {:>7}",
+            "{:<32} {:>5} {:>5} {:>7} {:>6} {:>8} {:>6} {:>5} {:>9} {:>7}",
             self.strategy.name(),
             self.pairs.len(),
+            self.pairs.iter().filter(|pair| pair.fired).count(),
             text(inside.0),
             text(inside.1),
             text(after.0),
@@ -310,7 +330,7 @@ mod tests {
         let same = pair_of(steady(|_| true, 10));
         assert_eq!((same.unfair(), same.inside, same.after), (None, Some((80, 80)), None));
         let text = pair_of(steady(|slot| slot % 3 > 0, 10)).unfair().unwrap();
-        assert!(text.contains("while inside 662 permille"), "{text}");
+        assert!(text.contains("while inside 675 permille"), "{text}");
         let text = pair_of(steady(|_| true, 51)).unfair().unwrap();
         assert!(text.contains("latency 5100 permille"), "{text}");
         let text = pair_of(Rates::default()).unfair().unwrap();

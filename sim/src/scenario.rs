@@ -364,6 +364,9 @@ pub struct Expect {
     /// How many views there are at most, the first included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views_max: Option<usize>,
+    /// Whether nothing is owed, or nothing delivered: the run shows no promise to hold.
+    #[serde(skip_serializing_if = "is_not")]
+    pub nothing_owed: bool,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }

@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use crate::scenario::Expect;
+
 /// Exit code: everything held, or the scenario broke what it says that it breaks.
 pub const HELD: u8 = 0;
 /// Exit code: the simulator itself could not do its work.
@@ -179,6 +181,12 @@ impl Verdict {
     #[must_use]
     pub const fn is_good(&self) -> bool {
         matches!(self, Self::Held | Self::Expected(_))
+    }
+
+    /// Whether the run ended as its scenario says.
+    #[must_use]
+    pub const fn is_as_expected(&self, expect: &Expect) -> bool {
+        self.is_good() || (expect.nothing_owed && matches!(self, Self::NothingOwed(_)))
     }
 
     /// Whether the run is broken: neither good, nor such that nothing was owed.

@@ -18,7 +18,7 @@ fn every_scenario_ends_as_it_says() {
                     let next = scenarios.lock().unwrap().next();
                     let Some(scenario) = next else { return };
                     let outcome = run(&scenario, None).unwrap();
-                    if !outcome.verdict.is_good() {
+                    if !outcome.verdict.is_as_expected(&scenario.expect) {
                         let text = format!("{}: {}", scenario.name, outcome.verdict);
                         failed.lock().unwrap().push(text);
                     }

@@ -15,6 +15,9 @@ use crate::scenario::Scenario;
 /// Work and messages around all that.
 const SLACK_US: u64 = 2_000_000;
 
+/// Frames one after the other in an attempt of a view change, with what is asked for in between.
+const HOPS: u64 = 12;
+
 /// How long the delivery of a cast may take:
 ///
 /// * Each culprit (liar, crash) and, once, those that the bad network made suspicious must be found:
@@ -22,8 +25,10 @@ const SLACK_US: u64 = 2_000_000;
 ///   installed_us + ask_us`.
 /// * After each of them the view changes: `grace_us`, and `attempt_us`, doubled with each leader that
 ///   fails; as many fail as there are culprits, `f` at the most.
-/// * All that is longer in proportion where changes took longer than `attempt_us` while the network
-///   was bad: they doubled until then at the most, so twice `heal_at_us` was enough for the last.
+/// * All that is longer in proportion where changes take longer than `attempt_us`: while the network
+///   was bad they doubled until then at the most, so twice `heal_at_us` was enough for the last; and
+///   where frames are slow an attempt needs `HOPS` of them one after the other, and up to twice that
+///   for what it doubles to. No more than `attempt_max_us` allows.
 /// * What a sender may have in its window and its queue crosses each link once as a body, and once
 ///   more as an answer: twice its bytes over `bytes_per_second`.
 #[must_use]
@@ -39,7 +44,8 @@ pub fn bound_us(scenario: &Scenario, bears: usize) -> u64 {
     let attempts = (2_u64 << failing) - 1;
     let change_us = timeouts.grace_us + timeouts.attempt_us.saturating_mul(attempts);
     let rounds = culprits as u64 + 1;
-    let slow = 1 + 2 * scenario.heal_at_us / timeouts.attempt_us;
+    let hops_us = HOPS * scenario.network.max_us;
+    let slow = 1 + 2 * scenario.heal_at_us.max(hops_us) / timeouts.attempt_us;
     let slow = slow.min(timeouts.attempt_max_us.div_ceil(timeouts.attempt_us));
     let waits_us = rounds.saturating_mul(find_us + change_us).saturating_mul(slow);
     waits_us.saturating_add(SLACK_US).saturating_add(links_us(scenario))

@@ -221,7 +221,13 @@ impl Run<'_> {
             let text = format!("memory reached {held} permille of its bound, not {least}");
             return Verdict::Vacuous(text);
         }
-        self.world.oracles.nothing().map_or(Verdict::Held, Verdict::NothingOwed)
+        match self.world.oracles.nothing() {
+            Some(why) => Verdict::NothingOwed(why),
+            None if self.scenario.expect.nothing_owed => {
+                Verdict::Vacuous("nothing was to be owed, and something was delivered".to_owned())
+            }
+            None => Verdict::Held,
+        }
     }
 }
 
