@@ -89,16 +89,20 @@ impl Entry {
     /// Whether it ended as it says.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.outcome.verdict == Verdict::Held
+        self.outcome.verdict.is_as_expected(&self.scenario.expect)
     }
 
     /// Two lines of the table: the figures, and the story below them.
     #[must_use]
     pub fn lines(&self) -> String {
-        let verdict = match (&self.outcome.verdict, &self.scenario.expect.violates) {
-            (Verdict::Held, Some(promise)) => format!("breaks {promise}, as it should"),
-            (Verdict::Held, None) => "every promise holds".to_owned(),
-            (other, _) => format!("NOT AS EXPECTED: {other}"),
+        let verdict = match &self.outcome.verdict {
+            Verdict::Held => "held".to_owned(),
+            Verdict::Expected(violations) => {
+                let names = violations.iter().map(|violation| violation.promise.name());
+                format!("broken as expected: {}", names.collect::<Vec<_>>().join(", "))
+            }
+            other if self.is_as_expected() => format!("as expected, {other}"),
+            other => format!("NOT AS EXPECTED: {other}"),
         };
         let history = &self.outcome.history;
         format!(

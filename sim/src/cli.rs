@@ -9,10 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use phalanx_core::Pattern;
 use phalanx_sim::adversary::Strategy;
 use phalanx_sim::replay::{ReplayError, replay};
-use phalanx_sim::run::{self, Outcome};
+use phalanx_sim::run::{self, Outcome, RunError};
 use phalanx_sim::scenario::{Crypto, Scenario};
 use phalanx_sim::sweep::{self, Plan, Summary};
-use phalanx_sim::{Verdict, bench, book, canary, library, matrix, swarm, verdict};
+use phalanx_sim::{Verdict, bench, book, canary, fairness, library, matrix, swarm, verdict};
 
 /// Prints a line. A reader that went away is nobody's error: the exit code still tells.
 macro_rules! say {
@@ -23,8 +23,9 @@ macro_rules! say {
 
 /// Plays groups with Byzantine members in virtual time and judges them.
 ///
-/// Exit codes: 0 everything held, 1 own error, 2 wrong usage, 10 crash, 11 liveness, 12 safety,
-/// 13 a trace does not replay.
+/// Exit codes: 0 everything held, or a scenario broke what it says that it breaks; 1 own error, 2
+/// wrong usage; broken: 10 crash, 11 liveness, 12 safety, 14 livelock; 13 a trace does not replay;
+/// 15 nothing was owed, so the run shows nothing.
 #[derive(Debug, Parser)]
 #[command(name = "phalanx-sim", version)]
 struct Cli {
@@ -38,11 +39,15 @@ enum Command {
     Run(RunArgs),
     /// Play many seeds and sum up; the combined hash tells two sweeps apart
     Sweep(SweepArgs),
-    /// Replay a trace written by `run --out` and say where it diverges
+    /// Replay a trace written by `run --out`: nodes get the recorded inputs, and the run is played
+    /// again with its oracles; says where they diverge
     Replay {
         /// The trace, or the directory that holds it
         trace: PathBuf,
     },
+    /// What a liar of each strategy costs the others: every run next to the same without the liar;
+    /// exits 0 only if all get their share
+    Fairness(FairnessArgs),
     /// List the scenarios and the strategies of liars
     List,
     /// One liar too many: exits 0 only if the safety oracles turn red
@@ -54,6 +59,19 @@ enum Command {
     AttackBook(BookArgs),
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+struct FairnessArgs {
+    /// Seeds A up to but not including B, for each strategy
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds, default_value = "0..3")]
+    seeds: std::ops::Range<u64>,
+    /// Only this strategy
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<String>,
+    /// Threads; the table does not depend on it
+    #[arg(long, default_value_t = default_jobs())]
+    jobs: usize,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +144,9 @@ struct SweepArgs {
     /// Signatures, if not ideal
     #[arg(long)]
     crypto: Option<CryptoName>,
+    /// In every so manieth seed, play a pair of runs, with and without a liar, too; see `fairness`
+    #[arg(long, value_name = "N")]
+    fair: Option<u64>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -176,6 +197,7 @@ pub(crate) fn main() -> u8 {
         Command::Run(args) => play(&args),
         Command::Sweep(args) => Ok(sweep_seeds(args)),
         Command::Replay { trace } => replay_trace(&trace),
+        Command::Fairness(args) => fairness(&args),
         Command::List => Ok(list()),
         Command::Canary => run_canary(),
         Command::Matrix => play_matrix(),
@@ -206,6 +228,30 @@ fn bench(args: &BenchArgs) -> u8 {
     verdict::HELD
 }
 
+/// Prints the table of shares, a line as soon as its pairs are played.
+fn fairness(args: &FairnessArgs) -> Result<u8, Failed> {
+    let only = args.strategy.as_deref();
+    let all: Vec<Strategy> = fairness::members()
+        .filter(|strategy| only.is_none_or(|name| strategy.name() == name))
+        .collect();
+    if all.is_empty() {
+        let text = format!("no member lies as `{}`; see `list`", only.unwrap_or_default());
+        return Err((verdict::USAGE, text));
+    }
+    say!("{}", fairness::HEAD);
+    let mut code = verdict::HELD;
+    for strategy in all {
+        let pairs = fairness::pairs(strategy, args.seeds.clone(), args.jobs);
+        let row = fairness::Row::new(strategy, pairs.map_err(|error| own(&error))?);
+        say!("{}", row.line());
+        if let Some(text) = row.first() {
+            say!("  {text}");
+            code = verdict::LIVENESS;
+        }
+    }
+    Ok(code)
+}
+
 /// Plays the book and prints it in order.
 fn attack_book(args: &BookArgs) -> Result<u8, Failed> {
     let scenarios = book::scenarios().into_iter();
@@ -215,7 +261,10 @@ fn attack_book(args: &BookArgs) -> Result<u8, Failed> {
     entries.iter().for_each(|entry| say!("{}", entry.lines()));
     let wrong = entries.iter().filter(|entry| !entry.is_as_expected()).count();
     say!("{} scenarios, {wrong} not as expected", entries.len());
-    let code = |entry: &book::Entry| entry.outcome.verdict.code();
+    let code = |entry: &book::Entry| match entry.is_as_expected() {
+        true => verdict::HELD,
+        false => entry.outcome.verdict.code(),
+    };
     Ok(entries.iter().map(code).max().unwrap_or(verdict::HELD))
 }
 
@@ -231,6 +280,14 @@ fn play_matrix() -> Result<u8, Failed> {
         }
     }
     Ok(code)
+}
+
+/// A scenario that the core refuses is a wrong scenario.
+fn refused(error: RunError) -> Failed {
+    match error {
+        RunError::Config(_) => (verdict::USAGE, error.to_string()),
+        RunError::Trace(_) => own(&error),
+    }
 }
 
 /// An exit code and what to say.
@@ -255,13 +312,13 @@ fn play(args: &RunArgs) -> Result<u8, Failed> {
         say!("{}", scenario.to_toml());
     }
     let outcome =
-        run::run(&scenario, open_trace(args.out.as_deref(), &scenario)?).map_err(|e| own(&e))?;
+        run::run(&scenario, open_trace(args.out.as_deref(), &scenario)?).map_err(refused)?;
     say!("{}: {}", scenario.name, outcome.verdict);
     say!("hash {}", outcome.hash);
     if args.verbose {
         print_counts(&outcome);
     }
-    if outcome.verdict != Verdict::Held {
+    if !outcome.verdict.is_good() {
         say!("again: {}", again(args));
     }
     Ok(outcome.verdict.code())
@@ -292,6 +349,10 @@ fn open_trace(out: Option<&Path>, scenario: &Scenario) -> Result<Option<Box<dyn 
 fn print_counts(outcome: &Outcome) {
     let Outcome { tally, counters, .. } = outcome;
     say!("ended at {} us after {} steps", outcome.end_us, outcome.steps);
+    say!("at most {} steps in a second", outcome.busiest);
+    let (longest_us, bound_us) = outcome.longest_us;
+    say!("casts owed for {longest_us} us at most, the bound is {bound_us} us");
+    say!("work at most {} permille of its budget", outcome.work_permille);
     say!("casts accepted {}, delivered {}", outcome.accepted, outcome.delivered);
     say!("lies {}, memory at most {} permille", outcome.fired, outcome.memory_permille);
     say!("network {tally:?}");
@@ -312,13 +373,18 @@ fn print_counts(outcome: &Outcome) {
 fn sweep_seeds(args: SweepArgs) -> u8 {
     let total = args.seeds.end - args.seeds.start;
     let crypto = args.crypto;
-    let plan = Plan { seeds: args.seeds, jobs: args.jobs, crypto: crypto.map(Into::into) };
+    let plan = Plan {
+        seeds: args.seeds,
+        jobs: args.jobs,
+        crypto: crypto.map(Into::into),
+        fair: args.fair,
+    };
     let is_terminal = std::io::stderr().is_terminal();
     let flag = crypto
         .and_then(|crypto| crypto.to_possible_value())
         .map_or_else(String::new, |value| format!(" --crypto {}", value.get_name()));
     let results = sweep::sweep(&plan, &|done, seeded| {
-        if seeded.outcome.verdict != Verdict::Held {
+        if !seeded.outcome.verdict.is_good() {
             let (seed, verdict) = (seeded.seed, &seeded.outcome.verdict);
             eprintln!("seed {seed}: {verdict}\nagain: phalanx-sim run --seed {seed}{flag}");
         }
@@ -354,6 +420,7 @@ fn print_summary(summary: &Summary, flag: &str) {
     say!("casts delivered {}", summary.delivered);
     say!("memory at most {} permille of its bound", summary.memory_permille);
     say!("seeds {}, of which {} count", summary.seeds, summary.counted);
+    say!("seeds in which nothing was owed {}", summary.unowed);
     say!("groups whose views change {}", summary.managed);
     say!("failed {}", summary.failures.len());
     if let Some((seed, text)) = summary.failures.first() {
@@ -368,15 +435,17 @@ fn replay_trace(path: &Path) -> Result<u8, Failed> {
         .map_err(|error| (verdict::USAGE, format!("{}: {error}", path.display())))?;
     match replay(BufReader::new(file)) {
         Ok(replayed) => {
-            say!("replayed {} steps; recorded verdict: {}", replayed.steps, replayed.last.verdict);
-            say!("hash {}", replayed.last.hash);
+            say!("replayed {} steps: {}", replayed.steps, replayed.outcome.verdict);
+            say!("hash {}", replayed.outcome.hash);
             Ok(verdict::HELD)
         }
-        Err(error @ ReplayError::Mismatch { .. }) => {
+        Err(error @ ReplayError::Read { .. }) => {
+            Err((verdict::USAGE, format!("{}: {error}", path.display())))
+        }
+        Err(error) => {
             say!("{}: {error}", path.display());
             Ok(verdict::REPLAY_MISMATCH)
         }
-        Err(error) => Err((verdict::USAGE, format!("{}: {error}", path.display()))),
     }
 }
 

@@ -25,6 +25,7 @@ pub mod canary;
 pub mod clock;
 pub mod cluster;
 pub mod cost;
+pub mod fairness;
 pub mod fuzzing;
 pub mod group;
 pub mod history;
@@ -34,6 +35,7 @@ pub mod matrix;
 pub mod network;
 pub mod observe;
 pub mod oracle;
+pub mod rates;
 pub mod replay;
 pub mod rng;
 pub mod run;
@@ -49,4 +51,4 @@ pub use scenario::Scenario;
 pub use verdict::{Promise, Verdict, Violation};
 
 /// The version that traces carry; one of another version is refused.
-pub const TRACE_VERSION: u32 = 3;
+pub const TRACE_VERSION: u32 = 4;

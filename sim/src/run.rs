@@ -8,6 +8,7 @@
 
 mod comings;
 mod ending;
+mod meter;
 mod process;
 mod queue;
 mod stepped;
@@ -25,6 +26,7 @@ use crate::history::History;
 use crate::marks::{Mark, Marks};
 use crate::network::Tally;
 use crate::oracle::Oracles;
+use crate::rates::Rates;
 use crate::rng::Seed;
 use crate::scenario::Scenario;
 use crate::trace::Recorder;
@@ -58,6 +60,8 @@ pub struct Outcome {
     pub end_us: u64,
     /// Steps of all members.
     pub steps: u64,
+    /// The most of them in a second of virtual time.
+    pub busiest: u64,
     /// Casts accepted by correct members.
     pub accepted: u64,
     /// Casts delivered by correct members.
@@ -75,8 +79,14 @@ pub struct Outcome {
     pub tally: Tally,
     /// Work of all correct members.
     pub counters: Counters,
+    /// The highest share of its budget of work that a peer used at a member, in thousandths.
+    pub work_permille: u64,
+    /// The longest that a cast was owed once the network was well, and the bound.
+    pub longest_us: (u64, u64),
     /// What happened to the views.
     pub history: History,
+    /// What was done when, if that was asked for.
+    pub rates: Option<Rates>,
 }
 
 impl Outcome {
@@ -88,6 +98,7 @@ impl Outcome {
             hash: String::new(),
             end_us: 0,
             steps: 0,
+            busiest: 0,
             accepted: 0,
             delivered: 0,
             marks: Marks::default(),
@@ -96,7 +107,10 @@ impl Outcome {
             memory_permille: 0,
             tally: Tally::default(),
             counters: Counters::default(),
+            work_permille: 0,
+            longest_us: (0, 0),
             history: History::default(),
+            rates: None,
         }
     }
 }
@@ -107,8 +121,23 @@ impl Outcome {
 /// # Errors
 /// If the group is refused or the trace cannot be written.
 pub fn run(scenario: &Scenario, file: Option<Box<dyn Write>>) -> Result<Outcome, RunError> {
-    let played = catch_unwind(AssertUnwindSafe(|| Run::new(scenario, file)?.play()));
-    played.unwrap_or_else(|panic| {
+    caught(|| Run::new(scenario, file)?.play())
+}
+
+/// Plays `scenario` and keeps what was done when ([`Outcome::rates`]).
+///
+/// # Errors
+/// If the group is refused.
+pub fn measured(scenario: &Scenario) -> Result<Outcome, RunError> {
+    caught(|| {
+        let mut run = Run::new(scenario, None)?;
+        run.world.oracles.measure();
+        run.play()
+    })
+}
+
+fn caught(play: impl FnOnce() -> Result<Outcome, RunError>) -> Result<Outcome, RunError> {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .cloned()
@@ -209,6 +238,9 @@ impl<'a> Run<'a> {
             if let Some(verdict) = self.take(what) {
                 break verdict;
             }
+            if self.world.recorder.has_failed() {
+                break self.verdict(None);
+            }
         };
         self.finish(verdict)
     }
@@ -244,8 +276,8 @@ impl<'a> Run<'a> {
                 }
             }
             What::Run(rank) => {
-                if let Err(text) = self.processes[usize::from(rank)].run(&mut self.world) {
-                    return Some(Verdict::Crash(text));
+                if let Err(verdict) = self.processes[usize::from(rank)].run(&mut self.world) {
+                    return Some(verdict);
                 }
                 self.trigger();
             }
@@ -255,6 +287,9 @@ impl<'a> Run<'a> {
                 }
                 self.world.queue.push(self.world.now_us + CHECK_US, What::Check);
             }
+        }
+        if let Some(text) = self.world.meter.spins() {
+            return Some(Verdict::Livelock(text));
         }
         self.world.release();
         for place in self.world.script.came() {
@@ -306,6 +341,7 @@ impl<'a> Run<'a> {
         Ok(Outcome {
             end_us: self.world.now_us,
             steps: self.world.steps,
+            busiest: self.world.meter.busiest(),
             accepted,
             delivered,
             marks: self.world.oracles.marks(),
@@ -314,7 +350,10 @@ impl<'a> Run<'a> {
             memory_permille: self.world.oracles.memory_permille(),
             tally: *self.world.network.tally(),
             counters,
+            work_permille: self.world.oracles.work_permille(),
+            longest_us: self.world.oracles.longest_us(),
             history: self.world.oracles.history().clone(),
+            rates: self.world.oracles.take_rates(),
             hash: self.world.recorder.finish(&verdict)?,
             verdict,
         })

@@ -230,6 +230,9 @@ pub struct Workload {
     pub pause_us: u64,
     /// Members that cast nothing.
     pub silent: u16,
+    /// Nothing is cast from then on; 0 for as long as there are casts left.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub until_us: u64,
 }
 
 impl Default for Workload {
@@ -242,6 +245,7 @@ impl Default for Workload {
             burst_max: 8,
             pause_us: 10_000,
             silent: 0,
+            until_us: 0,
         }
     }
 }
@@ -360,6 +364,9 @@ pub struct Expect {
     /// How many views there are at most, the first included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views_max: Option<usize>,
+    /// Whether nothing is owed, or nothing delivered: the run shows no promise to hold.
+    #[serde(skip_serializing_if = "is_not")]
+    pub nothing_owed: bool,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
 }
@@ -427,7 +434,7 @@ impl Scenario {
             file: file.to_owned(),
             text: error.to_string().trim_end().to_owned(),
         })?;
-        scenario.check().map_err(|(key, why)| ScenarioError::Value {
+        scenario.validate().map_err(|(key, why)| ScenarioError::Value {
             file: file.to_owned(),
             line: line_of(text, key),
             key,
@@ -466,6 +473,12 @@ impl Scenario {
         self.expect.violates.as_deref().and_then(Promise::parse)
     }
 
+    /// Whether work takes next to no time.
+    #[must_use]
+    pub const fn is_quick(&self) -> bool {
+        matches!(self.cost, CostPreset::Zero | CostPreset::Ed25519)
+    }
+
     /// Whether no correct member has any reason to suspect another: the network is timely from the
     /// beginning and nobody is slow.
     #[must_use]
@@ -475,7 +488,7 @@ impl Scenario {
             && network.corrupt_permille == 0
             && network.bytes_per_second == 0
             && network.max_us + network.spike_us <= 50_000;
-        let is_quick = matches!(self.cost, CostPreset::Zero | CostPreset::Ed25519);
+        let is_quick = self.is_quick();
         let is_whole = self.partitions.is_empty() && self.rules.is_empty();
         is_timely && is_quick && is_whole && self.pauses.is_empty()
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::adversary::Strategy;
+use crate::fairness;
 use crate::marks::Marks;
 use crate::run::{self, Outcome};
 use crate::scenario::{Crypto, Scenario};
@@ -29,6 +30,8 @@ pub struct Plan {
     pub jobs: usize,
     /// Signatures, if not as drawn.
     pub crypto: Option<Crypto>,
+    /// In every so manieth seed a pair of runs is played, too, with and without a liar.
+    pub fair: Option<u64>,
 }
 
 /// What is kept of a seed.
@@ -64,6 +67,8 @@ pub struct Summary {
     pub seeds: u64,
     /// Seeds worth counting: at least 200 casts per correct sender and a second of virtual time.
     pub counted: u64,
+    /// Seeds in which nothing was owed.
+    pub unowed: u64,
     /// Seeds of groups whose views change.
     pub managed: u64,
     /// Hash over the hashes of all seeds, in order.
@@ -98,13 +103,27 @@ pub fn scenario(seed: u64, crypto: Option<Crypto>) -> Scenario {
     scenario
 }
 
-fn play(seed: u64, crypto: Option<Crypto>) -> Seeded {
-    let scenario = scenario(seed, crypto);
-    let outcome = run::run(&scenario, None)
+fn play(seed: u64, plan: &Plan) -> Seeded {
+    let scenario = scenario(seed, plan.crypto);
+    let mut outcome = run::run(&scenario, None)
         .unwrap_or_else(|error| Outcome::crashed(format!("could not be played: {error}")));
+    if outcome.verdict.is_good()
+        && let Some(text) = plan.fair.and_then(|share| unfair(seed, share))
+    {
+        outcome.verdict = Verdict::Liveness(text);
+    }
     let (members, strategy) = (scenario.members, scenario.strategy());
     let is_managed = !scenario.membership.is_fixed();
     Seeded { seed, members, is_managed, strategy, outcome }
+}
+
+/// What a liar does to the others in the pair of this seed, if it has one and that is too much.
+fn unfair(seed: u64, share: u64) -> Option<String> {
+    let nth = seed.checked_div(share).filter(|_| seed.is_multiple_of(share))?;
+    match fairness::pair(fairness::strategy(nth)?, seed) {
+        Ok(pair) => pair.unfair(),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// Plays all seeds; `progress` is told after each, from any thread, how many are done.
@@ -120,7 +139,7 @@ pub fn sweep(plan: &Plan, progress: &(dyn Fn(u64, &Seeded) + Sync)) -> Vec<Seede
                     if seed >= plan.seeds.end {
                         return;
                     }
-                    let seeded = play(seed, plan.crypto);
+                    let seeded = play(seed, plan);
                     progress(done.fetch_add(1, Ordering::Relaxed) + 1, &seeded);
                     if let Ok(mut results) = results.lock() {
                         results.push(seeded);
@@ -144,7 +163,8 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     let mut marks = Marks::default();
     let mut failures = Vec::new();
     let mut code = verdict::HELD;
-    let (mut counted, mut managed, mut delivered, mut memory_permille) = (0, 0, 0, 0);
+    let (mut counted, mut unowed, mut managed, mut delivered, mut memory_permille) =
+        (0, 0, 0, 0, 0);
     for Seeded { seed, members, is_managed, strategy, outcome } in results {
         state.update(seed.to_le_bytes());
         state.update(outcome.hash.as_bytes());
@@ -156,11 +176,13 @@ pub fn summarize(results: &[Seeded]) -> Summary {
             fared.times += outcome.fired;
         }
         marks = marks.and(outcome.marks);
-        counted += u64::from(outcome.is_counted);
+        let is_unowed = matches!(outcome.verdict, Verdict::NothingOwed(_));
+        counted += u64::from(outcome.is_counted && !is_unowed);
+        unowed += u64::from(is_unowed);
         managed += u64::from(*is_managed);
         delivered += outcome.delivered;
         memory_permille = memory_permille.max(outcome.memory_permille);
-        if outcome.verdict != Verdict::Held {
+        if !outcome.verdict.is_good() && !is_unowed {
             failures.push((*seed, outcome.verdict.to_string()));
             code = worse(code, outcome.verdict.code());
         }
@@ -179,6 +201,7 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     Summary {
         seeds,
         counted,
+        unowed,
         managed,
         hash: to_hex(&state.finalize()),
         sizes,
@@ -193,9 +216,11 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     }
 }
 
-/// The exit code that tells more: a crash, then safety, then liveness, then anything else.
+/// The exit code that tells more: a crash, then safety, then a livelock, then liveness, then anything
+/// else.
 fn worse(a: u8, b: u8) -> u8 {
-    const ORDER: [u8; 4] = [verdict::CRASH, verdict::SAFETY, verdict::LIVENESS, verdict::OWN_ERROR];
+    const ORDER: [u8; 5] =
+        [verdict::CRASH, verdict::SAFETY, verdict::LIVELOCK, verdict::LIVENESS, verdict::OWN_ERROR];
     ORDER.into_iter().find(|code| a == *code || b == *code).unwrap_or(a)
 }
 
@@ -206,7 +231,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_nothing() {
         let hash = |jobs| {
-            let plan = Plan { seeds: 0..6, jobs, crypto: None };
+            let plan = Plan { seeds: 0..6, jobs, crypto: None, fair: Some(6) };
             let results = sweep(&plan, &|_, _| {});
             assert_eq!(results.len(), 6);
             summarize(&results).hash

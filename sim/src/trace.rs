@@ -4,7 +4,8 @@
 //! First line: version, seed and scenario. Then one line for each step of a correct member: its
 //! number, local time, rank, input, and of its outputs how many there were, their hash, and what
 //! the application was told. Last line: number of steps, hash, verdict. Integers only, keys in a
-//! fixed order, bytes in hexadecimal.
+//! fixed order, bytes in hexadecimal. The hash begins with the first line, so that it is that of one
+//! scenario, too; steps of liars have no lines, but enter it.
 
 use std::io::{self, Write};
 
@@ -234,7 +235,10 @@ impl Recorder {
             error: None,
         };
         let scenario = scenario.clone();
-        recorder.write(&First { version: TRACE_VERSION, seed: scenario.seed, scenario });
+        let first = First { version: TRACE_VERSION, seed: scenario.seed, scenario };
+        // Writing into a vector cannot fail.
+        let _ = serde_json::to_writer(&mut recorder.pending, &first);
+        recorder.write(&first);
         recorder
     }
 
@@ -247,6 +251,12 @@ impl Recorder {
             self.error.get_or_insert(error);
             self.file = None;
         }
+    }
+
+    /// Whether the file could not be written: what follows is in vain.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.error.is_some()
     }
 
     /// A correct member starts.

@@ -1,14 +1,22 @@
 //! What a run ended with, and the exit codes of the command line.
+//!
+//! There are three outcomes. A run *held*: what was owed came, and no promise was broken. It is
+//! *broken*: it crashed, spins, broke a promise or owes something. Or *nothing was owed*: it shows
+//! nothing, because no view in which something was delivered had a quorum of correct members and at
+//! most `f` liars, or because nothing was delivered at all. A scenario may say that it breaks a
+//! promise; if it does, that is said, and counts as a success of the scenario, not as held.
 
 use std::fmt;
 
-/// Exit code: everything held.
+use crate::scenario::Expect;
+
+/// Exit code: everything held, or the scenario broke what it says that it breaks.
 pub const HELD: u8 = 0;
 /// Exit code: the simulator itself could not do its work.
 pub const OWN_ERROR: u8 = 1;
 /// Exit code: wrong arguments or a wrong scenario file.
 pub const USAGE: u8 = 2;
-/// Exit code: a process of the group, or the simulator, panicked or spins.
+/// Exit code: a process of the group, or the simulator, panicked.
 pub const CRASH: u8 = 10;
 /// Exit code: something owed was not delivered in time.
 pub const LIVENESS: u8 = 11;
@@ -16,6 +24,10 @@ pub const LIVENESS: u8 = 11;
 pub const SAFETY: u8 = 12;
 /// Exit code: a trace does not replay.
 pub const REPLAY_MISMATCH: u8 = 13;
+/// Exit code: a run took more steps than virtual time allows.
+pub const LIVELOCK: u8 = 14;
+/// Exit code: nothing was owed, so the run shows nothing.
+pub const NOTHING_OWED: u8 = 15;
 
 /// A promise, by its name in protocol.md section 1, or one of the simulator's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,11 +62,13 @@ pub enum Promise {
     Pledge,
     /// Applications of correct members are equal where views begin, and a joiner loads just that.
     State,
+    /// The frames of no peer make a correct member work beyond a budget.
+    Work,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::P1,
         Self::P2,
         Self::P3,
@@ -70,6 +84,7 @@ impl Promise {
         Self::Alarm,
         Self::Pledge,
         Self::State,
+        Self::Work,
     ];
 
     /// Whether it holds however many members lie.
@@ -97,6 +112,7 @@ impl Promise {
             Self::Alarm => "alarm",
             Self::Pledge => "pledge",
             Self::State => "state",
+            Self::Work => "work",
         }
     }
 
@@ -127,10 +143,16 @@ impl fmt::Display for Violation {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As expected.
+    /// What was owed came, and no promise was broken.
     Held,
-    /// Panicked, or asked for ticks without end.
+    /// The scenario says that it breaks these promises, and it did.
+    Expected(Vec<Violation>),
+    /// Nothing was owed, and no promise was broken: the run shows nothing.
+    NothingOwed(String),
+    /// Panicked.
     Crash(String),
+    /// More steps than virtual time allows, or a step whose outputs have no end.
+    Livelock(String),
     /// Promises were broken that were not expected to be.
     Safety(Vec<Violation>),
     /// Something owed did not come within the bound.
@@ -145,7 +167,9 @@ impl Verdict {
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
-            Self::Held => HELD,
+            Self::Held | Self::Expected(_) => HELD,
+            Self::NothingOwed(_) => NOTHING_OWED,
+            Self::Livelock(_) => LIVELOCK,
             Self::Crash(_) => CRASH,
             Self::Safety(_) => SAFETY,
             Self::Liveness(_) => LIVENESS,
@@ -153,12 +177,33 @@ impl Verdict {
         }
     }
 
-    /// One word for it, in traces and tables.
+    /// Whether the run showed what it was there for: it held, or it broke what it says that it breaks.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        matches!(self, Self::Held | Self::Expected(_))
+    }
+
+    /// Whether the run ended as its scenario says.
+    #[must_use]
+    pub const fn is_as_expected(&self, expect: &Expect) -> bool {
+        self.is_good() || (expect.nothing_owed && matches!(self, Self::NothingOwed(_)))
+    }
+
+    /// Whether the run is broken: neither good, nor such that nothing was owed.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        !self.is_good() && !matches!(self, Self::NothingOwed(_))
+    }
+
+    /// A word or two for it, in traces and tables.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Held => "held",
+            Self::Expected(_) => "broken as expected",
+            Self::NothingOwed(_) => "nothing owed",
             Self::Crash(_) => "crash",
+            Self::Livelock(_) => "livelock",
             Self::Safety(_) => "safety",
             Self::Liveness(_) => "liveness",
             Self::Vacuous(_) => "vacuous",
@@ -168,13 +213,19 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word();
         match self {
-            Self::Held => f.write_str("held"),
-            Self::Crash(text) => write!(f, "crash: {text}"),
-            Self::Liveness(text) => write!(f, "liveness: {text}"),
-            Self::Vacuous(text) => write!(f, "vacuous: {text}"),
+            Self::Held => f.write_str(word),
+            Self::NothingOwed(text) | Self::Vacuous(text) => write!(f, "{word}: {text}"),
+            Self::Crash(text) | Self::Livelock(text) | Self::Liveness(text) => {
+                write!(f, "broken ({word}): {text}")
+            }
+            Self::Expected(violations) => {
+                write!(f, "{word}:")?;
+                violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+            }
             Self::Safety(violations) => {
-                f.write_str("safety:")?;
+                write!(f, "broken ({word}):")?;
                 violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
             }
         }
@@ -200,5 +251,28 @@ mod tests {
         assert_eq!(Verdict::Liveness(String::new()).code(), 11);
         assert_eq!(Verdict::Safety(Vec::new()).code(), 12);
         assert_eq!(REPLAY_MISMATCH, 13);
+        assert_eq!(Verdict::Livelock(String::new()).code(), 14);
+        assert_eq!(Verdict::NothingOwed(String::new()).code(), 15);
+        assert_eq!(Verdict::Expected(Vec::new()).code(), 0);
+        assert_eq!(Verdict::Vacuous(String::new()).code(), 1);
+    }
+
+    #[test]
+    fn a_run_is_held_broken_or_shows_nothing() {
+        let text = String::new;
+        assert!(Verdict::Held.is_good() && !Verdict::Held.is_broken());
+        assert!(Verdict::Expected(Vec::new()).is_good());
+        let nothing = Verdict::NothingOwed(text());
+        assert!(!nothing.is_good() && !nothing.is_broken());
+        let broken = [
+            Verdict::Crash(text()),
+            Verdict::Livelock(text()),
+            Verdict::Liveness(text()),
+            Verdict::Safety(Vec::new()),
+        ];
+        for verdict in broken {
+            assert!(verdict.is_broken() && verdict.to_string().starts_with("broken ("));
+        }
+        assert!(!Verdict::Expected(Vec::new()).to_string().contains("held"));
     }
 }

@@ -87,13 +87,14 @@ impl Source {
     /// When the next cast is due; `None` if there is none or the last one was refused.
     #[must_use]
     pub fn due_us(&self) -> Option<u64> {
-        (self.index < self.plan.casts && !self.is_blocked).then_some(self.due_us)
+        (!self.is_done() && !self.is_blocked).then_some(self.due_us)
     }
 
-    /// Whether all casts were accepted.
+    /// Whether all casts were accepted, or their time is over.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        self.index >= self.plan.casts
+        let until_us = self.plan.until_us;
+        self.index >= self.plan.casts || (until_us > 0 && self.due_us >= until_us)
     }
 
     /// How many casts were accepted.

@@ -60,6 +60,10 @@ impl Changes {
         self.is_overrun
     }
 
+    pub(super) const fn well_at_us(&self) -> u64 {
+        self.well_at_us
+    }
+
     pub(super) fn is_stateless(&self, process: usize) -> bool {
         self.stateless[process]
     }
@@ -144,6 +148,7 @@ impl Oracles {
         if now_us >= self.changes.well_at_us {
             self.changes.progress.grew();
         }
+        self.stands(now_us, at);
         match record.view.roster(self.suite) {
             Ok(roster) => {
                 let quorum = quorums::quorum(record.size(), self.is_paper);

@@ -3,7 +3,7 @@
 use phalanx_core::Order;
 
 use super::progress::Progress;
-use super::{Oracles, lasting, owed};
+use super::{Oracles, lasting, owed, standing};
 use crate::adversary;
 use crate::scenario::Expect;
 
@@ -28,6 +28,18 @@ impl Oracles {
     #[must_use]
     pub fn is_owed(&self) -> bool {
         Progress::is_owed(&self.views, &self.present(), self.is_paper)
+    }
+
+    /// Why nothing is owed in any view that matters, if so; see [`super::shown`].
+    #[must_use]
+    pub fn unowed(&self) -> Option<String> {
+        self.shown.unowed(&self.views, &self.liars, self.is_paper)
+    }
+
+    /// Why the run shows nothing, if so.
+    #[must_use]
+    pub fn nothing(&self) -> Option<String> {
+        self.shown.nothing(&self.views, &self.liars, self.is_paper)
     }
 
     /// What is owed and still missing, if anything; see [`owed`].
@@ -75,7 +87,7 @@ impl Oracles {
     /// Which suspicion or Proof is still missing against `culprit`, of which `verdict` is due.
     #[must_use]
     pub fn undetected(&self, culprit: usize, verdict: adversary::Verdict) -> Option<String> {
-        if self.is_managed && (!self.is_owed() || self.is_settled(culprit, verdict)) {
+        if !self.is_owed() || (self.is_managed && self.is_settled(culprit, verdict)) {
             return None;
         }
         match verdict {
@@ -104,18 +116,9 @@ impl Oracles {
             return None;
         }
         let (at, newest) = self.views.newest();
-        let here: Vec<usize> =
-            present.iter().copied().filter(|process| newest.lists(*process)).collect();
-        let senders: Vec<usize> =
-            here.iter().copied().filter(|process| newest.is_active(*process)).collect();
-        // The window does not wait for a Silenced member, so what it missed may be gone for good.
-        let whole: Vec<usize> = senders
-            .iter()
-            .copied()
-            .filter(|process| !self.changes.is_stateless(*process))
-            .filter(|process| !self.hands_over || self.changes.state.is_whole(*process))
-            .collect();
+        let (here, senders, whole) = self.standing_now(&present);
         let changes = &self.changes;
+        let can_stand = |process| self.hands_over || !changes.is_stateless(process);
         changes
             .progress
             .missing(&self.views, &present)
@@ -129,6 +132,24 @@ impl Oracles {
             .or_else(|| changes.parting.missing(&self.fifo, &whole))
             .or_else(|| changes.parting.staying(newest))
             .or_else(|| changes.arrivals.missing(&self.views, &present))
+            .or_else(|| standing::missing(&self.views, &here, can_stand))
+    }
+
+    /// Of the correct members that are still there those that the newest view lists, those that are
+    /// Active in it, and those of them that have, or had from the beginning, what was cast before.
+    pub(super) fn standing_now(&self, present: &[usize]) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
+        let (_, newest) = self.views.newest();
+        let here: Vec<usize> =
+            present.iter().copied().filter(|process| newest.lists(*process)).collect();
+        let senders: Vec<usize> =
+            here.iter().copied().filter(|process| newest.is_active(*process)).collect();
+        // The window does not wait for a Silenced member, so what it missed may be gone for good.
+        let is_whole = |process: &usize| {
+            !self.changes.is_stateless(*process)
+                && (!self.hands_over || self.changes.state.is_whole(*process))
+        };
+        let whole = senders.iter().copied().filter(is_whole).collect();
+        (here, senders, whole)
     }
 
     /// Whether `process` is an Active member of the newest view; then it has casts to make.

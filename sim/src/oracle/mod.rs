@@ -8,6 +8,7 @@ pub mod agreement;
 pub mod arrivals;
 pub mod blame;
 pub mod conflict;
+pub mod delay;
 pub mod fifo;
 pub mod grounds;
 pub mod integrity;
@@ -21,16 +22,20 @@ pub mod progress;
 pub mod quorums;
 pub mod removal;
 pub mod self_inclusion;
+pub mod shown;
+pub mod standing;
 pub mod state;
 pub mod succession;
 pub mod suspicion;
 pub mod synchrony;
 pub mod views;
 pub mod vows;
+pub mod work;
 
 mod changes;
 mod end;
 mod loading;
+mod paces;
 
 use phalanx_core::crypto::{Roster, Suite};
 use phalanx_core::{Event, Fault, Order, PublicKey, Rank, Reason, Slot, Transmit, View};
@@ -40,19 +45,24 @@ use crate::cluster::Group;
 use crate::history::History;
 use crate::marks::{Mark, Marks};
 use crate::observe::Observer;
+use crate::rates::Rates;
 use crate::scenario::Scenario;
 use crate::verdict::{Promise, Violation};
 use crate::workload;
 use agreement::Agreement;
 use blame::Blame;
 use changes::Changes;
+use delay::Delay;
 use fifo::Fifo;
 use integrity::Integrity;
 use memory::Memory;
 use order::TotalOrder;
 use owed::Window;
+use shown::Shown;
+use standing::Standing;
 use suspicion::{Sighting, Suspicion};
 use views::Views;
+use work::Work;
 
 /// A cast delivered by correct member `by`.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +134,17 @@ pub struct Oracles {
     memory: Memory,
     suspicion: Suspicion,
     observer: Observer,
+    shown: Shown,
+    delay: Delay,
+    standing: Standing,
+    /// A correct member was silenced or removed too often.
+    hurt: Option<String>,
+    work: Work,
+    /// By process: the last body of which it delivered a cast, and how many there were.
+    bodies: Vec<(Option<(usize, usize, u64)>, u64)>,
+    /// Whether work takes so little time that delays have a bound.
+    is_quick: bool,
+    rates: Option<Box<Rates>>,
     accepted: u64,
     delivered: u64,
     violations: Vec<Violation>,
@@ -178,6 +199,18 @@ impl Oracles {
             suspicion: Suspicion::default(),
             observer,
             liars,
+            shown: Shown::new(n),
+            delay: Delay::new(n, delay::bound_us(scenario, quorums::faulty(scenario.members))),
+            standing: Standing::new(
+                scenario.liar_ranks().len(),
+                scenario.is_calm(),
+                scenario.suspects.iter().flat_map(|suspect| suspect.of.iter().copied()),
+            ),
+            hurt: None,
+            work: Work::new(scenario),
+            bodies: vec![(None, 0); n],
+            is_quick: scenario.is_quick(),
+            rates: None,
             accepted: 0,
             delivered: 0,
             violations: Vec::new(),
@@ -262,6 +295,7 @@ impl Oracles {
     /// `process` stopped for ever.
     pub fn crashed(&mut self, now_us: u64, process: usize) {
         self.history.fault(now_us);
+        self.shown.stopped(process, self.views.newest().1.view.number);
         self.crashed[process] = true;
     }
 
@@ -283,8 +317,14 @@ impl Oracles {
     }
 
     /// Correct member `sender` asks for a cast.
-    pub fn attempted(&mut self, sender: usize, index: u32, order: Order, len: usize) {
+    pub fn attempted(
+        &mut self,
+        now_us: u64,
+        sender: usize,
+        (index, order, len): (u32, Order, usize),
+    ) {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
+        self.asked(now_us, sender, at);
         self.accepted_in[sender].truncate(at);
         self.accepted_in[sender].push(self.views.place(sender));
         self.integrity.attempted(sender, index, order, len);
@@ -292,9 +332,10 @@ impl Oracles {
     }
 
     /// The cast that was just asked for was taken or refused.
-    pub fn answered(&mut self, sender: usize, order: Order, is_accepted: bool) {
+    pub fn answered(&mut self, now_us: u64, sender: usize, order: Order, is_accepted: bool) {
         if is_accepted {
             self.accepted += 1;
+            self.taken(now_us, sender, order);
         } else {
             self.marks.hit(Mark::CastRefused);
             self.integrity.refused(sender);
@@ -314,6 +355,9 @@ impl Oracles {
         let process = view.and_then(|(_, record)| record.process(fault.culprit));
         let is_liar = process.is_some_and(|process| self.liars[process]);
         self.marks.proven(fault.proof.kind());
+        if let Some(process) = process {
+            self.blames(now_us, process);
+        }
         let result = self.blame.fault(by, fault, process, is_liar);
         self.judge(now_us, Promise::P9, result);
         self.observer.grounds_mut().suspected(fault.proof.view, fault.culprit);
@@ -418,6 +462,8 @@ impl Oracles {
 
     fn delivery(&mut self, now_us: u64, delivery: &Delivery<'_>, is_there: bool) {
         self.delivered += 1;
+        self.shown.delivered(delivery.view);
+        self.paced(now_us, delivery);
         let result = self.changes.delivered(delivery, is_there);
         self.judge(now_us, Promise::P5, result);
         let is_correct = !self.liars[delivery.sender];
@@ -450,6 +496,7 @@ impl Oracles {
             return;
         }
         self.marks.suspected(sighting.reason);
+        self.blames(now_us, sighting.subject);
         let is_liar = self.liars[sighting.subject] && !self.is_harmless;
         let is_gone =
             self.crashed[sighting.subject] || self.changes.inclusion.is_out(sighting.subject);

@@ -36,8 +36,8 @@ fn suspects(oracles: &mut Oracles, by: usize, rank: u16, subject: u16) {
 
 /// Process `caster` casts its `index`-th.
 fn casts(oracles: &mut Oracles, caster: usize, index: u32) {
-    oracles.attempted(caster, index, Order::Fifo, 8);
-    oracles.answered(caster, Order::Fifo, true);
+    oracles.attempted(0, caster, (index, Order::Fifo, 8));
+    oracles.answered(0, caster, Order::Fifo, true);
 }
 
 /// Process `by` delivers cast `index` of process `caster`, which has `rank` in view `number`.

@@ -24,8 +24,10 @@ impl Run<'_> {
         if !fatal.is_empty() {
             return Some(Verdict::Safety(fatal));
         }
-        let is_there = self.world.oracles.violations().iter().any(|v| Some(v.promise) == expected);
-        is_there.then_some(Verdict::Held)
+        let is_expected = |v: &&Violation| Some(v.promise) == expected;
+        let broken = self.world.oracles.violations().iter().filter(is_expected).cloned();
+        let broken: Vec<Violation> = broken.collect();
+        (!broken.is_empty()).then_some(Verdict::Expected(broken))
     }
 
     /// Looks for the end of the run.
@@ -36,6 +38,10 @@ impl Run<'_> {
             waiting.into_iter().for_each(|(_, rank)| self.crash(rank));
         }
         if let Some(text) = self.world.oracles.restless() {
+            return Some(Verdict::Liveness(text));
+        }
+        let (now_us, well_us) = (self.world.now_us, self.scenario.heal_at_us.max(self.trigger_us));
+        if let Some(text) = self.world.oracles.unfair(now_us, well_us) {
             return Some(Verdict::Liveness(text));
         }
         let missing = self.missing();
@@ -186,6 +192,10 @@ impl Run<'_> {
         if let Some(violates) = &self.scenario.expect.violates {
             return Verdict::Vacuous(format!("{violates} was to be broken and held"));
         }
+        let oracles = &self.world.oracles;
+        if let Some(why) = oracles.unowed() {
+            return Verdict::NothingOwed(why);
+        }
         if let Some(text) = missing {
             return Verdict::Liveness(text);
         }
@@ -211,7 +221,13 @@ impl Run<'_> {
             let text = format!("memory reached {held} permille of its bound, not {least}");
             return Verdict::Vacuous(text);
         }
-        Verdict::Held
+        match self.world.oracles.nothing() {
+            Some(why) => Verdict::NothingOwed(why),
+            None if self.scenario.expect.nothing_owed => {
+                Verdict::Vacuous("nothing was to be owed, and something was delivered".to_owned())
+            }
+            None => Verdict::Held,
+        }
     }
 }
 
@@ -228,8 +244,11 @@ const fn is_expectable(promise: Promise) -> bool {
         | Promise::P8
         | Promise::Alarm
         | Promise::State => true,
-        Promise::P9 | Promise::P10 | Promise::Conflict | Promise::Suspicion | Promise::Pledge => {
-            false
-        }
+        Promise::P9
+        | Promise::P10
+        | Promise::Conflict
+        | Promise::Suspicion
+        | Promise::Pledge
+        | Promise::Work => false,
     }
 }

@@ -15,15 +15,14 @@ use crate::adversary::Liar;
 use crate::application::Application;
 use crate::clock::Clock;
 use crate::cluster::Group;
+use crate::oracle::work::Spent;
 use crate::rng::Seed;
 use crate::scenario::Scenario;
+use crate::verdict::Verdict;
 use crate::workload::Source;
 
 /// Frames read before a Tick that is due, however many are at hand.
 const FRAMES_PER_TICK: u32 = 512;
-
-/// Ticks at one moment after which a member is said to spin.
-const TICKS_PER_MOMENT: u32 = 1_000;
 
 /// Bytes that wait for a member that is busy or frozen; what comes then is lost.
 const INBOX_BYTES: usize = 8 * 1024 * 1024;
@@ -81,7 +80,8 @@ pub(super) struct Process {
     clock: Clock,
     source: Source,
     application: Application,
-    inbox: VecDeque<Vec<u8>>,
+    /// Frames that wait, each with the host that it came from.
+    inbox: VecDeque<(u16, Vec<u8>)>,
     inbox_bytes: usize,
     frames_read: u32,
     /// Of the present moment: which, and how many Ticks.
@@ -264,7 +264,7 @@ impl Process {
             return;
         }
         self.inbox_bytes += frame.len();
-        self.inbox.push_back(frame);
+        self.inbox.push_back((from, frame));
         self.turn_at(world.now_us, world);
     }
 
@@ -294,7 +294,10 @@ impl Process {
     }
 
     /// Its turn: everything there is to do now.
-    pub(super) fn run(&mut self, world: &mut World) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If something is wrong with the run.
+    pub(super) fn run(&mut self, world: &mut World) -> Result<(), Verdict> {
         let now_us = world.now_us;
         if self.turn_us != Some(now_us) {
             return Ok(());
@@ -309,8 +312,11 @@ impl Process {
     }
 
     /// One step, if there is anything to do now.
-    fn work(&mut self, world: &mut World) -> Result<bool, String> {
+    fn work(&mut self, world: &mut World) -> Result<bool, Verdict> {
         let now_us = world.now_us;
+        if let Some(text) = world.meter.spins() {
+            return Err(Verdict::Livelock(text));
+        }
         if self.casts_due_us().is_some_and(|due_us| due_us <= now_us) {
             self.cast(world)?;
             return Ok(true);
@@ -322,11 +328,13 @@ impl Process {
         let local = self.clock.local(now_us);
         let is_due = self.deadline().is_some_and(|deadline| deadline <= local);
         if (self.frames_read < FRAMES_PER_TICK || !is_due)
-            && let Some(frame) = self.inbox.pop_front()
+            && let Some((from, frame)) = self.inbox.pop_front()
         {
             self.inbox_bytes -= frame.len();
             self.frames_read += 1;
+            let before = self.counters();
             self.step(Input::Frame(&frame), world);
+            self.worked(from, frame.len(), before, world);
             world.recycle(frame);
             return Ok(true);
         }
@@ -335,22 +343,34 @@ impl Process {
         }
         self.frames_read = 0;
         self.ticks.1 += 1;
-        if self.ticks.1 > TICKS_PER_MOMENT {
-            return Err(format!("member {} asks for ticks without end at {now_us} us", self.index));
-        }
+        world.meter.tick(now_us, self.index, self.ticks.1);
         self.step(Input::Tick, world);
         Ok(true)
     }
 
+    /// The frame of a host that it has just read made it work.
+    fn worked(&self, from: u16, len: usize, before: Option<Counters>, world: &mut World) {
+        let (Some(before), Some(after)) = (before, self.counters()) else { return };
+        let (a, b) = (before.crypto, after.crypto);
+        let spent = Spent {
+            checks: b.verifications.saturating_sub(a.verifications),
+            hashes: b.hashes.saturating_sub(a.hashes),
+            hashed_bytes: b.hashed_bytes.saturating_sub(a.hashed_bytes),
+            bytes_in: len as u64,
+        };
+        let pair = (usize::from(self.index), from);
+        world.oracles.worked(world.now_us, pair, spent, after.bodies);
+    }
+
     /// The application casts.
-    fn cast(&mut self, world: &mut World) -> Result<(), String> {
+    fn cast(&mut self, world: &mut World) -> Result<(), Verdict> {
         let mut payload = std::mem::take(&mut self.payload);
         let (index, order) = self.source.next(&mut payload);
         let ticket = Ticket(u64::from(index));
         let process = usize::from(self.index);
         let is_correct = matches!(self.actor, Actor::Node(_));
         if is_correct {
-            world.oracles.attempted(process, index, order, payload.len());
+            world.oracles.attempted(world.now_us, process, (index, order, payload.len()));
         }
         let request = Request::Cast { order, payload: &payload };
         let answer = self.step(Input::Request(ticket, request), world);
@@ -364,12 +384,14 @@ impl Process {
         order: Order,
         answer: Option<bool>,
         world: &mut World,
-    ) -> Result<(), String> {
+    ) -> Result<(), Verdict> {
         let Some(is_accepted) = answer else {
-            return Err(format!("member {} did not answer request {ticket:?}", self.index));
+            let text = format!("member {} did not answer request {ticket:?}", self.index);
+            return Err(Verdict::Crash(text));
         };
         if matches!(self.actor, Actor::Node(_)) {
-            world.oracles.answered(usize::from(self.index), order, is_accepted);
+            let process = usize::from(self.index);
+            world.oracles.answered(world.now_us, process, order, is_accepted);
         }
         if is_accepted {
             self.source.accepted(world.now_us);
@@ -382,6 +404,7 @@ impl Process {
     /// Steps the node or liar; whether a request was accepted, if one was answered.
     fn step(&mut self, input: Input<'_>, world: &mut World) -> Option<bool> {
         world.steps += 1;
+        world.meter.step(world.now_us, self.index);
         let local = self.clock.local(world.now_us);
         let is_correct = matches!(self.actor, Actor::Node(_));
         world.recorder.input(self.index, local, &input, is_correct);
@@ -389,6 +412,9 @@ impl Process {
             Actor::Gone => None,
             Actor::Liar(liar) => {
                 for sent in liar.step(local, input) {
+                    if !world.meter.output(self.index) {
+                        break;
+                    }
                     world.recorder.sent(&sent);
                     world.lie(self.host, sent.to, sent.frame);
                 }
@@ -399,6 +425,9 @@ impl Process {
                     Stepped { process: usize::from(self.index), ..Stepped::default() };
                 let takers = &mut (&mut self.application, &mut self.transmits);
                 for output in node.step(local, input) {
+                    if !world.may_put_out(self.index) {
+                        break;
+                    }
                     outcome.take(output, (takers.0, takers.1), world);
                 }
                 if let (Input::Request(Ticket(STATE_TICKET), _), Some(why)) =

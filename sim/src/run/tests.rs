@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::replay::{ReplayError, replay};
-use crate::scenario::{Crash, Crypto, Join, Leave, Pause, Restart, Suspect};
+use crate::scenario::{Crash, Crypto, Join, Leave, Liars, Pause, Restart, Suspect};
 use crate::swarm;
 use crate::trace::Step;
 
@@ -80,8 +80,8 @@ fn recording_changes_nothing_and_a_trace_replays() {
     let scenario = small(4, 5);
     let (outcome, text) = traced(&scenario);
     assert_eq!(outcome.hash, held(&scenario).hash);
-    let replayed = replay(text.as_bytes()).unwrap();
-    assert_eq!(replayed.last.hash, outcome.hash);
+    let replayed = replay(io::Cursor::new(text.clone())).unwrap();
+    assert_eq!(replayed.outcome, outcome);
     assert_eq!(replayed.steps + 2, text.lines().count() as u64);
 }
 
@@ -98,8 +98,7 @@ fn a_trace_with_processes_that_come_and_go_replays() {
     let (outcome, text) = traced(&scenario);
     assert_eq!(outcome.verdict, Verdict::Held);
     assert_eq!(text.matches("\"input\":\"join\"").count(), 3);
-    let replayed = replay(text.as_bytes()).unwrap();
-    assert_eq!(replayed.last.hash, outcome.hash);
+    assert_eq!(replay(io::Cursor::new(text)).unwrap().outcome, outcome);
     assert_eq!(outcome.history.joined().len(), 3);
 }
 
@@ -116,29 +115,136 @@ fn a_trace_with_a_state_that_is_handed_over_replays() {
     let count = |kind: &str| text.matches(&format!("\"input\":\"{kind}\"")).count();
     assert_eq!(count("snapshot"), 4);
     assert!((3..=6).contains(&count("chunk")), "three chunks, for one or for each of two");
-    let replayed = replay(text.as_bytes()).unwrap();
-    assert_eq!(replayed.last.hash, outcome.hash);
+    assert_eq!(replay(io::Cursor::new(text)).unwrap().outcome, outcome);
     let again = Scenario { state_bytes: 150_001, ..scenario };
     assert_ne!(held(&again).hash, outcome.hash);
 }
 
+/// A run that has lines of every kind in its trace.
+fn with_every_kind_of_line() -> Scenario {
+    let mut scenario = small(5, 5);
+    (scenario.workload.casts, scenario.limits.max_members) = (4, 7);
+    scenario.membership = crate::scenario::Membership::Managed;
+    (scenario.state_transfer, scenario.state_bytes, scenario.pledge) = (true, 9_000, Some(0));
+    scenario.joins.push(Join::at(20_000));
+    scenario.leaves.push(Leave { rank: 0, at_us: 600_000 });
+    let (by, of) = (vec![0], vec![4]);
+    scenario.suspects.push(Suspect { by, of, at_us: Some(300_000), after: None });
+    scenario
+}
+
+/// Every way to change one field of a line: a number, a text, a truth, an end of a list.
+fn edits(value: &serde_json::Value) -> Vec<serde_json::Value> {
+    use serde_json::Value;
+    match value {
+        Value::Null => vec![Value::from(1)],
+        Value::Bool(is) => vec![Value::from(!is)],
+        Value::Number(number) => {
+            let number = number.as_u64().unwrap();
+            vec![Value::from(number + 1), Value::from(number ^ 4)]
+        }
+        Value::String(text) => {
+            let mut other = text.clone();
+            let first = other.pop();
+            other.push(if first == Some('0') { '1' } else { '0' });
+            vec![Value::from(other), Value::from(format!("{text}00"))]
+        }
+        Value::Array(values) => {
+            let mut all: Vec<Value> = Vec::new();
+            for (at, value) in values.iter().enumerate() {
+                for edit in edits(value) {
+                    let mut values = values.clone();
+                    values[at] = edit;
+                    all.push(Value::from(values));
+                }
+            }
+            let mut longer = values.clone();
+            longer.push(values.first().cloned().unwrap_or_else(|| Value::from("x")));
+            all.push(Value::from(longer));
+            all
+        }
+        Value::Object(fields) => {
+            let mut all = Vec::new();
+            for (name, value) in fields {
+                for edit in edits(value) {
+                    let mut fields = fields.clone();
+                    fields.insert(name.clone(), edit);
+                    all.push(Value::from(fields));
+                }
+                let mut fields = fields.clone();
+                fields.remove(name);
+                all.push(Value::from(fields));
+            }
+            all
+        }
+    }
+}
+
 #[test]
-fn a_changed_or_cut_trace_does_not_replay() {
+fn an_edit_of_any_field_of_any_kind_of_line_is_found_out() {
+    let scenario = with_every_kind_of_line();
+    let (outcome, text) = traced(&scenario);
+    assert_eq!(outcome.verdict, Verdict::Held);
+    let lines: Vec<&str> = text.lines().collect();
+    let input = |line: &str| serde_json::from_str::<Step>(line).ok().map(|step| step.input);
+    // The last line of each kind has most behind it that would notice nothing.
+    let mut kinds = std::collections::BTreeMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        kinds.insert(input(line).unwrap_or_else(|| format!("line {at}")), at);
+    }
+    assert_eq!(kinds.len(), 12, "{:?}", kinds.keys());
+    let mut edited = 0;
+    for at in kinds.into_values() {
+        let value: serde_json::Value = serde_json::from_str(lines[at]).unwrap();
+        // Fields of the scenario that change nothing but what it is called must be seen, too; of the
+        // others, which are many and whose runs are whole runs, every seventh is tried.
+        let step = if at == 0 { 7 } else { 1 };
+        for edit in edits(&value).into_iter().step_by(step) {
+            let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            lines[at] = edit.to_string();
+            edited += 1;
+            let found = replay(io::Cursor::new(lines.join("\n")));
+            assert!(found.is_err(), "{at}: {edit}");
+        }
+    }
+    assert!(edited > 150, "{edited}");
+}
+
+#[test]
+fn an_edited_trace_is_found_out_where_it_was_edited() {
     let (_, text) = traced(&small(4, 5));
     let lines: Vec<&str> = text.lines().collect();
-    let cut = lines[..lines.len() - 1].join("\n");
-    assert!(matches!(replay(cut.as_bytes()), Err(ReplayError::Broken { .. })));
+    let replayed = |lines: &[&str]| replay(io::Cursor::new(lines.join("\n")));
+    let (all, mut other) = (lines.len(), lines.clone());
+    assert!(
+        matches!(replayed(&lines[..all - 1]), Err(ReplayError::Broken { line, .. }) if line == all)
+    );
+    other.remove(all / 2);
+    assert!(replayed(&other).is_err(), "a step is missing");
+    other = lines.clone();
+    other.swap(all / 2, all / 2 + 1);
+    assert!(replayed(&other).is_err(), "two steps are swapped");
+    other = lines.clone();
+    other.push(lines[all - 1]);
+    assert!(matches!(replayed(&other), Err(ReplayError::Broken { line, .. }) if line == all + 1));
     // A cast that the application did not make.
     let at = lines.iter().position(|line| line.contains("\"input\":\"fifo\"")).unwrap();
     let mut step: Step = serde_json::from_str(lines[at]).unwrap();
     step.bytes.push_str("00");
     let changed = serde_json::to_string(&step).unwrap();
-    let mut lines: Vec<&str> = lines;
-    lines[at] = &changed;
-    match replay(lines.join("\n").as_bytes()) {
-        Err(ReplayError::Mismatch { step: found, .. }) => assert!(found.step >= step.step),
+    other = lines.clone();
+    other[at] = &changed;
+    match replayed(&other) {
+        Err(ReplayError::Mismatch { line, step: found, .. }) => {
+            assert_eq!((line, found.step), (at + 1, step.step));
+        }
         other => panic!("{other:?}"),
     }
+    let last = lines[all - 1].replace("\"held\"", "\"safety\"");
+    other = lines.clone();
+    other[all - 1] = &last;
+    let error = replayed(&other).unwrap_err();
+    assert!(error.to_string().contains("the verdict is held, not safety"), "{error}");
 }
 
 /// Steps of the trace of one member.
@@ -153,7 +259,7 @@ fn an_idle_group_is_not_polled() {
     scenario.workload.casts = 0;
     scenario.least_us = 10_000_000;
     let (outcome, text) = traced(&scenario);
-    assert_eq!(outcome.verdict, Verdict::Held);
+    assert!(matches!(outcome.verdict, Verdict::NothingOwed(_)), "nothing was cast");
     let ticks = steps(&text, 0).iter().filter(|step| step.input == "tick").count() as u64;
     let rows = scenario.least_us / scenario.timeouts.stable_us;
     // A tick for each row sent, and at most one for each time-out that the rows of others renew.
@@ -207,4 +313,53 @@ fn a_violation_that_is_expected_and_does_not_happen_is_an_error() {
     scenario.expect.violates = Some("P3".to_owned());
     let outcome = run(&scenario, None).unwrap();
     assert!(matches!(outcome.verdict, Verdict::Vacuous(_)), "{}", outcome.verdict);
+}
+
+/// Plays with a bug planted that makes the run spin.
+fn spins(planted: world::Planted) -> Verdict {
+    let scenario = small(4, 1);
+    let mut run = Run::new(&scenario, None).unwrap();
+    run.world.planted = Some(planted);
+    run.play().unwrap().verdict
+}
+
+#[test]
+fn a_run_that_spins_ends_with_a_verdict_of_its_own() {
+    let verdict = spins(world::Planted::Echo);
+    assert!(matches!(&verdict, Verdict::Livelock(text) if text.contains("frames")), "{verdict}");
+    let verdict = spins(world::Planted::Outputs);
+    assert!(matches!(&verdict, Verdict::Livelock(text) if text.contains("outputs")), "{verdict}");
+}
+
+#[test]
+fn where_most_are_faulty_nothing_is_owed() {
+    let mut scenario = small(7, 1);
+    for rank in 2..7 {
+        scenario.crashes.push(Crash { rank, at_us: Some(1), ..Crash::default() });
+    }
+    scenario.bound_us = 3_000_000;
+    for membership in [crate::scenario::Membership::Fixed, crate::scenario::Membership::Managed] {
+        scenario.membership = membership;
+        let outcome = run(&scenario, None).unwrap();
+        assert!(matches!(outcome.verdict, Verdict::NothingOwed(_)), "{}", outcome.verdict);
+    }
+    let strategy = "silent_towards_some".to_owned();
+    let liars = Liars { ranks: vec![2, 3, 4, 5, 6], strategy, victims: Some(vec![0, 1]) };
+    let scenario = Scenario { crashes: Vec::new(), liars: Some(liars), ..scenario };
+    let outcome = run(&scenario, None).unwrap();
+    assert!(matches!(outcome.verdict, Verdict::NothingOwed(_)), "{}", outcome.verdict);
+}
+
+#[test]
+fn a_break_that_is_expected_is_said_to_be_one() {
+    let scenario = crate::library::find("paper_quorum_n5").unwrap();
+    let (outcome, text) = traced(&scenario);
+    match &outcome.verdict {
+        Verdict::Expected(violations) => {
+            assert!(violations.iter().all(|v| v.promise == crate::verdict::Promise::P3));
+        }
+        other => panic!("{other}"),
+    }
+    assert!(outcome.verdict.to_string().starts_with("broken as expected"));
+    assert!(text.lines().last().unwrap().contains("\"broken as expected\""));
 }

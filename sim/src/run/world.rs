@@ -2,6 +2,7 @@
 
 use phalanx_core::{PeerId, Transmit, View};
 
+use super::meter::Meter;
 use super::queue::{Queue, What};
 use crate::cost::Cost;
 use crate::network::{Arrival, Network};
@@ -14,11 +15,25 @@ use crate::trace::Recorder;
 /// Buffers kept to be used again.
 const POOL: usize = 1024;
 
+/// A bug that makes a run spin.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Planted {
+    /// Every frame that arrives is sent back twice.
+    Echo,
+    /// The outputs of a step have no end.
+    Outputs,
+}
+
 /// Everything but the members.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) now_us: u64,
     pub(super) steps: u64,
+    pub(super) meter: Meter,
+    /// A bug that a test plants.
+    #[cfg(test)]
+    pub(super) planted: Option<Planted>,
     pub(super) queue: Queue,
     pub(super) network: Network,
     pub(super) oracles: Oracles,
@@ -54,6 +69,9 @@ impl World {
         Self {
             now_us: 0,
             steps: 0,
+            meter: Meter::new(scenario.hosts()),
+            #[cfg(test)]
+            planted: None,
             queue: Queue::default(),
             network,
             oracles,
@@ -97,6 +115,9 @@ impl World {
     }
 
     fn dispatch(&mut self, at_us: u64, from: u16, to: u16, bytes: Vec<u8>) {
+        if !self.meter.frame(from) {
+            return self.recycle(bytes);
+        }
         let frame = Frame { from, to, bytes };
         match self.script.sent(at_us, &frame) {
             (Fate::Late, delay_us) => self.deliver(at_us + delay_us, frame),
@@ -107,6 +128,19 @@ impl World {
     /// A frame arrives.
     pub(super) fn read(&mut self, (from, to): (u16, u16), bytes: &[u8]) {
         self.script.read(from, to, bytes);
+        #[cfg(test)]
+        if self.planted == Some(Planted::Echo) {
+            (0..2).for_each(|_| self.dispatch(self.now_us, to, from, bytes.to_vec()));
+        }
+    }
+
+    /// Counts an output of a member's step; says whether it may have more.
+    pub(super) fn may_put_out(&mut self, member: u16) -> bool {
+        #[cfg(test)]
+        if self.planted == Some(Planted::Outputs) {
+            while self.meter.output(member) {}
+        }
+        self.meter.output(member)
     }
 
     /// Frames that were held and need not wait any longer go on.

@@ -11,8 +11,15 @@ use crate::verdict::Promise;
 /// From this `frame_max` on no frame of a run is cut to pieces.
 const WHOLE_FRAMES: usize = 1024 * 1024;
 
+/// The latest that anything happens: a run that is to last for longer would not end.
+const LATEST_US: u64 = 100_000_000_000;
+
 impl Scenario {
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    /// Checks everything that its syntax does not say.
+    ///
+    /// # Errors
+    /// The first key that is wrong, and why.
+    pub fn validate(&self) -> Result<(), (&'static str, String)> {
         let n = self.members;
         if n == 0 || n > MEMBERS_MAX {
             return Err(("members", format!("{n} is not between 1 and {MEMBERS_MAX}")));
@@ -45,9 +52,11 @@ impl Scenario {
         if self.clocks.drift_ppm > 100_000 {
             return Err(("drift_ppm", "must be at most 100000".to_owned()));
         }
+        self.check_times()?;
         self.check_state()?;
         self.check_comings()?;
         self.check_faults()?;
+        self.check_sense()?;
         self.check_rules()
     }
 
@@ -66,9 +75,8 @@ impl Scenario {
             .map(|rule| (&rule.from, &rule.to))
             .chain(signals.iter().map(|signal| (&signal.from, &signal.to)))
         {
-            if let Some(rank) = from.iter().chain(to).find(|rank| **rank >= self.hosts()) {
-                return Err(("rule", format!("there is no rank {rank}")));
-            }
+            self.ranks("rule", from)?;
+            self.ranks("rule", to)?;
         }
         if signals.iter().any(|signal| !signal.is_one()) {
             let text = "a signal needs exactly one of sent, read and installed".to_owned();
@@ -106,12 +114,102 @@ impl Scenario {
         Ok(())
     }
 
+    /// Nothing happens so late that the run has no end in sight.
+    fn check_times(&self) -> Result<(), (&'static str, String)> {
+        let last = |join: &super::Join| {
+            let rest = u64::from(join.count).saturating_mul(join.every_us);
+            join.at_us.saturating_add(rest).saturating_add(join.stay_us.unwrap_or(0))
+        };
+        let joins = self.joins.iter().map(|join| ("join", last(join)));
+        let leaves = self.leaves.iter().map(|leave| ("leave", leave.at_us));
+        let crashes = self.crashes.iter().map(|crash| ("crash", crash.at_us.unwrap_or(0)));
+        let suspects = self.suspects.iter().map(|suspect| ("suspect", suspect.at_us.unwrap_or(0)));
+        let restarts = self.restarts.iter().map(|restart| {
+            let back_us = restart.at_us.saturating_add(restart.down_us);
+            ("restart", back_us)
+        });
+        let rules = self.rules.iter().map(|rule| ("rule", rule.from_us.max(rule.delay_us)));
+        let own = [
+            ("heal_at_us", self.heal_at_us),
+            ("least_us", self.least_us),
+            ("bound_us", self.bound_us),
+            ("state_delay_us", self.state_delay_us),
+            ("max_us", self.network.max_us.saturating_add(self.network.spike_us)),
+            ("pause_us", self.workload.pause_us),
+        ];
+        let mut all = own
+            .into_iter()
+            .chain(joins)
+            .chain(leaves)
+            .chain(crashes)
+            .chain(suspects)
+            .chain(restarts)
+            .chain(rules);
+        all.find(|(_, us)| *us > LATEST_US).map_or(Ok(()), |(key, us)| {
+            Err((
+                key,
+                format!("{us} us is later than {LATEST_US} us, when nothing happens any more"),
+            ))
+        })
+    }
+
+    /// Ranks that there are, none of them twice.
     fn ranks(&self, key: &'static str, ranks: &[u16]) -> Result<(), (&'static str, String)> {
         let hosts = self.hosts();
-        let foreign = ranks.iter().find(|rank| **rank >= hosts);
-        foreign.map_or(Ok(()), |rank| {
-            Err((key, format!("there is no rank {rank} among {hosts} members")))
-        })
+        if let Some(rank) = ranks.iter().find(|rank| **rank >= hosts) {
+            return Err((key, format!("there is no rank {rank} among {hosts} members")));
+        }
+        let twice = ranks.iter().enumerate().find(|(at, rank)| ranks[..*at].contains(rank));
+        twice.map_or(Ok(()), |(_, rank)| Err((key, format!("rank {rank} stands there twice"))))
+    }
+
+    /// What cannot be meant: the same host twice, liars among whom they are to treat differently, and
+    /// expectations that exclude each other.
+    fn check_sense(&self) -> Result<(), (&'static str, String)> {
+        let twice = |key, mut hosts: Vec<u16>| {
+            hosts.sort_unstable();
+            let pair = hosts.windows(2).find(|pair| pair.first() == pair.last());
+            pair.and_then(|pair| pair.first()).map_or(Ok(()), |rank| {
+                Err((key, format!("rank {rank} does so twice, which happens once")))
+            })
+        };
+        twice("crash", self.crashes.iter().map(|crash| crash.rank).collect())?;
+        let (liars, expect) = (self.liar_ranks(), &self.expect);
+        if self.liars.is_some() && liars.is_empty() {
+            return Err(("ranks", "there are no liars; leave the table out".to_owned()));
+        }
+        if liars.is_empty() && expect.fires {
+            return Err(("fires", "there are no liars".to_owned()));
+        }
+        let both = |a: &[u16], b: &[u16]| a.iter().copied().find(|rank| b.contains(rank));
+        let pairs = [
+            ("kept", both(&expect.kept, &expect.removed), "removed"),
+            ("untouched", both(&expect.untouched, &expect.removed), "removed"),
+            ("untouched", both(&expect.untouched, &expect.silenced), "silenced"),
+            ("never", both(&expect.never, &expect.kept), "kept"),
+        ];
+        for (key, rank, other) in pairs {
+            if let Some(rank) = rank {
+                return Err((key, format!("rank {rank} is to be {other}, too")));
+            }
+        }
+        if expect.views_max.is_some_and(|most| most < expect.views.max(1)) {
+            return Err(("views_max", "is less than the least number of views".to_owned()));
+        }
+        let is_faulty = |rank: &u16| {
+            liars.contains(rank) || self.crashes.iter().any(|crash| crash.rank == *rank)
+        };
+        if let Some(rank) = expect.proof_against.iter().find(|rank| !liars.contains(rank)) {
+            return Err((
+                "proof_against",
+                format!("rank {rank} is no liar: a Proof would be wrong"),
+            ));
+        }
+        let all: Vec<u16> = (0..self.members).collect();
+        if all.iter().all(is_faulty) {
+            return Err(("ranks", "nobody is left that is correct and stays".to_owned()));
+        }
+        Ok(())
     }
 
     fn check_comings(&self) -> Result<(), (&'static str, String)> {

@@ -58,6 +58,39 @@ fn membership_is_fixed_unless_said_and_reads_back() {
 }
 
 #[test]
+fn nonsense_is_refused_with_line_and_key() {
+    let four = "name = \"x\"\nmembers = 4\n";
+    let lies = "strategy = \"twins\"\n";
+    let text = error(&format!("{four}[liars]\nranks = [2, 2]\n{lies}"));
+    assert_eq!(text, "x.toml:4: ranks: rank 2 stands there twice");
+    let text = error(&format!("{four}[liars]\nranks = []\n{lies}"));
+    assert_eq!(text, "x.toml:4: ranks: there are no liars; leave the table out");
+    let text = error(&format!("{four}[liars]\nranks = [2]\n{lies}victims = [1, 0, 1]\n"));
+    assert_eq!(text, "x.toml:6: victims: rank 1 stands there twice");
+    let text = error(&format!("{four}[liars]\nranks = [0, 1, 2, 3]\n{lies}"));
+    assert_eq!(text, "x.toml:4: ranks: nobody is left that is correct and stays");
+    let crash = "[[crash]]\nrank = 1\nat_us = 5\n";
+    let text = error(&format!("{four}{crash}{crash}"));
+    assert_eq!(text, "x.toml:3: crash: rank 1 does so twice, which happens once");
+    let text = error(&format!("{four}[[suspect]]\nby = [0, 1, 0]\nof = [2]\nat_us = 1\n"));
+    assert_eq!(text, "x.toml:4: by: rank 0 stands there twice");
+    let text = error(&format!("{four}[expect]\nremoved = [1]\nkept = [0, 1]\n"));
+    assert_eq!(text, "x.toml:5: kept: rank 1 is to be removed, too");
+    let text = error(&format!("{four}[expect]\nviews = 3\nviews_max = 2\n"));
+    assert!(text.starts_with("x.toml:5: views_max: is less"), "{text}");
+    let text = error(&format!("{four}[expect]\nfires = true\n"));
+    assert_eq!(text, "x.toml:4: fires: there are no liars");
+    let text = error(&format!("{four}[expect]\nproof_against = [1]\n"));
+    assert!(text.starts_with("x.toml:4: proof_against: rank 1 is no liar"), "{text}");
+    let text = error(&format!("{four}bound_us = 900000000000000\n"));
+    assert!(text.starts_with("x.toml:3: bound_us: 900000000000000 us is later"), "{text}");
+    let managed = format!("{four}membership = \"managed\"\n");
+    let text =
+        error(&format!("{managed}[[join]]\nat_us = 1\ncount = 3\nevery_us = {}\n", i64::MAX));
+    assert!(text.starts_with("x.toml:4: join: "), "{text}");
+}
+
+#[test]
 fn wrong_values_are_refused_with_line_and_key() {
     let text = error("name = \"x\"\nmembers = 4\n[network]\nloss_permille = 1200\n");
     assert_eq!(text, "x.toml:4: loss_permille: 1200 is more than 1000");
