@@ -194,7 +194,7 @@ pub mod wire;
 
 pub use config::{Boot, Config, ConfigError, GroupId, Joiners, Limits, Timeouts};
 pub use crypto::{Hash32, Identity, KeyError, PublicKey, Reason};
-pub use fault::{Evidence, FaultKind, INVALID_MAX, Invalid, LinkFault, NotAProof, Proof, TwoFaced};
+pub use fault::{Evidence, FaultKind, Invalid, LinkFault, NotAProof, Proof, TwoFaced};
 pub use input::{Input, Order, Request, Ticket};
 pub use member::{ADDR_MAX, Member, PeerId, PerRank, Rank, Status};
 pub use node::{Counters, Node, Outputs};

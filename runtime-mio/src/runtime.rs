@@ -218,7 +218,9 @@ impl Runtime {
                 (node, peers)
             }
         };
-        let network = NetworkConfig { takes_guests, ..network.clone() };
+        // Over TCP what a leader proposes goes out in one frame: it must not be dropped for the next.
+        let queue_bytes = network.queue_bytes.max(config.longest_frame());
+        let network = NetworkConfig { takes_guests, queue_bytes, ..network.clone() };
         let mut network = Network::bind(&network, me, &peers)?;
         network.set_outside(is_outside);
         let (handle, commands) = Handle::new(network.waker());

@@ -1,6 +1,7 @@
 //! Nodes in memory that go from view to view by decisions made here.
 
 mod app;
+mod change;
 mod join;
 mod left;
 mod rig;

@@ -23,6 +23,8 @@ pub(super) struct Draft<'a> {
     joined: Vec<Member>,
     expelled: Vec<PublicKey>,
     departed: Vec<(Rank, Departure)>,
+    /// One more newcomer did not fit, or would not.
+    is_full: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -37,6 +39,7 @@ impl<'a> Draft<'a> {
             joined: Vec::new(),
             expelled: view.expelled.to_vec(),
             departed: Vec::new(),
+            is_full: false,
         }
     }
 
@@ -66,6 +69,13 @@ impl<'a> Draft<'a> {
     /// keeps nobody from coming back; the first that does not fit otherwise ends it. Nobody joins
     /// whom frames could not tell from another.
     pub(super) fn admit(&mut self, requests: &[&Joining], proven: &[Rank]) {
+        let has_ended = self.take_in(requests, proven);
+        let size = usize::from(self.genesis.limits.max_members);
+        self.is_full = has_ended || self.size() >= size || !self.fits(0);
+    }
+
+    /// Returns whether one that did not fit ended it.
+    fn take_in(&mut self, requests: &[&Joining], proven: &[Rank]) -> bool {
         let mut names: Vec<(PeerId, PublicKey)> = self
             .view
             .peers()
@@ -92,7 +102,7 @@ impl<'a> Draft<'a> {
                 continue;
             }
             if !self.fits(usize::from(old.is_some())) {
-                return;
+                return true;
             }
             if let Some(old) = old {
                 self.remove(old, Departure::Replaced);
@@ -105,6 +115,7 @@ impl<'a> Draft<'a> {
                 status: Status::Active,
             });
         }
+        false
     }
 
     /// Whether one more may join in place of so many (0 or 1): somebody who knows the group's past
@@ -201,6 +212,7 @@ impl<'a> Draft<'a> {
             expelled: self.expelled,
             departed: self.departed,
             silenced,
+            is_full: self.is_full,
         }
     }
 

@@ -6,6 +6,7 @@
 //! not part of the encoding: they follow the packet in the frame, raw (see [`casts`]), and are
 //! bound to it by their hash.
 
+pub mod bounds;
 pub mod casts;
 pub mod change;
 pub mod frame;
@@ -31,7 +32,7 @@ use crate::member::Rank;
 use crate::seq::{Attempt, Number, Round, SlotMark};
 
 /// The version of everything on the wire; golden bytes pin it.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 
 /// The most parts in one packet.
 pub const PARTS_MAX: usize = 256;

@@ -63,7 +63,8 @@ pub struct NetworkConfig {
     /// Where to listen.
     pub bind: SocketAddr,
     /// Bytes of frames that wait for one peer, or for all in case of UDP. Beyond it frames are
-    /// dropped: TCP drops the oldest, UDP the newest. Over TCP the queues share their bodies.
+    /// dropped: TCP drops the oldest, UDP the newest. Over TCP the queues share their bodies. A runtime
+    /// makes it at least [`phalanx_core::Config::longest_frame`].
     pub queue_bytes: usize,
     /// A peer that takes nothing for so long while frames wait for it is cut off (TCP).
     pub stall: Duration,
