@@ -189,20 +189,22 @@ impl Evidence {
         self.leaves.get(signer).is_some_and(Option::is_some)
     }
 
-    pub(super) fn knows_recommend(&self, said: &Signed<Recommend>) -> bool {
-        self.recommendation(said).is_some()
+    pub(super) fn knows_recommend(&self, said: &Signed<Recommend>, request: &JoinRequest) -> bool {
+        self.recommendation(said, &request.key).is_some()
     }
 
-    /// The same, checked before.
-    fn recommendation(&self, said: &Signed<Recommend>) -> Option<&Verified<Recommend>> {
+    /// The same, checked before; `key` is that of the request.
+    fn recommendation(
+        &self,
+        said: &Signed<Recommend>,
+        key: &PublicKey,
+    ) -> Option<&Verified<Recommend>> {
         let id = said.statement.request;
-        let join = self.joins.values().find(|join| join.id == id);
-        let known = join.and_then(|join| join.recommends.get(said.signer)?.as_ref());
-        let waiting = || {
-            let mut waiting = self.waiting.get(said.signer)?.iter();
-            waiting.find(|known| known.said.request == id).map(|known| &known.said)
-        };
-        known.or_else(waiting)
+        if let Some(join) = self.joins.get(key).filter(|join| join.id == id) {
+            return join.recommends.get(said.signer)?.as_ref();
+        }
+        let mut waiting = self.waiting.get(said.signer)?.iter();
+        waiting.find(|known| known.said.request == id).map(|known| &known.said)
     }
 
     /// Takes what a message carries, all of it or nothing; what is known is not checked again.
@@ -252,11 +254,12 @@ impl Evidence {
         if join.recommends.iter().any(|said| said.statement.request != id) {
             return Err(LinkFault::Unjustified);
         }
-        let is_known = join.recommends.iter().any(|said| self.knows_recommend(said));
+        let key = &join.request.key;
+        let is_known = join.recommends.iter().any(|said| self.recommendation(said, key).is_some());
         if !is_known && !cx.door.verifies_join(cx.roster, &join.request) {
             return Err(LinkFault::JoinRequest);
         }
-        let checked = join.recommends.iter().map(|said| match self.recommendation(said) {
+        let checked = join.recommends.iter().map(|said| match self.recommendation(said, key) {
             Some(known) => Ok(known.clone()),
             None => cx.door.verify(cx.roster, said.clone()),
         });

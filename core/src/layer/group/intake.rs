@@ -86,7 +86,7 @@ impl Group {
         cx: &mut Context<'_>,
         message: Recommended,
     ) -> Result<(), LinkFault> {
-        if self.evidence.knows_recommend(&message.signed) {
+        if self.evidence.knows_recommend(&message.signed, &message.request) {
             return Ok(());
         }
         if !cx.door.verifies_join(cx.roster, &message.request) {

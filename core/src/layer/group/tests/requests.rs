@@ -91,7 +91,7 @@ fn requests_that_one_liar_is_for_crowd_out_nobody() {
     assert_eq!(net.seen[0].frozen, 1, "two are for it");
     let joins = net.groups[0].evidence.grounds().joins;
     assert_eq!(joins.len(), 1);
-    assert!(net.groups[0].evidence.knows_recommend(&joins[0].recommends[0]));
+    assert!(net.groups[0].evidence.knows_recommend(&joins[0].recommends[0], &joins[0].request));
     assert_eq!(joins[0].recommends[0].statement.request, request_hash(&wanted));
 }
 
