@@ -88,6 +88,9 @@ pub enum RuntimeError {
     Network(#[from] NetworkError),
 }
 
+/// Room in the queue to a peer behind the longest frame.
+const QUEUE_SLACK: usize = 1024 * 1024;
+
 /// What a runtime has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -219,7 +222,8 @@ impl Runtime {
             }
         };
         // Over TCP what a leader proposes goes out in one frame: it must not be dropped for the next.
-        let queue_bytes = network.queue_bytes.max(config.longest_frame());
+        let longest = config.longest_frame().saturating_add(QUEUE_SLACK);
+        let queue_bytes = network.queue_bytes.max(longest);
         let network = NetworkConfig { takes_guests, queue_bytes, ..network.clone() };
         let mut network = Network::bind(&network, me, &peers)?;
         network.set_outside(is_outside);
