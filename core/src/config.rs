@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Hash32, KeyError, MEMBERS_MAX, PublicKey, Suite, peer_id};
+use crate::layer::bottom::{self, fits_network};
 use crate::member::{ADDR_MAX, Rank};
 use crate::quorum::QuorumRule;
 use crate::view::{Genesis, View};
@@ -18,8 +19,9 @@ use crate::wire::{SEND_COST, SEND_MAX};
 pub use limits::Limits;
 
 /// Time-outs, in microseconds. They serve liveness only. Where view changes turn out to take longer
-/// than `attempt_us`, all that judges lateness (`mute_us`, `slot_us`, `ask_us`, `lag_us`,
-/// `attempt_us`, `installed_us`) is lengthened in proportion, until a change goes quickly again.
+/// than `attempt_us`, whoever leads them, all that judges lateness (`mute_us`, `slot_us`, `ask_us`,
+/// `lag_us`, `installed_us`) is lengthened in proportion, until a change goes quickly again; and
+/// `attempt_us` by what the last change took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
@@ -154,7 +156,7 @@ pub enum Joiners {
 
 impl Config {
     /// The longest frame there can be: header, packet and the casts of the largest body, or the
-    /// longest message of a view change ([`crate::wire::change::bytes_max`]).
+    /// longest message of a view change ([`crate::wire::bounds::Bounds`]).
     pub const FRAME_MAX: usize = 16 * 1024 * 1024;
 
     /// The shortest frame limit that still fits a fragment with something in it.
@@ -180,6 +182,13 @@ impl Config {
         }
     }
 
+    /// The longest frame that a member may ever have to send: a queue of the network that takes whole
+    /// frames needs room for it.
+    #[must_use]
+    pub fn longest_frame(&self) -> usize {
+        bottom::frame_max(&self.genesis.limits)
+    }
+
     /// Checks everything that can be checked without a network.
     ///
     /// # Errors
@@ -189,6 +198,12 @@ impl Config {
         let limits = &self.genesis.limits;
         if !(Self::FRAME_MIN..=Self::FRAME_MAX).contains(&self.frame_max) {
             return Err(ConfigError::OutOfRange("frame_max", "256 to 16777216 bytes"));
+        }
+        if !fits_network(limits, self.frame_max) {
+            return Err(ConfigError::OutOfRange(
+                "frame_max",
+                "a 65535th of the longest message of max_members at least",
+            ));
         }
         if self.cast_queue_bytes < limits.casts_max() {
             return Err(ConfigError::OutOfRange("cast_queue_bytes", "at least one largest body"));

@@ -10,7 +10,7 @@ mod invalid;
 
 pub use change::TwoFaced;
 pub(crate) use change::forgets;
-pub use invalid::{INVALID_MAX, Invalid};
+pub use invalid::Invalid;
 
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};

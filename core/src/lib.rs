@@ -93,7 +93,7 @@
 //! | Suspect | `layer/suspect`, `layer/lag` |
 //! | Top_Appl | `layer/top_appl`; batching and back-pressure in `layer/reliable/sender` |
 //! | Top, Local | the order of the layers, in `stack` |
-//! | Group, Intra, Elect, Leave | `layer/group`: the agreement on the next view; `plan`: who is in it; leaders take turns by attempt |
+//! | Group, Intra, Elect, Leave | `layer/group`: the agreement on the next view; `plan`: who is in it; leaders take turns by view and attempt |
 //! | Sync | `layer/reliable/cut`: the logs are frozen, and closed at the cut that was agreed |
 //! | Vsync | `layer/vsync`: who has installed the view; `stack`, `node`: from one view to the next |
 //! | Heal, Inter | `layer/heal`, `layer/inter`: those that join, and those that take them in |
@@ -195,7 +195,7 @@ pub mod wire;
 
 pub use config::{Boot, Config, ConfigError, GroupId, Joiners, Limits, Timeouts};
 pub use crypto::{Hash32, Identity, KeyError, PublicKey, Reason};
-pub use fault::{Evidence, FaultKind, INVALID_MAX, Invalid, LinkFault, NotAProof, Proof, TwoFaced};
+pub use fault::{Evidence, FaultKind, Invalid, LinkFault, NotAProof, Proof, TwoFaced};
 pub use input::{Input, Order, Request, Ticket};
 pub use member::{ADDR_MAX, Member, PeerId, PerRank, Rank, Status};
 pub use node::{Counters, Node, Outputs};

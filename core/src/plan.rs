@@ -66,9 +66,10 @@ pub(crate) struct Joining {
 }
 
 impl Facts {
-    /// Which changes have enough evidence, ascending. More evidence never takes one away: who is
-    /// proven to lie is listed as suspected too, and everybody's suspicions count.
-    pub(crate) fn changes(&self, view: &View) -> Vec<Change> {
+    /// What a Flush may list, or a plan takes, by this evidence. More evidence never takes any of it
+    /// away: a member that is proven to lie is listed as suspected too, and everybody's suspicions
+    /// count. `plan` is drawn from this evidence; without it nothing is excused for want of room.
+    pub(crate) fn supported<'a>(&'a self, view: &'a View, plan: Option<&Plan>) -> Supported<'a> {
         let (n, weak) = (view.members.len(), view.quorum().weak());
         let leaving = self.leaving.iter().copied().filter(|rank| rank.index() < n);
         let mut changes: Vec<Change> = leaving.map(Change::Leaves).collect();
@@ -76,10 +77,18 @@ impl Facts {
         changes.extend(proven.into_iter().map(Change::Proven));
         let suspected = reaching(&self.suspects(n, |_| true), weak);
         changes.extend(suspected.into_iter().map(Change::Suspected));
-        let joining = self.joining.iter().filter(|joining| joining.is_recommended(n, weak));
-        changes.extend(joining.map(|joining| Change::Joins(joining.request)));
         changes.sort_unstable();
         changes.dedup();
+        let is_full = plan.is_some_and(|plan| plan.is_full);
+        Supported { view, changes, requests: self.requests(view), is_full }
+    }
+
+    /// All changes that have enough evidence, ascending.
+    #[cfg(test)]
+    pub(crate) fn changes(&self, view: &View) -> Vec<Change> {
+        let Supported { mut changes, requests, .. } = self.supported(view, None);
+        let joins = requests.into_iter();
+        changes.extend(joins.map(|joining| Change::Joins(joining.key, joining.incarnation)));
         changes
     }
 
@@ -127,6 +136,47 @@ impl Facts {
         });
         requests.dedup_by_key(|joining| joining.key);
         requests
+    }
+}
+
+/// Changes that have enough evidence.
+#[derive(Debug)]
+pub(crate) struct Supported<'a> {
+    view: &'a View,
+    /// Those about members, ascending.
+    changes: Vec<Change>,
+    /// By key.
+    requests: Vec<&'a Joining>,
+    /// The plan takes in no more joiners.
+    is_full: bool,
+}
+
+impl Supported<'_> {
+    /// What a Flush lists: everything about members, and of the joiners those that `plan`, drawn from
+    /// the same evidence, takes in. Ascending.
+    pub(crate) fn listed(mut self, plan: &Plan) -> Vec<Change> {
+        let is_taken = |joining: &&Joining| {
+            let taken = |member: &Member| {
+                (member.key, member.incarnation) == (joining.key, joining.incarnation)
+                    && member.status == Status::Active
+            };
+            plan.members.iter().any(taken)
+        };
+        let taken = self.requests.into_iter().filter(is_taken);
+        self.changes.extend(taken.map(|joining| Change::Joins(joining.key, joining.incarnation)));
+        self.changes
+    }
+
+    /// Whether a listed change has evidence. A request does if a later life of its key asks, too; and
+    /// none of a newcomer is missed by a plan that takes in as many as it may.
+    pub(crate) fn has(&self, change: &Change) -> bool {
+        let Change::Joins(key, incarnation) = change else {
+            return self.changes.binary_search(change).is_ok();
+        };
+        let found = self.requests.binary_search_by_key(key, |joining| joining.key).ok();
+        let found = found.and_then(|at| self.requests.get(at));
+        found.is_some_and(|joining| joining.incarnation >= *incarnation)
+            || (self.is_full && self.view.rank_of(key).is_none())
     }
 }
 
@@ -206,6 +256,8 @@ pub(crate) struct Plan {
     pub(crate) departed: Vec<(Rank, Departure)>,
     /// Who is Active now and will not be, ascending.
     pub(crate) silenced: Vec<Rank>,
+    /// There is no room for one more joiner, whoever it is.
+    pub(crate) is_full: bool,
 }
 
 /// The next membership of a legal view of the group of `genesis`, given this evidence.

@@ -5,7 +5,6 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::Hash32;
-use crate::member::Rank;
 
 macro_rules! counting {
     ($(#[$doc:meta])* $name:ident) => {
@@ -105,7 +104,7 @@ impl SlotMark {
     }
 }
 
-/// An attempt of a view change, counted from 0; led by rank `attempt mod n` (protocol.md section 9).
+/// An attempt of a view change, counted from 0; who leads it says [`crate::View::leader`].
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -131,14 +130,6 @@ impl Attempt {
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
-    }
-
-    /// Who leads it in a view of `n` members.
-    #[must_use]
-    pub fn leader(self, n: usize) -> Rank {
-        let n = u32::try_from(n).unwrap_or(u32::MAX);
-        let rank = self.0.checked_rem(n).unwrap_or(0);
-        Rank::new(u16::try_from(rank).unwrap_or(u16::MAX))
     }
 }
 

@@ -33,7 +33,7 @@ use crate::crypto::{Reason, Roster};
 use crate::fault::{LinkFault, Proof};
 use crate::input::{Request, Ticket};
 use crate::layer::bottom::Inbound;
-use crate::layer::group::{Basis, Group};
+use crate::layer::group::{Basis, Group, Pace};
 use crate::layer::inter::Inter;
 use crate::layer::lag::Lag;
 use crate::layer::pt2pt::{self, Pt2pt};
@@ -215,10 +215,16 @@ impl Stack {
         &self.roster
     }
 
-    /// How long the first attempt of the next change is to be given, in microseconds; 0 if the
-    /// membership is fixed.
-    pub(crate) fn pace_us(&self) -> u64 {
-        self.group.as_ref().map_or(0, Group::pace_us)
+    /// How slow the group has turned out to be; as usual if the membership is fixed.
+    pub(crate) fn pace(&self) -> Pace {
+        self.group.as_ref().map(|group| group.pace().clone()).unwrap_or_default()
+    }
+
+    /// Takes over what the views before have shown of that.
+    pub(crate) fn go_on_at(&mut self, pace: Pace) {
+        if let Some(group) = &mut self.group {
+            group.go_on_at(pace);
+        }
     }
 
     pub(crate) fn bodies(&self) -> u64 {
@@ -329,7 +335,8 @@ impl Stack {
             }
             Part::Certificate(certificate) => {
                 if self.reliable.wants_certificate(&certificate.head) {
-                    let certified = step.cx.door.certify(step.cx.roster, certificate.clone())?;
+                    let limits = &self.genesis.limits;
+                    let certified = step.cx.certify(limits, certificate.clone())?;
                     let input = reliable::In::Certificate(certificate, certified);
                     self.run_reliable(step, input);
                 }

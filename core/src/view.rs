@@ -8,7 +8,7 @@ use crate::config::{ConfigError, Limits};
 use crate::crypto::{Hash32, Key, MEMBERS_MAX, PublicKey, Roster, Suite, hash, peer_id};
 use crate::member::{ADDR_MAX, Member, PeerId, PerRank, Rank, Status};
 use crate::quorum::{Quorum, QuorumRule};
-use crate::seq::LogEnd;
+use crate::seq::{Attempt, LogEnd};
 use crate::wire::List;
 
 /// Which messages carry the agreement on a body (protocol.md section 4).
@@ -166,6 +166,17 @@ impl View {
     #[must_use]
     pub fn member(&self, rank: Rank) -> Option<&Member> {
         self.members.get(rank.index())
+    }
+
+    /// The member that leads an attempt of the change to the next view (protocol.md section 9): rank
+    /// `number + attempt mod n`. With each view another member is the first to lead, so that one that
+    /// leads badly does so in one change of `n`.
+    #[must_use]
+    pub fn leader(&self, attempt: Attempt) -> Rank {
+        let n = self.members.len().max(1) as u64;
+        let first = self.number.checked_rem(n).unwrap_or(0);
+        let rank = first.saturating_add(u64::from(attempt.value())).checked_rem(n).unwrap_or(0);
+        Rank::new(u16::try_from(rank).unwrap_or(u16::MAX))
     }
 
     /// The processes in rank order, as frames name them.

@@ -92,6 +92,9 @@ pub enum RuntimeError {
     Boot(#[from] BootError),
 }
 
+/// Room in the queue to a peer behind the longest frame.
+const QUEUE_SLACK: usize = 1024 * 1024;
+
 /// What a runtime has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -223,7 +226,10 @@ impl Runtime {
                 (node, peers)
             }
         };
-        let network = NetworkConfig { takes_guests, ..network.clone() };
+        // Over TCP what a leader proposes goes out in one frame: it must not be dropped for the next.
+        let longest = config.longest_frame().saturating_add(QUEUE_SLACK);
+        let queue_bytes = network.queue_bytes.max(longest);
+        let network = NetworkConfig { takes_guests, queue_bytes, ..network.clone() };
         let mut network = Network::bind(&network, me, &peers)?;
         network.set_outside(is_outside);
         let (handle, commands) = Handle::new(network.waker());

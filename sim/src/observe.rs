@@ -294,15 +294,16 @@ impl Observer {
                 self.marks.hit(Mark::NeedMoreChangeSent);
             }
             Part::NewView(proposed) if view.is(proposed.signed.signer, by) => {
-                let attempt = proposed.signed.statement.attempt.value() as usize;
-                let first = attempt.min(view.processes.len());
+                let n = view.processes.len();
+                let first = (proposed.signed.statement.attempt.value() as usize).min(n);
+                let turn = usize::try_from(view.number % n as u64).unwrap_or(0);
                 let next = &proposed.view;
                 let is_passed_over = |rank: usize| {
                     let was = |departed: &Rank| departed.index() == rank;
                     next.departed.iter().any(|(departed, _)| was(departed))
                         || next.silenced.iter().any(was)
                 };
-                if (0..first).any(is_passed_over) {
+                if (0..first).any(|attempt| is_passed_over((turn + attempt) % n)) {
                     self.marks.hit(Mark::LeaderSkipped);
                 }
                 match &proposed.justification {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use crate::crypto::LINKS_MAX;
 use crate::wire::casts;
+use crate::wire::change::JOINS_PER_CHANGE_MAX;
 
 /// Sizes, limits and windows that are part of the genesis record: they must be the same
 /// everywhere, because what one member sends is judged by another's.
@@ -13,7 +14,7 @@ use crate::wire::casts;
 pub struct Limits {
     /// Members of the largest view, at most 64.
     pub max_members: u16,
-    /// Joiners taken in by one view change.
+    /// Joiners taken in by one view change, at most 16.
     pub max_joins_per_change: u16,
     /// Bytes of the longest cast.
     pub cast_max: u32,
@@ -85,10 +86,17 @@ impl Limits {
         if window > self.casts_max() { window } else { self.casts_max() }
     }
 
+    /// The most links in a certificate (RM3): a window above the stability threshold, and one below it
+    /// that waits for the merge. A member that certifies what it holds never needs more.
+    #[must_use]
+    pub const fn links_max(&self) -> usize {
+        (self.window_bodies as usize).saturating_mul(2)
+    }
+
     /// What does not fit together, or leads nowhere.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.max_joins_per_change == 0 {
-            return Err(ConfigError::OutOfRange("max_joins_per_change", "at least 1"));
+        if !(1..=JOINS_PER_CHANGE_MAX).contains(&usize::from(self.max_joins_per_change)) {
+            return Err(ConfigError::OutOfRange("max_joins_per_change", "1 to 16"));
         }
         if self.window_bodies < 4 || self.window_bodies as usize > LINKS_MAX / 2 {
             return Err(ConfigError::OutOfRange("window_bodies", "4 to 1024 bodies"));

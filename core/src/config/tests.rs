@@ -30,7 +30,14 @@ fn the_defaults_are_valid_from_one_member_to_sixty_four() {
         assert_eq!(validate(&Config::new(genesis(n))), Ok(()), "n = {n}");
     }
     assert_eq!(with(|config| config.frame_max = Config::FRAME_MAX), Ok(()));
-    assert_eq!(with(|config| config.frame_max = Config::FRAME_MIN), Ok(()));
+    let shortest = |max_members| {
+        with(|config| {
+            config.frame_max = Config::FRAME_MIN;
+            config.genesis.limits.max_members = max_members;
+        })
+    };
+    assert_eq!(shortest(32), Ok(()));
+    assert!(shortest(64).is_err(), "its longest message has too many pieces");
 }
 
 #[test]
@@ -41,6 +48,8 @@ fn every_value_has_its_range() {
     let expected = [
         ("max_members", limits(|l| l.max_members = 0)),
         ("max_members", limits(|l| l.max_members = 65)),
+        ("max_joins_per_change", limits(|l| l.max_joins_per_change = 0)),
+        ("max_joins_per_change", limits(|l| l.max_joins_per_change = 17)),
         ("window_bodies", limits(|l| l.window_bodies = 3)),
         ("window_bodies", limits(|l| l.window_bodies = 1025)),
         ("cast_max", limits(|l| l.cast_max = 0)),

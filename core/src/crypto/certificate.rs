@@ -15,13 +15,17 @@ use crate::wire::List;
 pub const LINKS_MAX: usize = 2048;
 
 /// Exactly `q` Heads of distinct signers, each with an entry at or above `head.number` that lies on
-/// the chain through `head`; `links` lead from `head` up to the entries used. It certifies the
+/// the chain through `head`; `links` lead from `head` up to the highest entry used. It certifies the
 /// whole prefix of the log.
+///
+/// It has one form: signers ascend, and the links end at the highest entry used. A longer one proves
+/// nothing more, and whoever could lengthen certificates could make every message that carries them
+/// longer than links take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// The certified head.
     pub head: Head,
-    /// Signed by distinct members.
+    /// Signed by distinct members, ascending.
     pub heads: List<Signed<Heads>, MEMBERS_MAX>,
     /// The steps of the chain above the head, lowest first.
     pub links: List<Link, LINKS_MAX>,
@@ -39,6 +43,12 @@ pub enum CertificateError {
     /// A Heads without an entry on the chain at or above the head.
     #[error("rank {0} does not vouch for the certified head")]
     NotLinked(Rank),
+    /// Signers out of order, or links above the highest entry used.
+    #[error("the certificate is not in its one form")]
+    NotCanonical,
+    /// More links than correct members ever need.
+    #[error("the certificate goes beyond the window")]
+    BeyondWindow,
     /// A signature that does not verify.
     #[error(transparent)]
     BadSignature(#[from] super::BadSignature),
@@ -89,16 +99,23 @@ impl Door {
             tip = Head { number, hash, ..head };
             chain.push(tip);
         }
+        let mut highest = head.number;
         let mut signers: Vec<Rank> = Vec::with_capacity(heads.len());
         for signed in heads.iter() {
             if signers.contains(&signed.signer) {
                 return Err(CertificateError::DuplicateSigner(signed.signer));
             }
-            signers.push(signed.signer);
             let entry = signed.statement.entry(head.sender);
-            if !entry.is_some_and(|entry| vouches(&chain, head.number, entry)) {
-                return Err(CertificateError::NotLinked(signed.signer));
+            let entry = entry.filter(|entry| vouches(&chain, head.number, entry));
+            let entry = entry.ok_or(CertificateError::NotLinked(signed.signer))?;
+            if signers.last().is_some_and(|last| *last > signed.signer) {
+                return Err(CertificateError::NotCanonical);
             }
+            signers.push(signed.signer);
+            highest = highest.max(entry.number);
+        }
+        if highest != tip.number {
+            return Err(CertificateError::NotCanonical);
         }
         let heads = heads
             .into_iter()

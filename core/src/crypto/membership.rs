@@ -7,11 +7,12 @@ use super::statement::{Kind, MEMBERS_MAX, Statement};
 use super::types::{Hash32, PublicKey, Signature};
 use crate::member::{ADDR_MAX, Rank};
 use crate::seq::{Attempt, LogEnd};
+use crate::wire::change::JOINS_PER_CHANGE_MAX;
 use crate::wire::{Blob, List};
 
-/// The most changes that one Flush lists: a suspicion of both kinds and a departure for each
-/// member, and as many joiners.
-pub const CHANGES_MAX: usize = 4 * MEMBERS_MAX;
+/// The most changes that one Flush lists: a suspicion of both kinds, a departure and a return for each
+/// member, and the joiners that one change takes in.
+pub const CHANGES_MAX: usize = 4 * MEMBERS_MAX + JOINS_PER_CHANGE_MAX;
 
 /// A change of the membership for which there is evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,19 +23,30 @@ pub enum Change {
     Suspected(Rank),
     /// It wants to leave.
     Leaves(Rank),
-    /// The process of the join request with this hash is recommended.
-    Joins(Hash32),
+    /// The process with this key asks to be a member in this life, and is recommended; so is it if it
+    /// asks for a later one.
+    Joins(PublicKey, u64),
 }
 
 impl Change {
+    /// The member that it is about, unless it is about a process that joins.
+    #[must_use]
+    pub const fn rank(&self) -> Option<Rank> {
+        match self {
+            Self::Proven(rank) | Self::Suspected(rank) | Self::Leaves(rank) => Some(*rank),
+            Self::Joins(..) => None,
+        }
+    }
+
     fn fields(self, out: &mut Vec<u8>) {
         let (tag, rank) = match self {
             Self::Proven(rank) => (0, rank),
             Self::Suspected(rank) => (1, rank),
             Self::Leaves(rank) => (2, rank),
-            Self::Joins(request) => {
+            Self::Joins(key, incarnation) => {
                 out.push(3);
-                out.extend(request.as_bytes());
+                out.extend(key.0);
+                out.extend(incarnation.to_le_bytes());
                 return;
             }
         };

@@ -129,7 +129,7 @@ fn of_a_change() -> Vec<Any> {
         flush(&[Change::Proven(rank)]),
         flush(&[Change::Suspected(rank)]),
         flush(&[Change::Leaves(rank)]),
-        flush(&[Change::Joins(next)]),
+        flush(&[Change::Joins(PublicKey(next.0), 0)]),
         Any::NeedMoreChange(NeedMoreChange { attempt, lock: None }),
         Any::NeedMoreChange(NeedMoreChange { attempt, lock: Some(Locked { attempt, next }) }),
         Any::NewView(NewView { attempt, next, justification: next }),
@@ -370,12 +370,24 @@ fn a_quorum_that_vouches_at_or_above_the_head_certifies_it() {
 }
 
 #[test]
-fn the_order_of_signers_and_other_entries_do_not_matter() {
+fn entries_of_other_logs_do_not_matter() {
     let mut case = case();
     let both = [case.chain[4], head(1, 7, 7)];
     case.certificate.heads.as_mut_vec()[2] = case.rig.signed_heads(3, &both);
-    case.certificate.heads.as_mut_vec().reverse();
     assert_eq!(case.certify(), Ok(case.chain[2]));
+}
+
+#[test]
+fn a_certificate_has_one_form() {
+    let mut turned = case();
+    turned.certificate.heads.as_mut_vec().reverse();
+    assert_eq!(turned.certify(), Err(CertificateError::NotCanonical), "signers ascend");
+    let mut junk = case();
+    junk.certificate.links.as_mut_vec().extend(links(&["no such body"]));
+    assert_eq!(junk.certify(), Err(CertificateError::NotCanonical), "nobody vouches for the last");
+    let mut long = case();
+    long.certificate.heads.as_mut_vec()[2] = long.rig.signed_heads(2, &[long.chain[3]]);
+    assert_eq!(long.certify(), Err(CertificateError::NotCanonical), "nor for a true one");
 }
 
 #[test]

@@ -11,9 +11,9 @@
 //! enough, not even one that has forgotten what it said is convicted.
 //!
 //! What a faulty member can try: attach something else to a correct leader's statement (then its
-//! hash is another, and the evidence proves nothing), pass on what is valid (likewise), or sign what
-//! is too long to be passed on (it stays an opinion of those that it was sent to, and so does what
-//! does not even decode).
+//! hash is another, and the evidence proves nothing), pass on what is valid (likewise), or make it
+//! long. Whatever is decoded is short enough to be passed on ([`crate::wire::bounds::Bounds`]), and
+//! what is not decoded is nothing for everybody: it binds nobody, and is its sender's bad bytes.
 
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
@@ -23,11 +23,6 @@ use crate::layer::Context;
 use crate::layer::group::{Basis, is_bound, is_commit_bound, judge, judge_commit};
 use crate::member::Rank;
 use crate::wire::change::{Committed, Proposed};
-
-/// The longest of these that is evidence, in bytes: it shares a frame with other things, every
-/// member keeps one of each kind against each other, and everybody has to get it. A proposal of up
-/// to 10 members is always shorter, and so is that of 64 if not many suspect each other.
-pub const INVALID_MAX: usize = 256 * 1024;
 
 /// A statement that no correct member signs, with what it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +51,10 @@ impl Invalid {
     }
 
     pub(super) fn is_legal(&self, n: usize) -> bool {
-        let fits = match self {
+        match self {
             Self::NewView(proposed) => proposed.is_legal(n),
             Self::Commit(commit) => commit.is_legal(n),
-        };
-        fits && postcard::to_allocvec(self).is_ok_and(|bytes| bytes.len() <= INVALID_MAX)
+        }
     }
 
     /// Whether it convicts its signer.
@@ -81,7 +75,7 @@ impl Invalid {
         }
         let is_valid = match self {
             Self::NewView(proposed) => matches!(judge(cx, basis, proposed), Ok(Some(_))),
-            Self::Commit(commit) => matches!(judge_commit(cx, commit), Ok(true)),
+            Self::Commit(commit) => matches!(judge_commit(cx, basis, commit), Ok(true)),
         };
         if is_valid { Err(NotAProof::Valid) } else { Ok(()) }
     }

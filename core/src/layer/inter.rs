@@ -241,7 +241,7 @@ impl Inter {
             if known.incarnation >= request.incarnation || !is_over {
                 return Err(JoinRefusal::CoolDown);
             }
-        } else if known.is_none() && self.recommended.len() >= JOINS_MAX {
+        } else if known.is_none() && !self.has_room(cx.now) {
             return Err(JoinRefusal::CoolDown);
         }
         if !cx.door.verifies_join(cx.roster, &request) {
@@ -337,11 +337,24 @@ impl Inter {
         self.records.answer(key, is_admitted);
         let Some((request, _)) = self.waiting.remove(&key).filter(|_| is_admitted) else { return };
         // Its signature was found good; the rest may have changed while the application thought.
-        let has_room = self.recommended.len() < JOINS_MAX && !self.recommended.contains_key(&key);
-        if has_room && self.judge(now, &request, false).is_ok() {
+        let is_new = !self.recommended.contains_key(&key);
+        if is_new && self.has_room(now) && self.judge(now, &request, false).is_ok() {
             let hash = request_hash(&request);
             self.recommend(now, hash, request, out);
         }
+    }
+
+    /// The recommendation that makes room for another one: the oldest, after a while. If members
+    /// recommended different newcomers for good, none of these would ever be recommended by enough.
+    fn oldest_over(&self, now: Time) -> Option<PublicKey> {
+        let is_over = |at: Time| at.plus(self.timeouts.resend_max_us) <= now;
+        let oldest = self.recommended.iter().min_by_key(|(_, known)| known.at);
+        oldest.filter(|(_, known)| is_over(known.at)).map(|(key, _)| *key)
+    }
+
+    /// Whether one more may be recommended.
+    fn has_room(&self, now: Time) -> bool {
+        self.recommended.len() < JOINS_MAX || self.oldest_over(now).is_some()
     }
 
     fn recommend(
@@ -355,6 +368,9 @@ impl Inter {
         if let Some(said) = known.and_then(|known| known.said.clone()) {
             out.push(Out::Repeat(said));
             return;
+        }
+        if !self.recommended.contains_key(&request.key) && self.recommended.len() >= JOINS_MAX {
+            self.oldest_over(now).and_then(|oldest| self.recommended.remove(&oldest));
         }
         let (incarnation, addr) = (request.incarnation, request.addr.0.clone());
         let entry = Recommendation { request: hash, incarnation, addr, at: now, said: None };

@@ -19,7 +19,8 @@ pub(crate) mod vsync;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::crypto::{Door, Hash32, Roster};
+use crate::config::Limits;
+use crate::crypto::{Certificate, CertificateError, Certified, Door, Hash32, Roster};
 use crate::member::Rank;
 use crate::time::Time;
 use crate::wire::Part;
@@ -34,6 +35,20 @@ pub(crate) struct Context<'a> {
     pub(crate) door: &'a mut Door,
     /// The view's keys and thresholds.
     pub(crate) roster: &'a Roster,
+}
+
+impl Context<'_> {
+    /// Checks a certificate, and that it stays within the window that the group has agreed on.
+    pub(crate) fn certify(
+        &mut self,
+        limits: &Limits,
+        certificate: Certificate,
+    ) -> Result<Certified, CertificateError> {
+        if certificate.links.len() > limits.links_max() {
+            return Err(CertificateError::BeyondWindow);
+        }
+        self.door.certify(self.roster, certificate)
+    }
 }
 
 /// Whom a post is for.

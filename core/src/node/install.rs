@@ -26,8 +26,11 @@ impl Node {
             return self.exclude(Exclusion::Overtaken, Box::new(decision));
         };
         self.bottom.install(&next, &roster, &self.door, self.now);
-        let config = self.config.slowed_to(self.stack.pace_us());
-        let stack = Stack::new(&config, next.clone(), roster, me, self.now);
+        let pace = self.stack.pace();
+        let config = self.config.stretched_to(pace.network_us(&next));
+        let config = config.slowed_to(pace.attempt_us());
+        let mut stack = Stack::new(&config, next.clone(), roster, me, self.now);
+        stack.go_on_at(pace);
         let last = core::mem::replace(&mut self.stack, stack);
         self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
         let view_before = last.view().clone();

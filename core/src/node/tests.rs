@@ -2,6 +2,7 @@
 
 mod alone;
 mod app;
+mod change;
 mod join;
 mod left;
 mod newcomers;

@@ -23,6 +23,8 @@ pub(super) struct Draft<'a> {
     joined: Vec<Member>,
     expelled: Vec<PublicKey>,
     departed: Vec<(Rank, Departure)>,
+    /// One more newcomer did not fit, or would not.
+    is_full: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -37,6 +39,7 @@ impl<'a> Draft<'a> {
             joined: Vec::new(),
             expelled: view.expelled.to_vec(),
             departed: Vec::new(),
+            is_full: false,
         }
     }
 
@@ -66,6 +69,21 @@ impl<'a> Draft<'a> {
     /// keeps nobody from coming back; the first that does not fit otherwise ends it. Nobody joins
     /// whom frames could not tell from another.
     pub(super) fn admit(&mut self, requests: &[&Joining], subjects: &Subjects) {
+        let has_ended = self.take_in(requests, subjects);
+        let size = usize::from(self.genesis.limits.max_members);
+        self.is_full = has_ended || self.size() >= size || !self.takes_another(subjects);
+    }
+
+    /// Whether one more newcomer would be taken in, whoever it is.
+    fn takes_another(&self, subjects: &Subjects) -> bool {
+        let Some(somebody) = self.view.members.first() else { return false };
+        let mut with = self.clone();
+        with.joined.push(somebody.clone());
+        with.is_possible() && self.bears(&with, subjects)
+    }
+
+    /// Returns whether one that did not fit ended it.
+    fn take_in(&mut self, requests: &[&Joining], subjects: &Subjects) -> bool {
         let mut names: Vec<(PeerId, PublicKey)> = self
             .view
             .peers()
@@ -102,11 +120,12 @@ impl<'a> Draft<'a> {
                 status: Status::Active,
             });
             if !with.is_possible() || !self.bears(&with, subjects) {
-                return;
+                return true;
             }
             names.push((name, request.key));
             *self = with;
         }
+        false
     }
 
     /// Whether so many may join at once: somebody who knows the group's past stays in any case.
@@ -221,6 +240,7 @@ impl<'a> Draft<'a> {
             expelled: self.expelled,
             departed: self.departed,
             silenced,
+            is_full: self.is_full,
         }
     }
 

@@ -477,7 +477,7 @@ fn no_more_keys_are_remembered_than_there_is_room_for() {
 fn changes_with_evidence_are_listed_in_order() {
     let case = Case::of(4).joins(9, 1).leaves(1).leaves(1).suspected(2).proven(3);
     let case = case.opinion(0, &[1]);
-    let joins = Change::Joins(case.facts.joining[0].request);
+    let joins = Change::Joins(case.facts.joining[0].key, 1);
     let (one, two, three) = (Rank::new(1), Rank::new(2), Rank::new(3));
     let expected = [
         Change::Proven(three),
@@ -505,4 +505,27 @@ fn the_next_view_follows_this_one() {
     assert!(next.is_legal() && next.silenced.is_empty());
     assert_eq!(&next.expelled[..], [key(4)]);
     assert!(!case.plan().keeps(&case.view, Rank::new(5)), "no such member");
+}
+
+/// A plan that takes in as many as it may is no excuse for what members of the view ask.
+#[test]
+fn what_a_flush_lists_is_supported_by_later_lives_and_by_full_plans() {
+    let mut case = Case::of(4).joins(9, 3);
+    let has = |case: &Case, key, incarnation| {
+        let plan = case.plan();
+        let supported = case.facts.supported(&case.view, Some(&plan));
+        supported.has(&Change::Joins(self::key(key), incarnation))
+    };
+    assert!(has(&case, 9, 3) && has(&case, 9, 2), "a later life asks");
+    assert!(!has(&case, 9, 4) && !has(&case, 8, 1), "there is room for one more");
+    case = case.limits(|limits| limits.max_joins_per_change = 1);
+    assert!(case.plan().is_full);
+    assert!(has(&case, 8, 1) && has(&case, 9, 4), "whoever it is comes later");
+    assert!(!has(&case, 3, 1), "a member has its own place");
+    case = Case::of(4).limits(|limits| limits.max_members = 4);
+    assert!(case.plan().is_full && has(&case, 9, 1));
+    let many = (10..20).fold(Case::of(7), |case, number| case.joins(number, 1));
+    let plan = many.plan();
+    let listed = many.facts.supported(&many.view, None).listed(&plan);
+    assert_eq!(listed.len(), plan.members.len() - 7, "no more than the plan takes");
 }

@@ -277,6 +277,14 @@ impl Stack {
         self.route_reliable(step, below);
     }
 
+    /// This member's Flush is to carry so many links too many with each certificate.
+    #[cfg(test)]
+    pub(crate) fn pad(&mut self, junk_links: usize) {
+        if let Some(group) = &mut self.group {
+            group.junk_links = junk_links;
+        }
+    }
+
     /// Where a log ends, certified.
     #[cfg(test)]
     pub(crate) fn end(&self, sender: Rank) -> crate::LogEnd {

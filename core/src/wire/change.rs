@@ -6,45 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{List, ascend, heads_are_legal};
 use crate::crypto::{
-    AckNewView, Certificate, Commit, Flush, Hash32, Head, Heads, JoinRequest, LINKS_MAX, Leave,
-    Link, MEMBERS_MAX, NeedMoreChange, NewView, ReadyToSwitch, Recommend, Roster, Signed, Suspect,
-    hash,
+    AckNewView, Certificate, Change, Commit, Flush, Hash32, Head, Heads, JoinRequest, LINKS_MAX,
+    Leave, Link, MEMBERS_MAX, NeedMoreChange, NewView, PublicKey, ReadyToSwitch, Recommend, Roster,
+    Signed, Suspect, hash,
 };
 use crate::member::Rank;
 use crate::quorum::{Quorum, QuorumRule};
 use crate::seq::{LogEnd, Number};
-use crate::view::{EXPELLED_MAX, View};
+use crate::view::View;
 
 /// The most Suspects in one message: of each kind everybody's against everybody else, as after a
 /// partition.
 pub const SUSPECTS_MAX: usize = 2 * (MEMBERS_MAX - 1) * MEMBERS_MAX;
 
-/// The most join requests in one message.
-pub const JOINS_MAX: usize = MEMBERS_MAX;
+/// The most joiners that one change may be configured to take in.
+pub const JOINS_PER_CHANGE_MAX: usize = 16;
+
+/// The most processes outside the view that a member has evidence for: so many more than one change
+/// takes in that it never lacks some that can be.
+pub const JOINS_MAX: usize = 4 * JOINS_PER_CHANGE_MAX;
+
+/// The most join requests in one message: one for each such process and for each member.
+const REQUESTS_MAX: usize = JOINS_MAX + MEMBERS_MAX;
 
 /// The most Heads in one table of certificates.
 pub const HEADS_MAX: usize = MEMBERS_MAX * MEMBERS_MAX;
-
-/// The most bytes of a message of a view change in a view of `n` members whose windows are this many
-/// bodies: a proposal in whose table every member of every quorum stands with another statement
-/// about all logs, and of whose suspicions none is missing. With the usual window that is 117 KiB for 4
-/// members, 380 KiB for 13 and 10 MiB for 64.
-#[must_use]
-#[expect(clippy::arithmetic_side_effects, reason = "a few millions, for legal arguments")]
-pub fn bytes_max(n: usize, window: usize) -> usize {
-    const SIGNED: usize = 80;
-    const HASH: usize = 32;
-    const HEAD: usize = 44;
-    let quorum = Quorum::of(u16::try_from(n).unwrap_or(u16::MAX), QuorumRule::Sound).q();
-    let heads = n * quorum * (SIGNED + n * HEAD);
-    let covered = n * (HEAD + 3 * quorum + 2 * window * HEAD);
-    let suspects = 2 * n * n * (SIGNED + HASH);
-    let joins = JOINS_MAX * (256 + n * (SIGNED + HASH));
-    let flushes = n * (SIGNED + n * HEAD + (3 * n + JOINS_MAX) * (HASH + 2));
-    let more = n * (SIGNED + HEAD);
-    let view = n * (256 + HEAD) + EXPELLED_MAX * HASH;
-    heads + covered + suspects + joins + flushes + more + view
-}
 
 /// Evidence for changes (the `E` of protocol.md section 7), judged against the view alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +39,8 @@ pub struct Grounds {
     pub suspects: List<Signed<Suspect>, SUSPECTS_MAX>,
     /// By signer; each once.
     pub leaves: List<Signed<Leave>, MEMBERS_MAX>,
-    /// By hash of the request; each once.
-    pub joins: List<Sponsored, JOINS_MAX>,
+    /// By key; one request of each.
+    pub joins: List<Sponsored, REQUESTS_MAX>,
 }
 
 /// A request to join with the members that are for it.
@@ -109,6 +95,24 @@ impl Certificates {
             });
         }
         Self { heads: heads.into(), covered: covered.into() }
+    }
+
+    /// Whether it is what [`Certificates::pack`] makes: each statement stands once, in the order in
+    /// which it is first used, and none is unneeded.
+    #[must_use]
+    pub fn is_canonical(&self) -> bool {
+        let mut used = 0_usize;
+        for place in self.covered.iter().flat_map(|covered| covered.places.iter()) {
+            match usize::from(*place) {
+                place if place > used => return false,
+                place if place == used => used = used.saturating_add(1),
+                _ => {}
+            }
+        }
+        let mut statements: Vec<_> =
+            self.heads.iter().map(|heads| (heads.signer, heads.signature.0)).collect();
+        statements.sort_unstable();
+        used == self.heads.len() && ascend(&statements)
     }
 
     /// The certificates, not checked; `None` if a place has no statement.
@@ -319,27 +323,42 @@ impl Grounds {
         keys.iter().all(|(subject, signer, _)| subject.index() < n && signer.index() < n)
             && ascend(&keys)
             && signers_ascend(&self.leaves, n)
+            && self.joins.len() <= JOINS_MAX.saturating_add(n)
+            && self.joins.iter().zip(self.joins.iter().skip(1)).all(|(a, b)| a.key() < b.key())
             && self.joins.iter().all(|join| signers_ascend(&join.recommends, n))
+    }
+}
+
+impl Sponsored {
+    const fn key(&self) -> &PublicKey {
+        &self.request.key
     }
 }
 
 impl Certificates {
     pub(super) fn is_legal(&self, n: usize) -> bool {
+        let quorum = Quorum::of(u16::try_from(n).unwrap_or(u16::MAX), QuorumRule::Sound).q();
         let senders: Vec<Rank> = self.covered.iter().map(|covered| covered.head.sender).collect();
         let fits = |covered: &Covered| {
             let places = covered.places.iter();
             covered.head.sender.index() < n
                 && covered.head.number > Number::ZERO
+                && covered.places.len() <= n
                 && places.clone().all(|place| usize::from(*place) < self.heads.len())
         };
-        self.heads.iter().all(|heads| heads_are_legal(heads, n))
+        self.heads.len() <= n.saturating_mul(quorum)
+            && self.heads.iter().all(|heads| heads_are_legal(heads, n))
             && self.covered.iter().all(fits)
             && ascend(&senders)
     }
 }
 
 fn flush_is_legal(flush: &Signed<Flush>, n: usize) -> bool {
+    let is_join = |change: &&Change| matches!(change, Change::Joins(..));
+    let joins = flush.statement.changes.iter().filter(is_join).count();
     flush.signer.index() < n
+        && flush.statement.changes.iter().all(|change| change.rank().is_none_or(|z| z.index() < n))
+        && joins <= JOINS_PER_CHANGE_MAX.saturating_add(n)
         && flush.statement.ends.len() == n
         && flush.statement.ends.iter().all(|end| end.number > Number::ZERO || *end == LogEnd::EMPTY)
         && ascend(&flush.statement.changes)

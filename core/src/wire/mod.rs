@@ -6,6 +6,7 @@
 //! not part of the encoding: they follow the packet in the frame, raw (see [`casts`]), and are
 //! bound to it by their hash.
 
+pub mod bounds;
 pub mod casts;
 pub mod change;
 pub mod frame;

@@ -352,7 +352,7 @@ pub fn node_text(entry: &NodeEntry) -> String {
          \n\
          [limits]\n\
          # cast_queue = \"4 MiB\" # casts that may wait before one is refused\n\
-         # peer_queue = \"8 MiB\" # frames that may wait for one peer\n\
+         # peer_queue = \"8 MiB\" # frames that may wait for one peer, at least the longest\n\
          # join_tokens = 8      # frames of strangers that are looked at in a second\n\
          # join_buffer = \"8 MiB\" # casts that may wait until a joiner has the state\n\
          # state_max = \"4 GiB\" # a longer state is not loaded\n"

@@ -64,7 +64,8 @@ pub struct NetworkConfig {
     /// Where to listen.
     pub bind: SocketAddr,
     /// Bytes of frames that wait for one peer, or for all in case of UDP. Beyond it frames are
-    /// dropped: TCP drops the oldest, UDP the newest. Over TCP the queues share their bodies.
+    /// dropped: TCP drops the oldest, UDP the newest. Over TCP the queues share their bodies. A runtime
+    /// makes it a mebibyte more than [`phalanx_core::Config::longest_frame`] at least.
     pub queue_bytes: usize,
     /// A peer that takes nothing for so long while frames wait for it is cut off (TCP).
     pub stall: Duration,

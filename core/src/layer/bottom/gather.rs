@@ -72,6 +72,10 @@ pub(super) fn gather(posts: Vec<Post>, frame_max: usize) -> Vec<Post> {
         bytes = bytes.saturating_add(weight(&part));
         parts.push(part);
     }
+    if bytes >= SMALL_BYTES && !bodies.is_empty() {
+        // A long part and a body make a frame that nobody has room for.
+        frames.push(Post { to, parts: core::mem::take(&mut parts), casts: None });
+    }
     let casts = bodies.first().and_then(|body| body.casts.as_ref());
     let is_cut = casts.is_some_and(|casts| casts.bytes.len() > frame_max);
     let (mut along, alone) = match is_cut {

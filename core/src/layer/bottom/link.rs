@@ -12,40 +12,63 @@ use crate::layer::Cargo;
 use crate::member::PeerId;
 use crate::output::Transmit;
 use crate::time::Time;
+use crate::wire::bounds::Bounds;
 use crate::wire::casts::Count;
-use crate::wire::change::bytes_max;
 use crate::wire::frame::{self, FrameKind, Header, Prepared};
 
 /// Times that a fragment is sent again while nothing of its frame is acknowledged.
 const FRAGMENT_TRIES: u32 = 10;
 
-/// Room in a frame beside the casts of its body: small parts up to 128 KiB, one more part,
-/// and what covers the body.
+/// Room in a frame beside the casts of its body, at least.
 const PACKET_MAX: usize = 640 * 1024;
 
 /// Room for answers and small frames behind a full window.
 const QUEUE_SLACK: usize = 1024 * 1024;
 
-/// The longest content of a frame in a view of `n` members: a body with what shares its frame, or a
-/// message of a view change behind small parts.
-fn content_max(limits: &Limits, n: usize) -> usize {
-    let change = bytes_max(n, limits.window_bodies as usize).saturating_add(SMALL_BYTES);
-    limits.casts_max().saturating_add(PACKET_MAX).max(change)
+/// The longest content of a frame in a view of `n` members: a body behind small parts, with what
+/// covers it, or the longest part of a packet behind small ones.
+pub(super) fn content_max(limits: &Limits, n: usize) -> usize {
+    let bounds = Bounds::of(n);
+    let before = bounds.packet_head().saturating_add(SMALL_BYTES);
+    let packet = before.saturating_add(bounds.answer()).max(PACKET_MAX);
+    limits.casts_max().saturating_add(packet).max(before.saturating_add(bounds.longest()))
+}
+
+/// Bytes of messages that may be begun at a time.
+fn begun_bytes(limits: &Limits, n: usize) -> usize {
+    content_max(limits, n) / 2
 }
 
 /// Bytes of frames that wait to be cut into pieces, per peer: all the casts that this member may
-/// have on their way, which leave in one burst when the window opens, and answers behind them.
+/// have on their way, which leave in one burst when the window opens, or the longest frame behind what
+/// is begun; and answers behind them.
 fn queue_bytes(limits: &Limits, n: usize) -> usize {
-    limits.casts_in_flight().max(content_max(limits, n)).saturating_add(QUEUE_SLACK)
+    let longest = content_max(limits, n).saturating_add(begun_bytes(limits, n));
+    limits.casts_in_flight().max(longest).saturating_add(QUEUE_SLACK)
+}
+
+/// The longest frame of a group with these limits, in the largest view that there may be.
+pub(crate) fn frame_max(limits: &Limits) -> usize {
+    content_max(limits, usize::from(limits.max_members)).saturating_add(frame::HEADER)
+}
+
+/// Whether every frame of a group with these limits can be cut for a network that takes frames of
+/// `frame_max` bytes, or goes over it whole.
+pub(crate) fn fits_network(limits: &Limits, frame_max: usize) -> bool {
+    let longest = content_max(limits, usize::from(limits.max_members));
+    let piece_max = frame_max.saturating_sub(frame::FRAGMENT_HEADER).max(1);
+    let pieces = longest.div_ceil(piece_max);
+    self::frame_max(limits) <= Config::FRAME_MAX
+        && (frame_max >= Config::FRAME_MAX || pieces <= usize::from(u16::MAX))
 }
 
 /// What every link of this process is made with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkLimits {
     limits: Limits,
-    split: SplitLimits,
+    pub(super) split: SplitLimits,
     partial_max: usize,
-    content_max: usize,
+    pub(super) content_max: usize,
     /// The same in the largest view that there may be.
     longest: usize,
     is_split: bool,
@@ -59,7 +82,7 @@ impl LinkLimits {
             split: SplitLimits {
                 piece_max: config.frame_max.saturating_sub(frame::FRAGMENT_HEADER),
                 begun_max: config.partial_frames,
-                begun_bytes_max: content_max(limits, n) / 2,
+                begun_bytes_max: begun_bytes(limits, n),
                 queue_bytes_max: queue_bytes(limits, n),
                 retransmit_us: config.timeouts.retransmit_us,
                 tries: FRAGMENT_TRIES,
@@ -81,7 +104,7 @@ impl LinkLimits {
         self.content_max = self.content_max.max(content_max(&self.limits, n));
         let split = &mut self.split;
         split.queue_bytes_max = split.queue_bytes_max.max(queue_bytes(&self.limits, n));
-        split.begun_bytes_max = split.begun_bytes_max.max(self.content_max / 2);
+        split.begun_bytes_max = split.begun_bytes_max.max(begun_bytes(&self.limits, n));
     }
 
     /// The most bytes that one link may hold: one largest frame coming in, in the shortest pieces,

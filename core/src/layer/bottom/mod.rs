@@ -38,6 +38,7 @@ use crate::wire::frame::{self, FrameKind, Parsed};
 use crate::wire::{Malformed, Packet, Part, decode};
 use fragment::Ack;
 use link::{LinkLimits, Name};
+pub(crate) use link::{fits_network, frame_max};
 use links::{Known, Links};
 
 /// What a frame turned out to be.
@@ -413,6 +414,9 @@ fn view_of(packet: &[u8]) -> Option<Hash32> {
     let view = rest.first_chunk().filter(|_| usize::from(*len) == Hash32::LEN)?;
     Some(Hash32(*view))
 }
+
+#[cfg(test)]
+pub(crate) use tests::carries;
 
 #[cfg(test)]
 mod tests;

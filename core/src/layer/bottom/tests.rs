@@ -10,7 +10,7 @@ use crate::member::Rank;
 use crate::rig::{genesis_of, quick_identity};
 use crate::time::Time;
 use crate::view::View;
-use crate::wire::{Malformed, Part};
+use crate::wire::Part;
 
 struct End {
     bottom: Bottom,
@@ -158,8 +158,8 @@ fn links_carry_the_longest_proposal_of_a_view_that_grew() {
             let mut bytes = Vec::new();
             frame.append_to(&mut bytes);
             is_there |= b.act(|bottom, cx| match bottom.on_frame(cx, &bytes) {
-                // It came in whole. Nothing about it is true but its length.
-                Taken::Malformed(_, Malformed::Illegal(64)) => true,
+                // It came in whole.
+                Taken::Packet(_) => true,
                 Taken::Piece(_) => false,
                 other => panic!("{other:?}"),
             });
@@ -197,4 +197,60 @@ fn a_long_message_of_a_larger_view_is_nobodys_fault() {
         });
     }
     assert_eq!(b.bottom.held_bytes(), 0);
+}
+
+/// Whether a link of a view of `n` members takes a packet without casts, cuts it for its network, and
+/// the other end puts it together again.
+pub(crate) fn carries(config: &Config, n: usize, packet: &[u8]) -> bool {
+    use super::assemble::Assembler;
+    use super::link::LinkLimits;
+    use super::split::{Class, Splitter};
+    let limits = LinkLimits::new(config, n);
+    let mut splitter = Splitter::new(limits.split);
+    let mut assembler = Assembler::new(config.partial_frames, limits.content_max);
+    if !splitter.push(Class::Urgent, packet.to_vec(), alloc::sync::Arc::from([])) {
+        return false;
+    }
+    let mut now = Time::ZERO;
+    let mut pieces = Vec::new();
+    // A window of pieces a round, and hundreds of thousands of bytes in each before long.
+    for _ in 0..100_000 {
+        now = now.plus(1_000);
+        splitter.poll(now, &mut pieces);
+        for piece in pieces.drain(..) {
+            let content = [&piece.fields[..], &piece.bytes].concat();
+            match assembler.on_fragment(now, &content) {
+                Ok(Some(whole)) => return whole == packet,
+                Ok(None) => {}
+                Err(_) => return false,
+            }
+        }
+        assembler.take_acks().iter().for_each(|ack| splitter.on_ack(now, ack));
+    }
+    false
+}
+
+/// Everything that is decoded fits a frame, the assembly of fragments, and the queue of its sender with
+/// as much begun as may be, in every view that there may be.
+#[test]
+fn links_carry_whatever_may_have_to_be_sent() {
+    use super::link::{LinkLimits, content_max};
+    use crate::wire::bounds::Bounds;
+    for n in 1..=64 {
+        for (cast_max, window_bodies) in [(1024, 4), (1 << 20, 64), (4 << 20, 1024)] {
+            let mut config = Config::new(genesis_of((0..1).map(quick_identity)));
+            config.genesis.limits.cast_max = cast_max;
+            config.genesis.limits.body_max = 1024;
+            config.genesis.limits.window_bodies = window_bodies;
+            let limits = config.genesis.limits;
+            let bounds = Bounds::of(n);
+            let longest = content_max(&limits, n);
+            let small = super::gather::SMALL_BYTES + bounds.packet_head();
+            assert!(bounds.longest() + small <= longest, "n = {n}");
+            assert!(limits.casts_max() + bounds.answer() + small <= longest, "n = {n}");
+            let split = LinkLimits::new(&config, n).split;
+            assert!(longest + split.begun_bytes_max < split.queue_bytes_max, "n = {n}");
+            assert!(longest + crate::wire::frame::HEADER <= Config::FRAME_MAX, "n = {n}");
+        }
+    }
 }

@@ -64,7 +64,10 @@ impl Group {
         }
         let certificates: Vec<Certificate> =
             ends.iter().filter_map(|(_, certificate)| certificate.clone()).collect();
-        let changes = self.evidence.facts().changes(&self.view);
+        #[cfg(test)]
+        let certificates = self.with_junk(certificates);
+        let plan = self.plan();
+        let changes = self.evidence.facts().supported(&self.view, None).listed(&plan);
         let statement =
             Flush { ends: ends.iter().map(|(end, _)| *end).collect(), changes: changes.into() };
         let flush = cx.door.sign(cx.roster, self.me, statement);
@@ -165,15 +168,17 @@ impl Group {
     /// itself, for it proposes nothing any more: it may have known less when it passed itself over.
     fn skips(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) -> bool {
         let n = self.n();
-        let leader = self.attempt.leader(n);
+        let leader = self.view.leader(self.attempt);
         let weak = self.quorum().weak();
         let is_out = |rank: Rank| {
             let member = self.view.member(rank);
             self.evidence.is_suspected(rank, weak)
                 || member.is_some_and(|member| self.evidence.is_replaced(member))
         };
-        let is_first_cycle = (self.attempt.value() as usize) < n;
-        let mut later = Rank::all(n).skip(leader.index().saturating_add(1));
+        let cycle = u32::try_from(n).unwrap_or(u32::MAX);
+        let is_first_cycle = self.attempt.value() < cycle;
+        let later = self.attempt.next().value()..cycle;
+        let mut later = later.map(|attempt| self.view.leader(Attempt::new(attempt)));
         let has_gone_on = !self.proposals.contains_key(&self.attempt)
             && self.more.highest().any(|(rank, at)| rank == leader && at > self.attempt);
         let applies = is_first_cycle
@@ -187,7 +192,7 @@ impl Group {
 
     /// R1: the leader proposes, once.
     fn proposes(&mut self, cx: &mut Context<'_>, out: &mut Vec<Out>) -> bool {
-        if self.attempt.leader(self.n()) != self.me || self.seen(self.attempt).is_some() {
+        if self.view.leader(self.attempt) != self.me || self.seen(self.attempt).is_some() {
             return false;
         }
         let Some((view, justification)) = self.proposal(cx.now) else { return false };
@@ -225,14 +230,14 @@ impl Group {
             let more = more.iter().map(|more| more.signed().as_ref().clone()).collect();
             return Some((view, Justification::Relock { more, acks }));
         }
-        let changes = self.evidence.facts().changes(&self.view);
-        let is_justified =
-            |flush: &Flush| flush.changes.iter().all(|c| changes.binary_search(c).is_ok());
+        let (plan, facts) = (self.plan(), self.evidence.facts());
+        let supported = facts.supported(&self.view, Some(&plan));
+        let is_justified = |flush: &Flush| flush.changes.iter().all(|listed| supported.has(listed));
         let flushes: Vec<(Verified<Flush>, Arc<Certificates>)> = self
             .flushes
             .values()
             .flatten()
-            // There may have been no room here for the evidence that came with it.
+            // It may have stood in a proposal, and what it lists is not known here yet.
             .filter(|record| is_justified(&record.flush))
             .filter_map(|record| Some((record.flush.clone(), record.certificates.clone()?)))
             .collect();
@@ -296,7 +301,7 @@ impl Group {
         if cx.now < started.plus(pause_us) {
             return;
         }
-        let leader = self.attempt.leader(self.n());
+        let leader = self.view.leader(self.attempt);
         let is_complete = self.clock.complete.is_some_and(|at| cx.now.since(at) >= pause_us);
         if is_complete && leader != self.me {
             if !has_proposal {
@@ -322,7 +327,7 @@ impl Group {
             false => self.more.highest().filter(|(_, at)| *at >= self.attempt).count(),
         };
         if here >= quorum && self.clock.started.is_none() {
-            self.clock.started = Some(now);
+            self.clock.begin(self.attempt, now);
         }
         let is_complete =
             flushed >= quorum && (is_first || self.more.at(self.attempt).count() >= quorum);

@@ -2,15 +2,15 @@
 //! timer (protocol.md section 9, R1 and R6).
 //!
 //! Promises: an attempt is given more and more time, so that one comes that lasts long enough
-//! whatever the delays are. How long that was outlives the view, see [`Clock::pace_us`]: otherwise
-//! each change of a slow group would begin with attempts that are too short, and with opinions
-//! against the leaders of them.
+//! whatever the delays are. How long that was outlives the view, see [`super::pace`].
 //!
 //! What a faulty member can try: being a slow leader. The pace only grows where an attempt failed,
-//! and only up to what the one that did not fail took, so a silent leader changes nothing, and the
-//! first change that goes well takes it back. A leader that is just too late, or one after a silent
-//! one that is just in time, can double it once a change, up to `attempt_max_us`: nothing tells it
-//! from a slow network.
+//! and never beyond what the timer of the attempt that did not fail had come to: a silent leader
+//! changes nothing, nor does one that is just in time, or so late that the others have gone on when
+//! its attempt is decided. Only one after a silent one that is just in time can double it, until the
+//! next change.
+
+use alloc::vec::Vec;
 
 use crate::config::Timeouts;
 use crate::seq::Attempt;
@@ -32,10 +32,12 @@ pub(super) struct Clock {
     pub(super) flushed: Option<Time>,
     pub(super) grace_us: u64,
     pub(super) grace_due: Option<Time>,
-    /// How long the attempt took that was decided, if that was the one that this member was in, and
-    /// it saw its beginning.
-    took_us: Option<u64>,
+    /// The last attempts whose timers were started: when, and how long they were given.
+    begun: Vec<(Attempt, Time, u64)>,
 }
+
+/// How many of them are remembered.
+const BEGUN_MAX: usize = 16;
 
 impl Clock {
     pub(super) const fn new(timeouts: &Timeouts) -> Self {
@@ -48,7 +50,7 @@ impl Clock {
             flushed: None,
             grace_us: timeouts.grace_us,
             grace_due: None,
-            took_us: None,
+            begun: Vec::new(),
         }
     }
 
@@ -68,18 +70,25 @@ impl Clock {
         self.pause_us = self.pause_us.saturating_mul(2).min(self.cap_us);
     }
 
-    /// The next view is decided in attempt `decided`, seen from attempt `present`.
-    pub(super) fn on_decided(&mut self, now: Time, decided: Option<Attempt>, present: Attempt) {
-        let started = self.started.filter(|_| decided == Some(present));
-        self.took_us = started.map(|started| now.since(started));
+    /// A quorum shares the attempt: its timer is started.
+    pub(super) fn begin(&mut self, attempt: Attempt, now: Time) {
+        self.started = Some(now);
+        if self.begun.len() >= BEGUN_MAX {
+            self.begun.remove(0);
+        }
+        self.begun.push((attempt, now, self.pause_us));
     }
 
-    /// How long the first attempt of the next change is to be given: twice what this one took in the
-    /// end, not more than its timer had come to; the latter if that is not known. The caller sees
-    /// to it that it is not less than what is configured.
-    pub(super) fn pace_us(&self) -> u64 {
-        let took = self.took_us.map(|took_us| took_us.saturating_mul(2));
-        took.map_or(self.pause_us, |took_us| took_us.min(self.pause_us))
+    /// The next view is decided in attempt `decided`. How long the first attempt of the next change is
+    /// to be given: twice what this one took in the end, not more than its timer was given; what the
+    /// timer has come to if that is not known. The caller sees to it that it is not less than what is
+    /// configured.
+    pub(super) fn pace_us(&self, now: Time, decided: Option<Attempt>) -> u64 {
+        let mut begun = self.begun.iter();
+        let known = begun.find(|(attempt, ..)| Some(*attempt) == decided);
+        known.map_or(self.pause_us, |(_, started, given_us)| {
+            now.since(*started).saturating_mul(2).min(*given_us)
+        })
     }
 }
 
@@ -87,28 +96,31 @@ impl Clock {
 mod tests {
     use super::*;
 
-    fn pace_us(expiries: u32, took_us: Option<u64>) -> u64 {
+    /// After so many expiries the attempt begins; it took so long when it, or the one `before` that
+    /// one, is decided.
+    fn pace_us(expiries: u32, took_us: u64, before: u32) -> u64 {
         let mut clock = Clock::new(&Timeouts::default());
-        (0..expiries).for_each(|_| clock.on_expiry());
-        let attempt = Attempt::FIRST;
-        if let Some(took_us) = took_us {
-            clock.started = Some(Time::ZERO);
-            clock.on_decided(Time::from_micros(took_us), Some(attempt), attempt);
-        } else {
-            clock.started = Some(Time::ZERO);
-            clock.on_decided(Time::from_micros(9), Some(attempt), attempt.next());
+        for attempt in 0..expiries {
+            clock.begin(Attempt::new(attempt), Time::ZERO);
+            clock.on_expiry();
+            clock.restart();
         }
-        clock.pace_us()
+        clock.begin(Attempt::new(expiries), Time::ZERO);
+        clock.pace_us(Time::from_micros(took_us), Some(Attempt::new(expiries - before)))
     }
 
     #[test]
     fn the_pace_grows_only_where_an_attempt_failed_and_the_next_was_slow() {
-        assert_eq!(pace_us(0, Some(4_000)), 8_000, "it went quickly");
-        assert_eq!(pace_us(0, Some(900_000)), 1_000_000, "who is just in time changes nothing");
-        assert_eq!(pace_us(1, Some(4_000)), 8_000, "nor does one that is silent");
-        assert_eq!(pace_us(4, Some(9_000_000)), 16_000_000);
-        assert_eq!(pace_us(4, Some(6_000_000)), 12_000_000);
-        assert_eq!(pace_us(2, None), 4_000_000, "it came while this member was elsewhere");
-        assert_eq!(pace_us(60, Some(u64::MAX)), Timeouts::default().attempt_max_us);
+        assert_eq!(pace_us(0, 4_000, 0), 8_000, "it went quickly");
+        assert_eq!(pace_us(0, 900_000, 0), 1_000_000, "who is just in time changes nothing");
+        assert_eq!(pace_us(1, 4_000, 0), 8_000, "nor does one that is silent");
+        assert_eq!(pace_us(1, 1_100_000, 1), 1_000_000, "nor one that is a little late");
+        assert_eq!(pace_us(4, 9_000_000, 0), 16_000_000);
+        assert_eq!(pace_us(4, 6_000_000, 0), 12_000_000);
+        assert_eq!(pace_us(60, u64::MAX, 0), Timeouts::default().attempt_max_us);
+        let mut clock = Clock::new(&Timeouts::default());
+        clock.on_expiry();
+        let elsewhere = clock.pace_us(Time::from_micros(9), Some(Attempt::new(5)));
+        assert_eq!(elsewhere, 2_000_000, "it came while this member was elsewhere");
     }
 }

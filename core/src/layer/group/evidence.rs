@@ -1,34 +1,73 @@
 //! Evidence for changes (`E` of protocol.md section 9): verified, monotone, judged against the view
 //! alone, so that everybody who has it draws the same plan from it.
+//!
+//! Of each key one join request counts, that of its latest life, once weak many members are for it.
+//! Those of members of the view always have room; of the others so many are kept, by key, that a plan
+//! is full before the table is ([`crate::plan::Supported`]): so what a correct member lists in its
+//! Flush never stands in the way of a correct leader, whatever each of them has heard.
+//!
+//! What a faulty member can try: recommending no end of requests (weak many have to be for one
+//! before it counts, and until then it takes a place of those of its own), asking with its own key
+//! for one life after the other (each takes the place of the one before).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use crate::crypto::{Hash32, JoinRequest, Leave, Recommend, Signed, Suspect, Verified, hash};
+use crate::crypto::{
+    Hash32, JoinRequest, Leave, PublicKey, Recommend, Signed, Suspect, Verified, hash,
+};
 use crate::fault::LinkFault;
 use crate::layer::Context;
 use crate::member::{Member, PerRank, Rank};
 use crate::plan::{Facts, Joining, Suspicion};
-use crate::quorum::Quorum;
+use crate::view::View;
 use crate::wire::change::{Grounds, JOINS_MAX, Sponsored};
+
+/// Recommendations of one member that wait for others: the latest.
+const WAITING_MAX: usize = JOINS_MAX;
 
 /// The hash by which a join request is recommended.
 pub(crate) fn request_hash(request: &JoinRequest) -> Hash32 {
     hash("join", &[&postcard::to_allocvec(request).unwrap_or_default()])
 }
 
-/// A request with who is for it.
+/// A request that weak many members are for.
 #[derive(Clone, Debug)]
 struct Join {
+    id: Hash32,
     request: JoinRequest,
     recommends: PerRank<Option<Verified<Recommend>>>,
 }
 
 impl Join {
-    /// Who is for it.
-    fn friends(&self) -> impl Iterator<Item = Rank> {
+    /// The members that are for it.
+    fn recommenders(&self) -> impl Iterator<Item = Rank> {
         self.recommends.iter().filter_map(|(rank, said)| said.is_some().then_some(rank))
     }
+
+    /// Whether it counts for its key rather than `other`: the later life, then the lower hash.
+    fn supersedes(&self, other: &Self) -> bool {
+        let rank = |join: &Self| (join.request.incarnation, core::cmp::Reverse(join.id));
+        rank(self) > rank(other)
+    }
+
+    /// Adds recommendations of the same request; returns whether any is news.
+    fn add(&mut self, said: Vec<Verified<Recommend>>) -> bool {
+        let mut is_news = false;
+        for said in said {
+            let known = self.recommends.at_mut(said.signer());
+            is_news |= known.is_none();
+            known.get_or_insert(said);
+        }
+        is_news
+    }
+}
+
+/// A request that one member is for.
+#[derive(Clone, Debug)]
+struct Waiting {
+    request: JoinRequest,
+    said: Verified<Recommend>,
 }
 
 /// All evidence that a member has for changes of its view.
@@ -37,18 +76,31 @@ pub(super) struct Evidence {
     /// By subject, signer, and whether it is by proof.
     suspects: BTreeMap<(Rank, Rank, bool), Verified<Suspect>>,
     leaves: PerRank<Option<Verified<Leave>>>,
-    joins: BTreeMap<Hash32, Join>,
+    /// By key.
+    joins: BTreeMap<PublicKey, Join>,
+    /// By the member that is for them, oldest first, one of each key.
+    waiting: PerRank<VecDeque<Waiting>>,
+    /// The keys of the view, ascending.
+    members: Vec<PublicKey>,
+    /// Keys that may not join, ascending.
+    expelled: Vec<PublicKey>,
     /// So many members have to be for a request.
     weak: usize,
 }
 
 impl Evidence {
-    pub(super) fn new(quorum: Quorum) -> Self {
+    pub(super) fn new(view: &View) -> Self {
+        let n = view.members.len();
+        let mut members: Vec<PublicKey> = view.members.iter().map(|member| member.key).collect();
+        members.sort_unstable();
         Self {
             suspects: BTreeMap::new(),
-            leaves: PerRank::from_fn(quorum.n(), |_| None),
+            leaves: PerRank::from_fn(n, |_| None),
             joins: BTreeMap::new(),
-            weak: quorum.weak(),
+            waiting: PerRank::from_fn(n, |_| VecDeque::new()),
+            members,
+            expelled: view.expelled.to_vec(),
+            weak: view.quorum().weak(),
         }
     }
 
@@ -69,48 +121,63 @@ impl Evidence {
         known.is_none() && known.replace(said).is_none()
     }
 
-    /// Takes a request that was checked and that `by` is for, if there is room for it.
-    fn request(&mut self, request: &JoinRequest, by: Rank) -> Option<&mut Join> {
-        let id = request_hash(request);
-        let n = self.leaves.len();
-        if self.joins.len() >= JOINS_MAX && !self.joins.contains_key(&id) {
-            let (load, least) = self.least_wanted()?;
-            if load <= self.load(by) {
-                return None;
-            }
-            self.joins.remove(&least);
-        }
-        let fresh = || Join { request: request.clone(), recommends: PerRank::from_fn(n, |_| None) };
-        Some(self.joins.entry(id).or_insert_with(fresh))
-    }
-
-    /// The request to drop if there is no room: never one that weak many are for, and the first of
-    /// those whose every friend has many, so that a liar with many drops its own.
-    fn least_wanted(&self) -> Option<(usize, Hash32)> {
-        let waiting = self.joins.iter().filter(|(_, join)| join.friends().count() < self.weak);
-        let loaded = waiting.map(|(id, join)| {
-            let load = join.friends().map(|rank| self.load(rank)).min();
-            (load.unwrap_or(usize::MAX), *id)
-        });
-        loaded.max()
-    }
-
-    /// How many requests that have too few friends this member is for.
-    fn load(&self, by: Rank) -> usize {
-        let is_his = |join: &&Join| {
-            join.friends().count() < self.weak && join.friends().any(|rank| rank == by)
-        };
-        self.joins.values().filter(is_his).count()
-    }
-
-    /// Returns whether it is news. The request was checked.
+    /// Returns whether it is news for the plan. The request was checked.
     pub(super) fn recommend(&mut self, said: Verified<Recommend>, request: &JoinRequest) -> bool {
-        if said.request != request_hash(request) {
+        let id = said.request;
+        if id != request_hash(request) {
             return false;
         }
-        let Some(join) = self.request(request, said.signer()) else { return false };
-        let known = join.recommends.at_mut(said.signer());
-        known.is_none() && known.replace(said).is_none()
+        if let Some(known) = self.joins.get_mut(&request.key)
+            && (known.id == id || known.request.incarnation > request.incarnation)
+        {
+            return known.id == id && known.add(alloc::vec![said]);
+        }
+        let Some(waiting) = self.waiting.get_mut(said.signer()) else { return false };
+        if let Some(at) = waiting.iter().position(|known| known.request.key == request.key) {
+            // What a member said first of one life stands.
+            if waiting.get(at).is_some_and(|at| at.request.incarnation >= request.incarnation) {
+                return false;
+            }
+            waiting.remove(at);
+        }
+        waiting.push_back(Waiting { request: request.clone(), said });
+        if waiting.len() > WAITING_MAX {
+            waiting.pop_front();
+        }
+        let same = |waiting: &VecDeque<Waiting>| {
+            waiting.iter().find(|known| known.said.request == id).map(|known| known.said.clone())
+        };
+        let all: Vec<Verified<Recommend>> = self.waiting.values().filter_map(same).collect();
+        all.len() >= self.weak && self.settle(id, request, all)
+    }
+
+    /// Weak many members are for a request; returns whether that is news for the plan.
+    fn settle(&mut self, id: Hash32, request: &JoinRequest, all: Vec<Verified<Recommend>>) -> bool {
+        if let Some(known) = self.joins.get_mut(&request.key).filter(|known| known.id == id) {
+            return known.add(all);
+        }
+        let recommends = PerRank::from_fn(self.leaves.len(), |_| None);
+        let mut join = Join { id, request: request.clone(), recommends };
+        join.add(all);
+        let known = self.joins.get(&request.key);
+        if self.expelled.binary_search(&request.key).is_ok()
+            || known.is_some_and(|known| !join.supersedes(known))
+        {
+            return false;
+        }
+        self.waiting
+            .values_mut()
+            .for_each(|waiting| waiting.retain(|other| other.said.request != id));
+        self.joins.insert(request.key, join);
+        let newcomers = self.joins.keys().filter(|key| self.members.binary_search(key).is_err());
+        let over = newcomers.count().saturating_sub(JOINS_MAX);
+        // The plan takes them by key, too.
+        let mut keys = self.joins.keys().rev();
+        let last = keys.find(|key| self.members.binary_search(key).is_err()).copied();
+        if let Some(last) = last.filter(|_| over > 0) {
+            self.joins.remove(&last);
+        }
+        self.joins.contains_key(&request.key)
     }
 
     pub(super) fn knows_suspect(&self, said: &Signed<Suspect>) -> bool {
@@ -122,9 +189,22 @@ impl Evidence {
         self.leaves.get(signer).is_some_and(Option::is_some)
     }
 
-    pub(super) fn knows_recommend(&self, said: &Signed<Recommend>) -> bool {
-        let join = self.joins.get(&said.statement.request);
-        join.and_then(|join| join.recommends.get(said.signer)).is_some_and(Option::is_some)
+    pub(super) fn knows_recommend(&self, said: &Signed<Recommend>, request: &JoinRequest) -> bool {
+        self.recommendation(said, &request.key).is_some()
+    }
+
+    /// The same, checked before; `key` is that of the request.
+    fn recommendation(
+        &self,
+        said: &Signed<Recommend>,
+        key: &PublicKey,
+    ) -> Option<&Verified<Recommend>> {
+        let id = said.statement.request;
+        if let Some(join) = self.joins.get(key).filter(|join| join.id == id) {
+            return join.recommends.get(said.signer)?.as_ref();
+        }
+        let mut waiting = self.waiting.get(said.signer)?.iter();
+        waiting.find(|known| known.said.request == id).map(|known| &known.said)
     }
 
     /// Takes what a message carries, all of it or nothing; what is known is not checked again.
@@ -142,34 +222,48 @@ impl Evidence {
         let leaves = leaves
             .map(|said| cx.door.verify(cx.roster, said.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut recommends = Vec::new();
-        for join in grounds.joins.iter() {
-            recommends.extend(self.check_join(cx, join)?.into_iter().map(|said| (said, join)));
-        }
+        let joins = grounds.joins.iter();
+        let joins = joins
+            .map(|join| Ok((join, self.check_join(cx, join)?)))
+            .collect::<Result<Vec<_>, LinkFault>>()?;
         suspects.retain(|said| self.suspect(said));
         let mut is_news = !suspects.is_empty();
         for said in leaves {
             is_news |= self.leave(said);
         }
-        for (said, join) in recommends {
-            is_news |= self.recommend(said, &join.request);
+        for (Sponsored { request, .. }, said) in joins {
+            // All at once: what its signers went on to is another request.
+            if said.len() >= self.weak {
+                is_news |= self.settle(request_hash(request), request, said);
+                continue;
+            }
+            for said in said {
+                is_news |= self.recommend(said, request);
+            }
         }
         Ok((suspects, is_news))
     }
 
-    /// The recommendations that are not known.
+    /// The recommendations of a request; those that are not known are checked, and so is it.
     fn check_join(
         &self,
         cx: &mut Context<'_>,
         join: &Sponsored,
     ) -> Result<Vec<Verified<Recommend>>, LinkFault> {
         let id = request_hash(&join.request);
-        if !self.joins.contains_key(&id) && !cx.door.verifies_join(cx.roster, &join.request) {
+        if join.recommends.iter().any(|said| said.statement.request != id) {
+            return Err(LinkFault::Unjustified);
+        }
+        let key = &join.request.key;
+        let is_known = join.recommends.iter().any(|said| self.recommendation(said, key).is_some());
+        if !is_known && !cx.door.verifies_join(cx.roster, &join.request) {
             return Err(LinkFault::JoinRequest);
         }
-        let news = join.recommends.iter().filter(|said| !self.knows_recommend(said));
-        let news = news.map(|said| cx.door.verify(cx.roster, said.clone()));
-        Ok(news.collect::<Result<Vec<_>, _>>()?)
+        let checked = join.recommends.iter().map(|said| match self.recommendation(said, key) {
+            Some(known) => Ok(known.clone()),
+            None => cx.door.verify(cx.roster, said.clone()),
+        });
+        Ok(checked.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Everything, as it travels.
@@ -192,12 +286,12 @@ impl Evidence {
             by_proof: *by_proof,
         });
         let leaving = self.leaves.iter().filter_map(|(rank, said)| said.is_some().then_some(rank));
-        let joining = self.joins.iter().map(|(id, join)| Joining {
-            request: *id,
+        let joining = self.joins.values().map(|join| Joining {
+            request: join.id,
             key: join.request.key,
             incarnation: join.request.incarnation,
             addr: join.request.addr.0.clone(),
-            recommended_by: join.friends().collect(),
+            recommended_by: join.recommenders().collect(),
         });
         Facts {
             suspicions: suspicions.collect(),
@@ -208,10 +302,8 @@ impl Evidence {
 
     /// Whether weak many members are for the next life of this one.
     pub(super) fn is_replaced(&self, member: &Member) -> bool {
-        let is_next = |join: &&Join| {
-            join.request.key == member.key && join.request.incarnation > member.incarnation
-        };
-        self.joins.values().filter(is_next).any(|join| join.friends().count() >= self.weak)
+        let join = self.joins.get(&member.key);
+        join.is_some_and(|join| join.request.incarnation > member.incarnation)
     }
 
     /// Whether weak many members suspect this one.

@@ -86,7 +86,7 @@ impl Group {
         cx: &mut Context<'_>,
         message: Recommended,
     ) -> Result<(), LinkFault> {
-        if self.evidence.knows_recommend(&message.signed) {
+        if self.evidence.knows_recommend(&message.signed, &message.request) {
             return Ok(());
         }
         if !cx.door.verifies_join(cx.roster, &message.request) {
@@ -142,13 +142,14 @@ impl Group {
             return Err(LinkFault::Unjustified);
         };
         for certificate in certificates {
-            let certified = cx.door.certify(cx.roster, certificate.clone())?;
+            let certified = cx.certify(&self.genesis.limits, certificate.clone())?;
             out.push(Out::Certified(certificate, certified));
         }
-        let mut evidence = super::Evidence::new(self.quorum());
+        let mut evidence = super::Evidence::new(&self.view);
         evidence.take(cx, &message.grounds)?;
-        let changes = evidence.facts().changes(&self.view);
-        if !flush.changes.iter().all(|change| changes.binary_search(change).is_ok()) {
+        let facts = evidence.facts();
+        let supported = facts.supported(&self.view, None);
+        if !flush.changes.iter().all(|listed| supported.has(listed)) {
             return Err(LinkFault::Unjustified);
         }
         let record = FlushRecord { flush, certificates: Some(Arc::new(message.certificates)) };
@@ -228,7 +229,7 @@ impl Group {
             return Err(LinkFault::Unjustified);
         }
         let said = cx.door.verify(cx.roster, message.signed.clone())?;
-        if said.signer() != attempt.leader(self.n()) {
+        if said.signer() != self.view.leader(attempt) {
             accuse(cx, Invalid::NewView(Box::new(message)), out);
             return Err(LinkFault::Unjustified);
         }
@@ -292,7 +293,7 @@ impl Group {
         if !is_commit_bound(&message) {
             return Err(LinkFault::Unjustified);
         }
-        let verdict = judge_commit(cx, &message);
+        let verdict = judge_commit(cx, self.basis(), &message);
         if !matches!(verdict, Ok(true)) {
             accuse(cx, Invalid::Commit(Box::new(message)), out);
             return verdict.and(Err(LinkFault::Unjustified));
@@ -344,13 +345,13 @@ impl Group {
 
     /// The statement of a proposal, if one of this attempt was seen.
     pub(super) fn seen(&self, attempt: Attempt) -> Option<&Verified<NewView>> {
-        self.new_views.of(attempt.leader(self.n()), attempt)
+        self.new_views.of(self.view.leader(attempt), attempt)
     }
 }
 
 /// The certificates of exactly the ends of a Flush, by rank; `None` if they are others.
 fn certificates_of(flush: &Flush, table: &Certificates) -> Option<Vec<Certificate>> {
-    let certificates = table.unpack()?;
+    let certificates = table.unpack().filter(|_| table.is_canonical())?;
     let mut of = certificates.iter();
     for (sender, end) in Rank::all(flush.ends.len()).zip(flush.ends.iter()) {
         if end.number > Number::ZERO {

@@ -77,24 +77,27 @@ pub(crate) fn judge(
     proposed: &Proposed,
 ) -> Result<Option<Judged>, LinkFault> {
     let said = &proposed.signed.statement;
-    if proposed.signed.signer != said.attempt.leader(basis.view.members.len()) {
+    if proposed.signed.signer != basis.view.leader(said.attempt) {
         return Ok(None);
     }
     match &proposed.justification {
         Justification::Fresh { flushes, certificates, grounds, more } => {
             let flushes = verify_all(cx, flushes)?;
             let more = verify_all(cx, more)?;
-            let Some((cut, certified)) = cut(cx, &flushes, certificates)? else { return Ok(None) };
-            let mut evidence = Evidence::new(basis.view.quorum());
+            let Some((cut, certified)) = cut(cx, basis, &flushes, certificates)? else {
+                return Ok(None);
+            };
+            let mut evidence = Evidence::new(basis.view);
             evidence.take(cx, grounds)?;
             let facts = evidence.facts();
-            let changes = facts.changes(basis.view);
-            let has = |change: &Change| changes.binary_search(change).is_ok();
+            let plan = plan(basis.view, basis.genesis, &facts);
+            let supported = facts.supported(basis.view, Some(&plan));
+            let has = |listed: &Change| supported.has(listed);
             let is_valid = flushes.len() >= cx.roster.quorum().q()
                 && goes_on(&more, said.attempt, cx.roster.quorum().q())
                 && more.iter().all(|more| more.lock.is_none())
                 && flushes.iter().all(|flush| flush.changes.iter().all(has))
-                && plan(basis.view, basis.genesis, &facts).build(basis.view, cut) == proposed.view;
+                && plan.build(basis.view, cut) == proposed.view;
             Ok(is_valid.then_some(Judged { flushes, more, certified }))
         }
         Justification::Relock { more, acks } => {
@@ -122,10 +125,14 @@ pub(crate) fn is_commit_bound(commit: &Committed) -> bool {
 }
 
 /// Whether a Commit, bound and signed, is valid, likewise.
-pub(crate) fn judge_commit(cx: &mut Context<'_>, commit: &Committed) -> Result<bool, LinkFault> {
+pub(crate) fn judge_commit(
+    cx: &mut Context<'_>,
+    basis: Basis<'_>,
+    commit: &Committed,
+) -> Result<bool, LinkFault> {
     let said = &commit.signed.statement;
     let lock = Locked { attempt: said.attempt, next: said.next };
-    Ok(commit.signed.signer == said.attempt.leader(cx.roster.quorum().n())
+    Ok(commit.signed.signer == basis.view.leader(said.attempt)
         && acks_prove(cx, &commit.acks, &lock)?)
 }
 
@@ -142,16 +149,18 @@ type Cut = (Vec<LogEnd>, Vec<(Certificate, Certified)>);
 /// not, or if more is certified than was asked for.
 fn cut(
     cx: &mut Context<'_>,
+    basis: Basis<'_>,
     flushes: &[Verified<Flush>],
     certificates: &Certificates,
 ) -> Result<Option<Cut>, LinkFault> {
-    let Some(unpacked) = certificates.unpack() else { return Ok(None) };
+    let unpacked = certificates.unpack().filter(|_| certificates.is_canonical());
+    let Some(unpacked) = unpacked else { return Ok(None) };
     let n = cx.roster.quorum().n();
     let mut cut = alloc::vec![LogEnd::EMPTY; n];
     let mut certified = Vec::with_capacity(unpacked.len());
     for certificate in unpacked {
         let head = certificate.head;
-        let proof = cx.door.certify(cx.roster, certificate.clone())?;
+        let proof = cx.certify(&basis.genesis.limits, certificate.clone())?;
         if let Some(end) = cut.get_mut(head.sender.index()) {
             *end = LogEnd { number: head.number, hash: head.hash };
         }
@@ -165,16 +174,25 @@ fn cut(
     Ok(is_cut.then_some((cut, certified)))
 }
 
-/// The certificates that make the cut of these Flushes, out of those that came with them.
+/// The certificates that make the cut of these Flushes, out of those that came with them: of each
+/// head the shortest.
 fn highest<'a>(
     tables: impl Iterator<Item = &'a Certificates>,
     n: usize,
 ) -> (Vec<LogEnd>, Vec<Certificate>) {
     let mut best: Vec<Option<Certificate>> = alloc::vec![None; n];
+    let length = |certificate: &Certificate| {
+        let entries = certificate.heads.iter().map(|heads| heads.statement.entries.len());
+        entries.fold(certificate.links.len(), usize::saturating_add)
+    };
+    let is_better = |found: &Certificate, known: &Certificate| {
+        found.head.number > known.head.number
+            || (found.head == known.head && length(found) < length(known))
+    };
     // Each was taken apart when it came.
     for certificate in tables.filter_map(Certificates::unpack).flatten() {
         if let Some(slot) = best.get_mut(certificate.head.sender.index())
-            && slot.as_ref().is_none_or(|known| certificate.head.number > known.head.number)
+            && slot.as_ref().is_none_or(|known| is_better(&certificate, known))
         {
             *slot = Some(certificate);
         }

@@ -30,7 +30,7 @@ impl Group {
         // of an attempt counts its own report, too.
         self.remember_proof(&on, acks.clone());
         self.lock = Some(Lock { on, view, acks: acks.clone() });
-        if on.attempt.leader(self.n()) == self.me && self.own.commit_attempt() < Some(on.attempt) {
+        if self.view.leader(on.attempt) == self.me && self.own.commit_attempt() < Some(on.attempt) {
             let statement = Commit { attempt: on.attempt, next: on.next, acks: acks_hash(&acks) };
             let signed = cx.door.sign(cx.roster, self.me, statement).signed().as_ref().clone();
             let message = Committed { signed, acks };
@@ -61,7 +61,7 @@ impl Group {
             (Locked { attempt, next }, acks)
         });
         let counted = counted.filter(|(on, _)| {
-            self.genesis.pattern == Pattern::Swift || on.attempt.leader(self.n()) == self.me
+            self.genesis.pattern == Pattern::Swift || self.view.leader(on.attempt) == self.me
         });
         match (committed, counted) {
             (Some(a), Some(b)) => Some(if b.0.attempt > a.0.attempt { b } else { a }),
@@ -119,7 +119,8 @@ impl Group {
     pub(super) fn decide(&mut self, now: Time, decision: Box<Decision>, out: &mut Vec<Out>) {
         self.phase = Phase::Decided;
         let decided = decision.readys.first().map(|ready| ready.statement.attempt);
-        self.clock.on_decided(now, decided, self.attempt);
+        let leader = decided.and_then(|attempt| self.view.member(self.view.leader(attempt)));
+        self.pace.note(leader.map(|leader| leader.key), self.clock.pace_us(now, decided));
         out.push(Out::Decided(decision));
     }
 

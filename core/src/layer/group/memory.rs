@@ -7,9 +7,8 @@ use crate::layer::reliable::heads_bytes;
 use crate::member::Member;
 use crate::seq::LogEnd;
 use crate::view::EXPELLED_MAX;
-use crate::wire::change::{
-    Certificates, Covered, Grounds, JOINS_MAX, Justification, Proposed, bytes_max,
-};
+use crate::wire::bounds::Bounds;
+use crate::wire::change::{Certificates, Covered, Grounds, JOINS_MAX, Justification, Proposed};
 
 /// Book-keeping of one entry of a table: key, node and allocation.
 const ENTRY: usize = 96;
@@ -22,7 +21,7 @@ const UNPACKED: usize = 2;
 
 /// The most bytes of one message of a view change as it is held.
 fn message_max(limits: &Limits, n: usize) -> usize {
-    bytes_max(n, limits.window_bodies as usize).saturating_mul(UNPACKED)
+    Bounds::with_links(n, limits.links_max()).longest().saturating_mul(UNPACKED)
 }
 
 /// The most bytes of the proposals that are remembered together, but for the last one.
@@ -37,11 +36,16 @@ const fn tables_bytes(n: usize) -> usize {
     let suspects = n.saturating_mul(n).saturating_mul(2).saturating_mul(suspects);
     let recommends = n.saturating_mul(size_of::<Signed<Recommend>>().saturating_add(ENTRY));
     let join = size_of::<JoinRequest>().saturating_add(ENTRY).saturating_add(recommends);
+    let waiting = size_of::<JoinRequest>()
+        .saturating_add(size_of::<Signed<Recommend>>())
+        .saturating_add(ENTRY);
     // Proofs of locks, and Commits.
     let locks = n.saturating_mul(VOTE).saturating_add(ENTRY).saturating_mul(2);
     votes
         .saturating_add(suspects)
-        .saturating_add(JOINS_MAX.saturating_mul(join))
+        .saturating_add(JOINS_MAX.saturating_add(n).saturating_mul(join))
+        // Those that wait, of each member.
+        .saturating_add(n.saturating_mul(JOINS_MAX).saturating_mul(waiting))
         .saturating_add(KEPT_MAX.saturating_mul(locks))
 }
 

@@ -2,8 +2,8 @@
 //! R0 to R11; the paper's group membership protocol with its Flush, New-View, Ack-New-View, Commit,
 //! Ready-to-Switch and Need-More-Change).
 //!
-//! A single-shot Byzantine agreement on the next view, cut included. Attempt `a` is led by rank
-//! `a mod n`. Everything that comes in goes into a store that only grows; then the rules are tried
+//! A single-shot Byzantine agreement on the next view, cut included. Attempt `a` of the change of
+//! view number `v` is led by rank `v + a mod n`. Everything that comes in goes into a store that only grows; then the rules are tried
 //! until none applies, so that no order of arrival matters (flaws.md, F22).
 //!
 //! Promises upwards: all correct members of the view decide on the same next view (P6), it was
@@ -24,6 +24,7 @@ mod intake;
 mod justify;
 mod lock;
 mod memory;
+mod pace;
 mod resend;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ use crate::wire::change::{
 pub(crate) use evidence::request_hash;
 pub(crate) use intake::is_decided;
 pub(crate) use justify::{Basis, is_bound, is_commit_bound, judge, judge_commit};
+pub(crate) use pace::Pace;
 
 use clock::Clock;
 use evidence::Evidence;
@@ -244,11 +246,15 @@ pub(crate) struct Group {
     aborts: usize,
     own: Own,
     clock: Clock,
+    pace: Pace,
     resend: Backoff,
     /// When each peer may be handed a proposal again.
     served: PerRank<Backoff>,
     #[cfg(test)]
     pub(crate) omitted: Omitted,
+    /// A liar appends so many links to each certificate of its Flush.
+    #[cfg(test)]
+    pub(crate) junk_links: usize,
 }
 
 impl Group {
@@ -259,13 +265,13 @@ impl Group {
         view: Arc<View>,
         me: Rank,
     ) -> Self {
-        let (n, quorum) = (view.members.len(), view.quorum());
+        let n = view.members.len();
         Self {
             me,
+            evidence: Evidence::new(&view),
             view,
             genesis,
             phase: Phase::Normal,
-            evidence: Evidence::new(quorum),
             plan: None,
             flushes: PerRank::from_fn(n, |_| None),
             more: Votes::new(n),
@@ -284,12 +290,15 @@ impl Group {
             aborts: 0,
             own: Own::default(),
             clock: Clock::new(timeouts),
+            pace: Pace::default(),
             resend: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
             served: PerRank::from_fn(n, |_| {
                 Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
             }),
             #[cfg(test)]
             omitted: Omitted::Nothing,
+            #[cfg(test)]
+            junk_links: 0,
         }
     }
 
@@ -327,9 +336,20 @@ impl Group {
         me.is_some_and(|me| plan.members.iter().any(|member| member.key == me.key))
     }
 
+    /// How slow the group has turned out to be.
+    pub(crate) const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// How long the first attempt of the next change is to be given, in microseconds.
-    pub(crate) fn pace_us(&self) -> u64 {
-        self.clock.pace_us()
+    #[cfg(test)]
+    pub(crate) const fn pace_us(&self) -> u64 {
+        self.pace.attempt_us()
+    }
+
+    /// Takes over what the views before have shown.
+    pub(crate) fn go_on_at(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 
     fn n(&self) -> usize {

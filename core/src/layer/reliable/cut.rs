@@ -68,8 +68,8 @@ impl Reliable {
     /// certificate.
     ///
     /// If the certificate that this member knows is of a higher head, and cannot be cut down to what
-    /// is held because bodies in between are missing, that head is returned: it covers what was
-    /// told, and whoever collects it finds it at the correct members among its signers.
+    /// is held because bodies in between are missing or too many, that head is returned: it covers
+    /// what was told, and whoever collects it finds it at the correct members among its signers.
     pub(crate) fn freeze(&mut self) -> Vec<(LogEnd, Option<Certificate>)> {
         assert!(self.phase.is_open(), "a member flushes once in a view");
         self.stop();
@@ -89,7 +89,9 @@ impl Reliable {
             return nothing;
         }
         let exact = self.certificate(sender, log.have());
-        let Some(certificate) = exact.or_else(|| log.certificate.clone()) else { return nothing };
+        let highest = || self.certificate(sender, log.certified().number);
+        let found = exact.or_else(highest).or_else(|| log.certificate.clone());
+        let Some(certificate) = found else { return nothing };
         let Head { number, hash, .. } = certificate.head;
         (LogEnd { number, hash }, Some(certificate))
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::sender::{Batch, Room};
 use super::{Body, Out, Reliable, Vote};
-use crate::crypto::{Certificate, Head, Heads, LINKS_MAX, Link, Verified};
+use crate::crypto::{Certificate, Head, Heads, Link, Verified};
 use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::seq::{Number, SlotMark};
@@ -205,25 +205,35 @@ impl Reliable {
         heads
     }
 
-    /// A certificate of the head `number` of a log, which is certified and held; `None` if it cannot
-    /// be put together here.
+    /// The shortest certificate of the head `number` of a log, which is certified and held; `None`
+    /// if none within the window can be put together here.
     pub(super) fn certificate(&self, sender: Rank, number: Number) -> Option<Certificate> {
         let log = self.logs.at(sender);
         let head = Head { sender, number, hash: log.hash_at(number)? };
-        let stored = log.certificate.as_ref().filter(|stored| stored.head.number >= number);
-        let stored = stored.and_then(|certificate| {
-            let mut links = log.links(number, certificate.head.number)?;
-            links.extend(certificate.links.iter().copied());
-            let heads = certificate.heads.clone();
-            let fits = links.len() <= LINKS_MAX;
-            fits.then(|| Certificate { head, heads, links: List::from(links) })
-        });
-        if stored.is_some() {
-            return stored;
+        let found = [self.stored_certificate(head), self.counted_certificate(head)];
+        let fits = |found: &Certificate| found.links.len() <= self.limits.links_max();
+        found.into_iter().flatten().filter(fits).min_by_key(|found| found.links.len())
+    }
+
+    /// From one that came whole, of that head or a higher one.
+    fn stored_certificate(&self, head: Head) -> Option<Certificate> {
+        let log = self.logs.at(head.sender);
+        let stored = log.certificate.as_ref()?;
+        if stored.head.number < head.number {
+            return None;
         }
-        let votes = log.votes.certify(number, self.quorum)?;
+        let mut links = log.links(head.number, stored.head.number)?;
+        links.extend(stored.links.iter().copied());
+        Some(Certificate { head, heads: stored.heads.clone(), links: List::from(links) })
+    }
+
+    /// From votes that were counted here.
+    fn counted_certificate(&self, head: Head) -> Option<Certificate> {
+        let log = self.logs.at(head.sender);
+        let mut votes = log.votes.certify(head.number, self.quorum)?;
         let last = votes.last()?.head.number;
-        let links = log.links(number, last)?;
+        let links = log.links(head.number, last)?;
+        votes.sort_by_key(|vote| vote.heads.signer());
         let heads = votes.iter().map(|vote| vote.heads.signed().as_ref().clone()).collect();
         Some(Certificate { head, heads, links: List::from(links) })
     }

@@ -49,7 +49,7 @@ fn flush() -> Signed<Flush> {
         Change::Proven(Rank::new(1)),
         Change::Suspected(Rank::new(2)),
         Change::Leaves(Rank::new(3)),
-        Change::Joins(some_hash(5)),
+        Change::Joins(PublicKey([5; 32]), 300),
     ];
     let ends = [end(1), LogEnd::EMPTY, end(300), LogEnd::EMPTY].into_iter().collect();
     signed(2, Flush { ends, changes: changes.into_iter().collect() })
@@ -198,6 +198,10 @@ fn a_table_of_certificates_holds_each_statement_once() {
     assert_eq!(all.len(), 2);
     assert_eq!(all[1].heads[0], table.heads[1]);
     assert_eq!(Certificates::pack(&all), table);
+    assert!(table.is_canonical());
+    let mut unneeded = certificates();
+    unneeded.heads.as_mut_vec().push(heads(3, &[head(0, 2)]));
+    assert!(!unneeded.is_canonical());
     let mut beyond = certificates();
     beyond.covered.as_mut_vec()[0].places.as_mut_vec()[0] = 4;
     assert_eq!(beyond.unpack(), None);

@@ -12,7 +12,7 @@ use super::rig::Net;
 use crate::crypto::{
     AckNewView, Change, Commit, Locked, NeedMoreChange, NewView, Reason, Signed, Statement, Suspect,
 };
-use crate::fault::{Evidence, FaultKind, INVALID_MAX, Invalid, NotAProof, Proof};
+use crate::fault::{Evidence, FaultKind, Invalid, NotAProof, Proof};
 use crate::member::Rank;
 use crate::rig::some_hash;
 use crate::seq::Attempt;
@@ -447,35 +447,6 @@ fn what_one_member_has_something_against_is_no_proof() {
     assert_eq!(verdict, Err(NotAProof::OtherView));
     let verdict = case.verify(&other.genesis, &other.view, &other.roster);
     assert_eq!(verdict, Err(NotAProof::OtherView));
-}
-
-/// What is longer than evidence may be stays an opinion, whoever accuses.
-#[test]
-fn what_is_too_long_to_be_passed_on_is_an_opinion() {
-    let (mut net, good) = fresh_in_first();
-    let mut padded = |blocks: usize| {
-        let mut long = good.clone();
-        long.view.pledge += 1;
-        let Justification::Fresh { certificates, .. } = &mut long.justification else { panic!() };
-        let link = crate::crypto::Link { slot: crate::SlotMark::None, casts: some_hash(1) };
-        for (place, covered) in certificates.covered.as_mut_vec().iter_mut().enumerate() {
-            let count = if place == 0 { blocks } else { 0 };
-            covered.links = (0..count).map(|_| link).collect();
-        }
-        let filler = certificates.heads[0].clone();
-        certificates.heads.as_mut_vec().extend((0..blocks).map(|_| filler.clone()));
-        sign_again(&mut net, 0, &mut long);
-        long
-    };
-    let (short, long) = (padded(1_500), padded(2_040));
-    let bytes = |p: &Proposed| postcard::to_allocvec(p).unwrap().len();
-    assert!(bytes(&short) < INVALID_MAX && bytes(&long) > INVALID_MAX, "{}", bytes(&long));
-    convicts(&mut net, "short", FaultKind::InvalidNewView, Part::NewView(Box::new(short)));
-    assert_eq!(judged(&net, &long), Err(NotAProof::Illegal));
-    net.seen[2] = super::rig::Seen::default();
-    net.give(2, In::NewView(Box::new(long)));
-    assert!(net.seen[2].proofs.is_empty());
-    assert_eq!(net.seen[2].opinions, [(0, Reason::BadBytes)]);
 }
 
 /// Evidence of both kinds, good and bad.

@@ -3,6 +3,10 @@
 mod attack;
 mod explore;
 mod invalid;
+mod limits;
+mod pace;
+mod padding;
+mod requests;
 mod rig;
 mod rules;
 mod storm;

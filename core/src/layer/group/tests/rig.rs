@@ -157,6 +157,16 @@ impl Net {
         }
     }
 
+    /// The same group, nothing said yet, in another view of the same members.
+    pub(super) fn adopt(&mut self, view: View) {
+        let timeouts = Timeouts::default();
+        self.roster = view.roster(quick_identity(0).suite()).unwrap();
+        self.view = Arc::new(view);
+        let (genesis, view) = (&self.genesis, &self.view);
+        let group = |rank| Group::new(Arc::clone(genesis), &timeouts, Arc::clone(view), rank);
+        self.groups = Rank::all(view.members.len()).map(group).collect();
+    }
+
     pub(super) fn n(&self) -> usize {
         self.groups.len()
     }

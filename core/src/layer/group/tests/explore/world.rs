@@ -112,11 +112,10 @@ impl World {
         let suspect = |signer| net.suspicion(signer, u16::from(setting.n) - 1);
         let suspects: Vec<Verified<Suspect>> = [0, 1].map(suspect).to_vec();
         let ends = core::mem::take(&mut net.ends);
-        let quorum = net.roster.quorum();
-        let q = quorum.q();
+        let q = net.roster.quorum().q();
         let Net { doors, roster, view, genesis, .. } = net;
         let parts = NetParts { doors, roster, view, genesis };
-        let blank = Evidence::new(quorum);
+        let blank = Evidence::new(&parts.view);
         let mut world = Self {
             setting,
             correct: (0..n).filter(|rank| *rank != setting.liar).collect(),
