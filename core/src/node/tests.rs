@@ -2,6 +2,7 @@
 
 mod alone;
 mod app;
+mod explore;
 mod join;
 mod left;
 mod newcomers;
