@@ -51,6 +51,8 @@ pub(crate) struct Suspicion {
     pub(crate) signer: Rank,
     /// It claims to hold a proof, not just an opinion.
     pub(crate) by_proof: bool,
+    /// The opinion is merely that it is slow.
+    pub(crate) is_slow: bool,
 }
 
 /// A process asks to be a member; or, as the member that it is, to be Active again, or Silenced until
@@ -203,6 +205,8 @@ struct Subjects {
     proven: Vec<Rank>,
     /// `S`.
     suspected: Vec<Rank>,
+    /// Those of `S` that too few suspect of anything but being slow.
+    slow: Vec<Rank>,
     /// `L`.
     leaving: Vec<Rank>,
     /// Members whose key asks with a higher incarnation: that life of theirs is over.
@@ -223,6 +227,13 @@ impl Subjects {
             let status = view.member(*rank).map(|member| member.status);
             (status != Some(Status::Silenced), Reverse(*suspects.at(*rank)), Reverse(*rank))
         });
+        let other = facts.suspects(n, |suspicion| {
+            !suspicion.is_slow
+                && !proven.contains(&suspicion.signer)
+                && !facts.is_withdrawn(view, suspicion)
+        });
+        let is_slow = |rank: &&Rank| *other.at(**rank) < weak;
+        let slow: Vec<Rank> = suspected.iter().filter(is_slow).copied().collect();
         let is_listed = |rank: &Rank| proven.contains(rank) || suspected.contains(rank);
         let mut leaving = facts.leaving.clone();
         leaving.retain(|rank| rank.index() < n && !is_listed(rank));
@@ -232,7 +243,7 @@ impl Subjects {
             let rank = view.rank_of(&request.key)?;
             (view.member(rank)?.incarnation < request.incarnation).then_some(rank)
         });
-        Self { proven, suspected, leaving, outlived: outlived.collect() }
+        Self { proven, suspected, slow, leaving, outlived: outlived.collect() }
     }
 
     /// Whether the evidence gives a reason not to count on a member.
@@ -271,7 +282,7 @@ pub(crate) fn plan(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
     let mut draft = Draft::new(view, genesis);
     draft.expel(&subjects.proven);
     draft.admit(&requests, &subjects);
-    draft.remove_or_silence(&subjects.suspected);
+    draft.remove_or_silence(&subjects);
     draft.let_go(&subjects.leaving);
     draft.change_status(&requests, |rank| !subjects.contains(rank));
     draft.finish()

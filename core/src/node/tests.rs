@@ -3,6 +3,7 @@
 mod alone;
 mod app;
 mod change;
+mod explore;
 mod join;
 mod left;
 mod newcomers;

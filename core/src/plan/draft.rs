@@ -136,31 +136,46 @@ impl<'a> Draft<'a> {
             && (self.joined.len() == 1 || survivors >= self.quorum(self.size()).q())
     }
 
-    /// Whether the group can decide again if none of those that join ever comes, or could not
-    /// without the last of them either. One member alone cannot have that: two are a quorum of two.
+    /// Whether the group can decide again if none of those that join ever comes; or could not
+    /// without the last of them either, which then displaces nobody who may still be there. One
+    /// member alone cannot have that: two are a quorum of two.
     fn bears(&self, with: &Self, subjects: &Subjects) -> bool {
-        self.view.members.len() == 1 || with.missing(subjects) <= self.missing(subjects)
+        let (end, end_without) = (with.end(subjects), self.end(subjects));
+        let (after, before) = (end.missing(subjects), end_without.missing(subjects));
+        let is_displaced = |rank: &Rank| {
+            let is_kept = |draft: &Self| draft.stays.at(*rank).is_some();
+            is_kept(with) && is_kept(&end_without) && !is_kept(&end)
+        };
+        let mut uncertain = subjects.suspected.iter().chain(&subjects.leaving);
+        self.view.members.len() == 1
+            || after == 0
+            || (after <= before && !uncertain.any(is_displaced))
     }
 
-    /// By how many those that the next view keeps, and of which the evidence says nothing, are fewer
-    /// than a quorum of it, once the others are dealt with.
-    fn missing(&self, subjects: &Subjects) -> usize {
+    /// What becomes of it once all others are dealt with.
+    fn end(&self, subjects: &Subjects) -> Self {
         let mut end = self.clone();
-        end.remove_or_silence(&subjects.suspected);
+        end.remove_or_silence(subjects);
         end.let_go(&subjects.leaving);
+        end
+    }
+
+    /// By how many those that it keeps, Active and without anything said against them, are fewer than
+    /// a quorum. A Silenced member may be down, and not be suspected again yet.
+    fn missing(&self, subjects: &Subjects) -> usize {
         let is_certain = |(rank, status): &(Rank, &Option<Status>)| {
-            status.is_some() && !subjects.contains(*rank)
+            **status == Some(Status::Active) && !subjects.contains(*rank)
         };
-        let certain = end.stays.iter().filter(is_certain).count();
-        end.quorum(end.size()).q().saturating_sub(certain)
+        let certain = self.stays.iter().filter(is_certain).count();
+        self.quorum(self.size()).q().saturating_sub(certain)
     }
 
     /// Step 3: who is suspected by opinion goes if the group can still bear as many liars without
-    /// it, and falls silent otherwise.
-    pub(super) fn remove_or_silence(&mut self, suspected: &[Rank]) {
-        for rank in suspected {
+    /// it, and falls silent otherwise. Who is merely slow loses its slots, not its votes.
+    pub(super) fn remove_or_silence(&mut self, subjects: &Subjects) {
+        for rank in &subjects.suspected {
             let Some(status) = self.dispensable(*rank) else { continue };
-            if self.may_shrink() {
+            if self.may_shrink() && !subjects.slow.contains(rank) {
                 self.remove(*rank, Departure::Opinion);
             } else if status == Status::Active {
                 self.silence(*rank);

@@ -101,7 +101,7 @@ impl World {
             };
             for (by_proof, percent) in [(false, opinion), (true, proof)] {
                 if random.chance(percent) {
-                    facts.suspicions.push(Suspicion { subject, signer, by_proof });
+                    facts.suspicions.push(Suspicion { subject, signer, by_proof, is_slow: false });
                 }
             }
         }
@@ -320,6 +320,7 @@ impl World {
                         subject,
                         signer,
                         by_proof: false,
+                        is_slow: false,
                     }));
                 }
                 if leaving.contains(&id(member)) {

@@ -71,7 +71,21 @@ impl Case {
 
     fn suspicion(mut self, by_proof: bool, subject: u16, signers: &[u16]) -> Self {
         let subject = Rank::new(subject);
-        let suspicion = |signer: &u16| Suspicion { subject, signer: Rank::new(*signer), by_proof };
+        let suspicion = |signer: &u16| {
+            let signer = Rank::new(*signer);
+            Suspicion { subject, signer, by_proof, is_slow: false }
+        };
+        self.facts.suspicions.extend(signers.iter().map(suspicion));
+        self
+    }
+
+    /// Members that suspect another of being slow, and of nothing else.
+    fn slow(mut self, subject: u16, signers: &[u16]) -> Self {
+        let subject = Rank::new(subject);
+        let suspicion = |signer: &u16| {
+            let signer = Rank::new(*signer);
+            Suspicion { subject, signer, by_proof: false, is_slow: true }
+        };
         self.facts.suspicions.extend(signers.iter().map(suspicion));
         self
     }
@@ -248,6 +262,14 @@ fn opinions_of_those_proven_to_lie_do_not_count() {
     // One that is proven to lie although the cap keeps it counts as little.
     let kept = Case::of(4).proven(3).proof(2, &[0, 1]).opinion(0, &[1, 2]);
     kept.next_is("0a 1a 2a");
+}
+
+#[test]
+fn who_is_merely_slow_is_silenced_and_never_removed() {
+    Case::of(5).slow(4, &[0, 1]).next_is("0a 1a 2a 3a 4s");
+    Case::of(6).slow(4, &[0, 1, 2]).opinion(4, &[3]).next_is("0a 1a 2a 3a 4s 5a");
+    Case::of(5).slow(4, &[0]).opinion(4, &[1, 2]).next_is("0a 1a 2a 3a");
+    Case::of(5).slow(4, &[0]).next_is("0a 1a 2a 3a 4a");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::crypto::{
-    Hash32, JoinRequest, Leave, PublicKey, Recommend, Signed, Suspect, Verified, hash,
+    Hash32, JoinRequest, Leave, PublicKey, Reason, Recommend, Signed, Suspect, Verified, hash,
 };
 use crate::fault::LinkFault;
 use crate::layer::Context;
@@ -280,11 +280,13 @@ impl Evidence {
 
     /// What the plan is drawn from.
     pub(super) fn facts(&self) -> Facts {
-        let suspicions = self.suspects.keys().map(|(subject, signer, by_proof)| Suspicion {
-            subject: *subject,
-            signer: *signer,
-            by_proof: *by_proof,
-        });
+        let suspicions =
+            self.suspects.iter().map(|((subject, signer, by_proof), said)| Suspicion {
+                subject: *subject,
+                signer: *signer,
+                by_proof: *by_proof,
+                is_slow: said.reason == Reason::Slow,
+            });
         let leaving = self.leaves.iter().filter_map(|(rank, said)| said.is_some().then_some(rank));
         let joining = self.joins.values().map(|join| Joining {
             request: join.id,
