@@ -147,8 +147,9 @@ impl View {
             .map(|(r, _)| r)
     }
 
-    /// Whether it could be a view at all: its lengths, no key twice nor two that frames cannot tell
-    /// apart, somebody Active (protocol.md section 8). Says nothing about whether it was decided.
+    /// Whether it could be a view at all: its lengths, no key or address twice, nor two keys that
+    /// frames cannot tell apart, somebody Active (protocol.md section 8). Says nothing about whether
+    /// it was decided.
     #[must_use]
     pub fn is_legal(&self) -> bool {
         if self.members.is_empty() || self.members.len() > MEMBERS_MAX {
@@ -156,7 +157,11 @@ impl View {
         }
         let mut names: Vec<PeerId> = self.peers().values().copied().collect();
         names.sort_unstable();
-        names.iter().zip(names.iter().skip(1)).all(|(a, b)| a != b)
+        let mut addrs: Vec<&[u8]> = self.members.iter().map(|member| &*member.addr).collect();
+        addrs.retain(|addr| !addr.is_empty());
+        addrs.sort_unstable();
+        addrs.iter().zip(addrs.iter().skip(1)).all(|(a, b)| a != b)
+            && names.iter().zip(names.iter().skip(1)).all(|(a, b)| a != b)
             && self.members.iter().all(|member| member.addr.len() <= ADDR_MAX)
             && self.members.iter().any(|member| member.status == Status::Active)
             && self.expelled.iter().zip(self.expelled.iter().skip(1)).all(|(a, b)| a < b)
@@ -190,16 +195,26 @@ impl View {
     /// Decodes the members' keys.
     ///
     /// # Errors
-    /// If a key is weak, not canonical or no point.
+    /// If a key is no point, not canonical, or not in the subgroup of prime order.
     pub fn roster(&self, suite: Suite) -> Result<Roster, ConfigError> {
+        self.roster_after(suite, None)
+    }
+
+    /// As [`View::roster`], without decoding again the keys that the roster of another view holds:
+    /// that a key is of prime order costs as much to see as a signature.
+    pub(crate) fn roster_after(
+        &self,
+        suite: Suite,
+        known: Option<&Roster>,
+    ) -> Result<Roster, ConfigError> {
         if self.members.is_empty() {
             return Err(ConfigError::NoMembers);
         }
         let mut keys = Vec::with_capacity(self.members.len());
         for (rank, member) in Rank::all(self.members.len()).zip(&self.members) {
-            let key =
-                Key::decode(suite, &member.key).map_err(|why| ConfigError::BadKey { rank, why })?;
-            keys.push(key);
+            let known = known.and_then(|known| known.key_of(&member.key)).cloned();
+            let key = known.map_or_else(|| Key::decode(suite, &member.key), Ok);
+            keys.push(key.map_err(|why| ConfigError::BadKey { rank, why })?);
         }
         let quorum = self.quorum();
         let keys = PerRank::from_vec(keys);

@@ -227,7 +227,8 @@ impl Heal {
             return false;
         }
         // A view with a key that is none takes more than `f` liars.
-        let Ok(roster) = decision.view.roster(door.identity().suite()) else { return false };
+        let suite = door.identity().suite();
+        let Ok(roster) = decision.view.roster_after(suite, Some(&roster)) else { return false };
         self.roster = Arc::new(roster);
         self.newest = decision.view.clone();
         self.request = None;

@@ -110,7 +110,8 @@ impl Node {
         let rank = view.rank_of(identity.public_key())?;
         let mine = self.view().member(self.rank()).map(|member| member.incarnation);
         let listed = view.member(rank).map(|member| member.incarnation);
-        let roster = view.roster(identity.suite()).ok().filter(|_| mine == listed)?;
+        let roster = view.roster_after(identity.suite(), Some(self.stack.roster()));
+        let roster = roster.ok().filter(|_| mine == listed)?;
         Some((rank, Arc::new(roster)))
     }
 
