@@ -1,5 +1,6 @@
 //! Nodes in memory that go from view to view by decisions made here.
 
+mod admission;
 mod app;
 mod join;
 mod left;

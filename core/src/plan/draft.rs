@@ -64,7 +64,8 @@ impl<'a> Draft<'a> {
     /// Step 2: joiners, by key. One that needs its old entry removed waits if too many were
     /// touched, one for which the group is too large if it is, so that a spare that waits for ever
     /// keeps nobody from coming back; the first that does not fit otherwise ends it. Nobody joins
-    /// whom frames could not tell from another.
+    /// whom frames or connections could not tell from another: members recommend apart from each
+    /// other, so that only here it is seen that two joiners want one address.
     pub(super) fn admit(&mut self, requests: &[&Joining], proven: &[Rank]) {
         let mut names: Vec<(PeerId, PublicKey)> = self
             .view
@@ -75,7 +76,9 @@ impl<'a> Draft<'a> {
             .collect();
         for request in requests {
             let name = peer_id(&request.key);
-            if names.iter().any(|(known, key)| *known == name && *key != request.key) {
+            if names.iter().any(|(known, key)| *known == name && *key != request.key)
+                || self.is_taken(request)
+            {
                 continue;
             }
             let old = self.view.rank_of(&request.key);
@@ -105,6 +108,13 @@ impl<'a> Draft<'a> {
                 status: Status::Active,
             });
         }
+    }
+
+    /// Whether another member of the view, or a joiner that comes first, has the address.
+    fn is_taken(&self, request: &Joining) -> bool {
+        let mut others = self.view.members.iter().chain(&self.joined);
+        !request.addr.is_empty()
+            && others.any(|other| other.key != request.key && other.addr == request.addr)
     }
 
     /// Whether one more may join in place of so many (0 or 1): somebody who knows the group's past

@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) loss: u64,
     /// Who is cut off from everybody else.
     pub(super) away: Vec<usize>,
+    /// What is lost on its way from one to another.
+    pub(super) cut: fn(usize, usize) -> bool,
     /// What was proven, if a test expects that.
     pub(super) faults: Option<Vec<Fault>>,
     /// The application of each process, if there are applications.
@@ -68,6 +70,7 @@ impl World {
             random: 7,
             loss: 0,
             away: Vec::new(),
+            cut: |_, _| false,
             faults: None,
             apps: Vec::new(),
             strangers: Vec::new(),
@@ -205,7 +208,8 @@ impl World {
                 let from = frame::peek_sender(&bytes).unwrap();
                 let from = self.names.iter().position(|name| *name == from);
                 let is_cut = |index: usize| self.away.contains(&index);
-                if from != Some(to) && !is_cut(to) && !from.is_some_and(is_cut) {
+                let is_lost = from.is_some_and(|from| (self.cut)(from, to));
+                if from != Some(to) && !is_lost && !is_cut(to) && !from.is_some_and(is_cut) {
                     self.step(to, Input::Frame(&bytes));
                 }
             }
