@@ -138,8 +138,9 @@ pub struct Config {
     pub join_buffer: usize,
 }
 
-/// Who may become a member. Those that have been members, and were not expelled, may come back
-/// without being asked about.
+/// Who may become a member. A member that restarts, or was put out by opinion during the last 256
+/// views, may come back without being asked about, unless [`crate::Request::Admit`] said no. Who left,
+/// or was put out longer ago, is asked about like anybody else; an answer is for one coming.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Joiners {
     /// Nobody new.

@@ -220,10 +220,15 @@ impl Node {
         self.bottom.install(&view, &roster, &self.door, self.now);
         self.bottom.keep_old(|_| false);
         self.stack = Stack::new(&self.config, view.clone(), roster, me, self.now);
-        let before = core::iter::once(self.config.genesis.view());
-        let before = before.chain(self.config.anchor.clone());
-        before.for_each(|view| self.stack.remember(&view));
-        self.chain.views().for_each(|view| self.stack.remember(view));
+        let genesis = self.config.genesis.view();
+        self.stack.remember(None, &genesis);
+        let anchor = self.config.anchor.clone().unwrap_or(genesis);
+        self.stack.remember(None, &anchor);
+        let mut before = &anchor;
+        for view in self.chain.views() {
+            self.stack.remember(Some(before), view);
+            before = view;
+        }
         self.phase = Phase::Member;
         self.outputs.push_back(Output::Event(Event::View(Box::new(view))));
         self.outputs.push_back(Output::Event(Event::Unblock));

@@ -53,9 +53,9 @@ pub enum JoinRefusal {
     /// Its key was expelled: for ever.
     #[error("its key was expelled from the group")]
     Expelled,
-    /// Its key is in the view, in this life or a later one.
-    #[error("its key is in the view with no lower incarnation")]
-    Incarnation,
+    /// Its key was in a view in this life or a later one: the highest was this.
+    #[error("its incarnation is not above {0}, which was in a view")]
+    Incarnation(u64),
     /// Frames cannot tell it from another member; it needs another key.
     #[error("its key has the peer id of another member; it needs another key")]
     PeerIdClash,

@@ -107,7 +107,7 @@ fn a_life_that_is_not_later_is_refused() {
         world.join(4, incarnation, &[0]);
         if incarnation == 4 {
             world.run(1_500);
-            assert!(refusals(&world.events[4]).contains(&JoinRefusal::Incarnation));
+            assert!(refusals(&world.events[4]).contains(&JoinRefusal::Incarnation(5)));
             assert_eq!(world.node(0).view().number, 1);
         }
     }
