@@ -147,9 +147,8 @@ impl View {
             .map(|(r, _)| r)
     }
 
-    /// Whether it could be a view at all: its lengths, no key or address twice, nor two keys that
-    /// frames cannot tell apart, somebody Active (protocol.md section 8). Says nothing about whether
-    /// it was decided.
+    /// Whether it could be a view at all: its lengths, no key twice nor two that frames cannot tell
+    /// apart, somebody Active (protocol.md section 8). Says nothing about whether it was decided.
     #[must_use]
     pub fn is_legal(&self) -> bool {
         if self.members.is_empty() || self.members.len() > MEMBERS_MAX {
@@ -157,11 +156,7 @@ impl View {
         }
         let mut names: Vec<PeerId> = self.peers().values().copied().collect();
         names.sort_unstable();
-        let mut addrs: Vec<&[u8]> = self.members.iter().map(|member| &*member.addr).collect();
-        addrs.retain(|addr| !addr.is_empty());
-        addrs.sort_unstable();
-        addrs.iter().zip(addrs.iter().skip(1)).all(|(a, b)| a != b)
-            && names.iter().zip(names.iter().skip(1)).all(|(a, b)| a != b)
+        names.iter().zip(names.iter().skip(1)).all(|(a, b)| a != b)
             && self.members.iter().all(|member| member.addr.len() <= ADDR_MAX)
             && self.members.iter().any(|member| member.status == Status::Active)
             && self.expelled.iter().zip(self.expelled.iter().skip(1)).all(|(a, b)| a < b)

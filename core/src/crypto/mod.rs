@@ -24,7 +24,7 @@ pub use identity::{Identity, Key, Suite};
 pub use link::LinkKeys;
 pub use membership::{
     AckNewView, CHANGES_MAX, Change, Commit, Flush, Installed, JoinRequest, Leave, Locked,
-    NeedMoreChange, NewView, ReadyToSwitch, Recommend, Snapshot,
+    NeedMoreChange, NewView, Newest, ReadyToSwitch, Recommend, Snapshot,
 };
 pub use statement::{
     Head, Heads, Kind, MEMBERS_MAX, Reason, Signed, Stable, Statement, Suspect, Verified,

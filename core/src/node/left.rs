@@ -43,8 +43,8 @@ pub(super) struct Left {
 enum Keep {
     /// Until these have left it, too; or until then, if no more than `spare` Active ones have not.
     For { awaited: Vec<Awaited>, spare: usize, until: Time },
-    /// By who is no member any more.
-    Until(Time),
+    /// By who is no member any more; for ever if there is no moment.
+    Until(Option<Time>),
 }
 
 impl Left {
@@ -71,7 +71,7 @@ impl Left {
                 let active = awaited.iter().filter(|awaited| awaited.is_active).count();
                 (active <= *spare).then_some(*until)
             }
-            Keep::Until(until) => Some(*until),
+            Keep::Until(until) => *until,
         }
     }
 
@@ -94,7 +94,7 @@ impl Lefts {
     }
 
     /// The last view of this process was left: all are kept until then, for it hears no words.
-    pub(super) fn close(&mut self, old: Old, until: Time, config: &Config) {
+    pub(super) fn close(&mut self, old: Old, until: Option<Time>, config: &Config) {
         self.push(Left { old, keep: Keep::Until(until) }, config);
         for left in &mut self.0 {
             left.keep = Keep::Until(until);

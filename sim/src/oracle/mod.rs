@@ -381,6 +381,7 @@ impl Oracles {
             Event::Alarm { .. }
             | Event::MustStay
             | Event::Fork { .. }
+            | Event::Spent { .. }
             | Event::Joining { .. }
             | Event::JoinWanted { .. }
             | Event::Accepted(_)

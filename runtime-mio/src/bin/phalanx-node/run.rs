@@ -61,6 +61,10 @@ struct Tally {
     delivered: u64,
     /// Accepted, and delivered by nobody: the member was out by then.
     lost: u64,
+    /// It is a member, or was one.
+    was_member: bool,
+    /// Two views were decided after one: it only hands out what it has, until it is stopped.
+    is_forked: bool,
     /// Why this member is out, since when, and how long it answers those that do not know yet.
     out: Option<(String, Instant)>,
 }
@@ -108,7 +112,7 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             if args.pipe && !write(&mut out, &line(runtime, &notice))? {
                 return Ok(());
             }
-            if let Notice::Event(Event::Fork { .. }) = notice {
+            if let (Notice::Event(Event::Fork { .. }), false) = (&notice, tally.was_member) {
                 out.flush()?;
                 return Err(Forked.into());
             }
@@ -144,6 +148,9 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         }
     }
     tracing::info!("stopping");
+    if tally.is_forked {
+        return Err(Forked.into());
+    }
     match tally.out {
         Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
         None => Ok(()),
@@ -259,6 +266,12 @@ fn log_joins(naming: &Naming<'_>, notice: &Notice) {
             let (known, other) = (known.view.id(), other.view.id());
             tracing::error!(%known, %other, "two views were decided after one: more than f lied");
         }
+        Notice::Event(Event::Spent { highest }) => {
+            tracing::warn!(
+                highest,
+                "this member has lived before: its boot record was lost or set back; begins above"
+            );
+        }
         Notice::Event(Event::StateLost) => {
             let view = naming.view().number;
             tracing::warn!(view, "missed casts that nobody keeps: delivers nothing more");
@@ -287,6 +300,8 @@ impl Tally {
                 self.out = Some((json::exclusion_name(*why), Instant::now()));
                 self.lost += u64::try_from(lost.len()).unwrap_or(u64::MAX);
             }
+            Notice::Event(Event::View(_)) => self.was_member = true,
+            Notice::Event(Event::Fork { .. }) => self.is_forked = true,
             Notice::ComesBack { .. } => self.out = None,
             Notice::Event(_) | Notice::Fault(_) | Notice::StaysOut { .. } => {}
         }
