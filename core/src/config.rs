@@ -129,6 +129,9 @@ pub struct Config {
     /// Without one it starts from the genesis view. Members keep the last thousand decisions or so:
     /// who joins an older group needs a later anchor.
     pub anchor: Option<View>,
+    /// Random bytes, others at every start: a process that joins tells by them the answers to its
+    /// questions from answers to an earlier life of it, which may be shown to it again.
+    pub fresh: [u8; 32],
     /// Where this process is to be found, as it tells when it joins; at most [`ADDR_MAX`] bytes.
     pub addr: Vec<u8>,
     /// The longest state of the application, in bytes, at most 64 GiB, see
@@ -140,8 +143,9 @@ pub struct Config {
     pub join_buffer: usize,
 }
 
-/// Who may become a member. Those that have been members, and were not expelled, may come back
-/// without being asked about.
+/// Who may become a member. A member that restarts, or was put out by opinion during the last 256
+/// views, may come back without being asked about, unless [`crate::Request::Admit`] said no. Who left,
+/// or was put out longer ago, is asked about like anybody else; an answer is for one coming.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Joiners {
     /// Nobody new.
@@ -176,6 +180,7 @@ impl Config {
             joiners: Joiners::Nobody,
             join_tokens: 8,
             anchor: None,
+            fresh: [0; 32],
             addr: Vec::new(),
             state_max: 4 << 30,
             join_buffer: 8 * 1024 * 1024,

@@ -3,6 +3,7 @@
 //! A node outlives views. To it belong the links (layer Bottom), the stack of the present view, what
 //! is left of those before, and the chain of decisions for those that lag behind.
 
+mod fork;
 mod install;
 mod join;
 mod left;
@@ -95,6 +96,8 @@ pub struct Node {
     tokens: Tokens,
     /// Former members that are still linked, and their addresses.
     departed: Vec<(PeerId, Vec<u8>)>,
+    /// Two views were decided after one.
+    is_forked: bool,
     outputs: Outbox,
     counters: Counters,
 }
@@ -149,6 +152,7 @@ impl Node {
             old: Lefts::default(),
             chain: Chain::default(),
             departed: Vec::new(),
+            is_forked: false,
             outputs,
             counters: Counters::default(),
         })

@@ -276,8 +276,16 @@ pub enum Event {
         /// How many votes a decision takes; fewer are left.
         quorum: u16,
     },
+    /// This life of the process must not join: its key was in a view with an incarnation that is not
+    /// lower, and what that one signed is not known here. Its record of incarnations was lost, or set
+    /// back. It does nothing more; start again ([`crate::Node::join`]) with an incarnation above.
+    Spent {
+        /// The highest that is known to have been in a view.
+        highest: u64,
+    },
     /// Two next views were decided after one view: more than `f` of its members lied, then or after
-    /// they had left. This process trusts neither and joins nothing any more.
+    /// they had left. This process trusts neither: it joins nothing, delivers nothing and signs
+    /// nothing any more, and hands out what it has.
     Fork {
         /// The one that was known.
         known: Box<Decision>,

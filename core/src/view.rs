@@ -201,16 +201,26 @@ impl View {
     /// Decodes the members' keys.
     ///
     /// # Errors
-    /// If a key is weak, not canonical or no point.
+    /// If a key is no point, not canonical, or not in the subgroup of prime order.
     pub fn roster(&self, suite: Suite) -> Result<Roster, ConfigError> {
+        self.roster_after(suite, None)
+    }
+
+    /// As [`View::roster`], without decoding again the keys that the roster of another view holds:
+    /// that a key is of prime order costs as much to see as a signature.
+    pub(crate) fn roster_after(
+        &self,
+        suite: Suite,
+        known: Option<&Roster>,
+    ) -> Result<Roster, ConfigError> {
         if self.members.is_empty() {
             return Err(ConfigError::NoMembers);
         }
         let mut keys = Vec::with_capacity(self.members.len());
         for (rank, member) in Rank::all(self.members.len()).zip(&self.members) {
-            let key =
-                Key::decode(suite, &member.key).map_err(|why| ConfigError::BadKey { rank, why })?;
-            keys.push(key);
+            let known = known.and_then(|known| known.key_of(&member.key)).cloned();
+            let key = known.map_or_else(|| Key::decode(suite, &member.key), Ok);
+            keys.push(key.map_err(|why| ConfigError::BadKey { rank, why })?);
         }
         let quorum = self.quorum();
         let keys = PerRank::from_vec(keys);

@@ -55,7 +55,8 @@ pub enum Notice {
     Event(Event),
     /// A member is proven to misbehave.
     Fault(Box<Fault>),
-    /// This process was put out by opinion, or lost its state, and begins again as this incarnation.
+    /// This process was put out by opinion, lost its state, or was found to have lived before in an
+    /// incarnation that its boot record does not hold, and begins again as this one.
     ComesBack {
         /// Which one.
         incarnation: u64,
@@ -84,6 +85,9 @@ pub enum RuntimeError {
     /// The paper's quorums, which are unsafe, outside a study.
     #[error("the group asks for the paper's 2f+1 quorums, which are unsafe: not on a network")]
     PaperQuorum,
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Random(String),
     /// The system refuses.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -162,6 +166,13 @@ pub fn addresses(view: &View) -> Result<Vec<(PeerId, SocketAddr)>, RuntimeError>
     view.members.iter().enumerate().map(address).collect()
 }
 
+/// Bytes that no earlier start has had.
+fn fresh() -> Result<[u8; 32], RuntimeError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|why| RuntimeError::Random(why.to_string()))?;
+    Ok(bytes)
+}
+
 /// How a node begins.
 enum Begin {
     Member,
@@ -209,6 +220,7 @@ impl Runtime {
             return Err(RuntimeError::PaperQuorum);
         }
         config.frame_max = network.transport.frame_max();
+        config.fresh = fresh()?;
         let takes_guests = config.genesis.membership == Membership::Managed;
         let clock = Clock::default();
         let identity = Identity::ed25519(*secret.seed());
@@ -250,6 +262,7 @@ impl Runtime {
                 is_lasting: false,
                 from: None,
                 seen: None,
+                spent: 0,
             },
             offers: Offers::default(),
             lives: BTreeMap::new(),

@@ -12,9 +12,9 @@ use crate::runtime::{Contact, Runtime, RuntimeError, contacts};
 /// What may be asked of a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartOptions {
-    /// Join although this process was never a member: needed by those whose key is not in the group
-    /// file. Who has lost its boot record cannot know which incarnations it used up, and needs a new
-    /// key.
+    /// Join although there is no boot record: needed by those whose key is not in the group file, and
+    /// by those that have lost the record. The group tells a process that it was a member before, and
+    /// it begins again above the incarnations that were used.
     pub joins: bool,
     /// Seed of the network's jitter: different at every member.
     pub seed: u64,
@@ -34,12 +34,6 @@ pub enum StartError {
         "the key is not among the members of the group; to ask them to take it in, start with --join"
     )]
     NotAMember,
-    /// It was told to join, is a member from the first, and does not know whether it ever ran.
-    #[error(
-        "the key is in the group file, and there is no boot record: if this member never ran, start it \
-         without --join; if its record is lost, it needs a new key"
-    )]
-    LostRecord,
     /// The group has put it out for ever.
     #[error("the key was expelled from the group")]
     Expelled,
@@ -84,13 +78,13 @@ impl Home {
         let listed = listed.map(|member| member.incarnation);
         match (listed, record.last()) {
             (Some(listed), None) if !joins => return Ok(Begin::Member(record.unused(listed)?)),
-            (Some(_), None) => return Err(StartError::LostRecord),
             (None, None) if !joins => return Err(StartError::NotAMember),
             (Some(incarnation), Some(_)) if genesis.membership == Membership::Fixed => {
                 let path = record_path(&self.state_dir, &genesis.group());
                 return Err(BootError::Spent { incarnation, path }.into());
             }
-            (Some(_) | None, Some(_)) | (None, None) => {}
+            // Without a record the first incarnation above may be one that was used: the group tells.
+            (Some(_) | None, Some(_)) | (Some(_) | None, None) => {}
         }
         let last = seen.members.iter().find(|member| member.key == key);
         let last = last.map_or(0, |member| member.incarnation);

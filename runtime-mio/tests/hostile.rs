@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::crypto::{MacKey, peer_id};
 use phalanx_core::wire::frame::{FrameKind, Header, is_stranger, seal_small, stranger};
-use phalanx_core::wire::stranger::{Stranger, encode};
-use phalanx_core::{Event, Order, PeerId};
+use phalanx_core::wire::stranger::{Question, Stranger, encode};
+use phalanx_core::{Event, Hash32, Order, PeerId, PublicKey};
 use phalanx_mio::config::Home;
 use phalanx_mio::net::NetworkStats;
 use phalanx_mio::{Handle, Notice, StartOptions};
@@ -246,7 +246,8 @@ fn a_stranger_in_a_members_name_displaces_nobody() {
     let rig = Rig::new("tcp");
     rig.works("before");
     let before = rig.reconnects();
-    let asks = encode(&Stranger::AskChain { from: 0 });
+    let question = Question::padded(0, PublicKey([7; 32]), Hash32::ZERO, 0);
+    let asks = encode(&Stranger::AskChain(question));
     let mut strangers = Vec::new();
     for id in &rig.ids[1..] {
         let mut stream = rig.dial();

@@ -21,9 +21,13 @@ pub enum KeyError {
     /// The point is of small order: signatures under it prove nothing.
     #[error("the public key is weak: it is of small order")]
     Weak,
+    /// The point has a part of small order: signatures under it verify at some and fail at others,
+    /// by which equation is used, and eight keys share what is agreed with one.
+    #[error("the public key is not in the subgroup of prime order")]
+    Torsion,
 }
 
-/// A decoded, strong, canonical public key.
+/// A decoded, canonical public key of prime order.
 #[derive(Clone, Debug)]
 pub(super) struct Public(VerifyingKey);
 
@@ -35,6 +39,9 @@ impl Public {
         }
         if decoded.is_weak() {
             return Err(KeyError::Weak);
+        }
+        if !decoded.to_edwards().is_torsion_free() {
+            return Err(KeyError::Torsion);
         }
         Ok(Self(decoded))
     }
@@ -159,6 +166,23 @@ mod tests {
             let refused = Public::decode(&PublicKey(bytes32(hex))).unwrap_err();
             assert_eq!(refused, why, "{hex}");
         }
+    }
+
+    /// A good key plus each of the seven points of small order: eight keys with one secret.
+    #[test]
+    fn keys_with_a_part_of_small_order_are_refused() {
+        let good = Secret::from_seed([5; 32]).public();
+        let point = Public::decode(&good).unwrap().0.to_edwards();
+        let torsion = bytes32("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05");
+        let torsion = VerifyingKey::from_bytes(&torsion).unwrap().to_edwards();
+        let mut mixed = point;
+        for _ in 1..8 {
+            mixed += torsion;
+            let key = PublicKey(mixed.compress().to_bytes());
+            assert_ne!(key, good);
+            assert_eq!(Public::decode(&key).unwrap_err(), KeyError::Torsion);
+        }
+        assert_eq!(PublicKey((mixed + torsion).compress().to_bytes()), good);
     }
 
     #[test]

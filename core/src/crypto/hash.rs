@@ -76,7 +76,7 @@ pub fn peer_id(key: &PublicKey) -> PeerId {
 /// The length of a link MAC in bytes.
 pub const MAC_LEN: usize = 16;
 
-/// A key for link MACs in one direction, expanded once.
+/// A key for link MACs in one direction, expanded once; wiped when dropped.
 #[derive(Clone)]
 pub struct MacKey(Hmac<Sha256>);
 
@@ -102,6 +102,7 @@ impl MacKey {
         let mut derivation = keyed(secret);
         derivation.update(info.as_bytes());
         let key: [u8; 32] = derivation.finalize().into_bytes().into();
+        let key = zeroize::Zeroizing::new(key);
         Self(keyed(&key))
     }
 
@@ -128,6 +129,13 @@ impl MacKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_a_link_key_is_wiped_when_it_is_dropped() {
+        // An HMAC is two states of its hash, and has no marker of its own.
+        const fn is_wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        is_wiped(&Sha256::new());
+    }
 
     #[test]
     fn sha256_known_answer() {

@@ -114,7 +114,7 @@ enum Decoded {
     Dummy(Oracle),
 }
 
-/// A decoded public key: strong and canonical.
+/// A decoded public key: canonical, and of prime order.
 #[derive(Clone, Debug)]
 pub struct Key {
     bytes: PublicKey,
@@ -125,7 +125,7 @@ impl Key {
     /// Decodes `bytes`.
     ///
     /// # Errors
-    /// If they are no point, weak, or not canonical.
+    /// If they are no point, not canonical, or not in the subgroup of prime order.
     pub fn decode(suite: Suite, bytes: &PublicKey) -> Result<Self, KeyError> {
         let decoded = match suite {
             Suite::Ed25519 => Decoded::Ed25519(ed25519::Public::decode(bytes)?),

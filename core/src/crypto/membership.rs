@@ -256,6 +256,29 @@ impl Statement for Snapshot {
     }
 }
 
+/// The answer to a process that wants to join: the view in which this is signed is the newest that
+/// its signer knows, and the signer has not said that it is ready for a next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newest {
+    /// Of the question: drawn by the process that asks, once in each of its lives.
+    pub nonce: Hash32,
+    /// The key of that process, as the question named it.
+    pub key: PublicKey,
+    /// The highest incarnation of this key that was in a view, as far as the signer remembers.
+    pub highest: Option<u64>,
+}
+
+impl Statement for Newest {
+    const KIND: Kind = Kind::Newest;
+
+    fn fields(&self, out: &mut Vec<u8>) {
+        out.extend(self.nonce.as_bytes());
+        out.extend(self.key.as_bytes());
+        out.push(u8::from(self.highest.is_some()));
+        out.extend(self.highest.unwrap_or_default().to_le_bytes());
+    }
+}
+
 /// A process that is no member, or is silenced, asks to be (again) an Active member. Signed by the
 /// key it names, for one view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub use identity::{Identity, Key, Suite};
 pub use link::LinkKeys;
 pub use membership::{
     AckNewView, CHANGES_MAX, Change, Commit, Flush, Installed, JoinRequest, Leave, Locked,
-    NeedMoreChange, NewView, ReadyToSwitch, Recommend, Snapshot,
+    NeedMoreChange, NewView, Newest, ReadyToSwitch, Recommend, Snapshot,
 };
 pub use statement::{
     Head, Heads, Kind, MEMBERS_MAX, Reason, Signed, Stable, Statement, Suspect, Verified,
@@ -101,6 +101,11 @@ impl Roster {
     #[must_use]
     pub fn key(&self, rank: Rank) -> Option<&Key> {
         self.keys.get(rank)
+    }
+
+    /// The decoded key of the member with this one.
+    pub(crate) fn key_of(&self, key: &PublicKey) -> Option<&Key> {
+        self.keys.values().find(|known| known.bytes() == key)
     }
 
     /// Whether the signature is good: for evidence verified offline; nothing is counted or kept.
@@ -243,13 +248,13 @@ impl Door {
 
     /// Whether the key that a request names is a good one and signed it for the view of `roster`.
     pub fn verifies_join(&mut self, roster: &Roster, request: &JoinRequest) -> bool {
-        let Ok(key) = Key::decode(self.identity.suite(), &request.key) else { return false };
         let fields = membership::JoinFields(request);
         Signed::message(&fields, &roster.group, &roster.view, &mut self.message);
         let verdict = verdict(self.hasher_keys, &request.key, &self.message, &request.signature);
         if self.is_known(verdict) {
             return true;
         }
+        let Ok(key) = Key::decode(self.identity.suite(), &request.key) else { return false };
         self.counters.verifications = self.counters.verifications.saturating_add(1);
         if !key.verify(&self.message, &request.signature) {
             self.counters.bad_signatures = self.counters.bad_signatures.saturating_add(1);

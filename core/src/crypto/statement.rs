@@ -49,6 +49,8 @@ pub enum Kind {
     JoinRequest = 13,
     /// [`super::Snapshot`].
     Snapshot = 14,
+    /// [`super::Newest`].
+    Newest = 15,
 }
 
 /// Something a member signs.

@@ -6,9 +6,16 @@
 //! the view before. It asks all members of the newest view that it knows to take it in, anew for
 //! each view, and is a member when a decided view lists its key in this very life.
 //!
+//! It signs no request before a quorum of the newest view has signed, in answer to a question of this
+//! life, that it is the newest. Nobody of these was ready for a next view then, so no quorum was:
+//! whatever an earlier process with this key has been a member of is in the chain. If a view there, or
+//! what `weak` of them remember, has the key in this life or a later one, this life is spent: it ends,
+//! and says so.
+//!
 //! What a faulty process can try: hand out a forged chain (the first bad signature ends the look at
-//! it), an old one (it leads on to views that do not list this life; others know newer ones), refuse
-//! or say nothing (all are asked, in turn and again), show a second successor of a view, signed by
+//! it), an old one (a quorum says of no old view that it is the newest), show again what was answered
+//! to an earlier life (it names another question), exaggerate the lives of a key (what counts is what
+//! a correct member says, too), refuse or say nothing (all are asked, in turn and again), show a second successor of a view, signed by
 //! more liars than the group bears, perhaps long after they left it (that stops this process, and it
 //! says so).
 
@@ -21,28 +28,30 @@ use alloc::vec::Vec;
 
 use super::Context;
 use crate::config::{Config, ConfigError};
-use crate::crypto::{Door, Hash32, JoinRequest, MEMBERS_MAX, Roster, peer_id};
+use crate::crypto::{
+    Door, Hash32, JoinRequest, MEMBERS_MAX, Newest, Roster, Signed, hash, peer_id,
+};
 use crate::layer::group::{is_decided, request_hash};
 use crate::member::{ADDR_MAX, PeerId, Rank};
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
 use crate::view::{EXPELLED_MAX, View};
 use crate::wire::change::Decision;
-use crate::wire::stranger::{JoinRefusal, Stranger};
+use crate::wire::stranger::{JoinRefusal, QUESTION_BYTES, Question, STRANGER_MAX, Stranger};
 use chain::Chain;
 
 /// How often progress is told at the most.
 const PROGRESS_US: u64 = 1_000_000;
-
-/// Nothing is asked of the members before somebody has told how the group went on, or for so long:
-/// the view that this process starts from may be long over.
-const UNHEARD_US: u64 = 1_000_000;
 
 /// What happens to the layer.
 #[derive(Debug)]
 pub(crate) enum In {
     /// Decisions, from whoever it was.
     Chain(Vec<Decision>),
+    /// A member says, perhaps, that there is nothing newer than the newest view.
+    Newest(Signed<Newest>),
+    /// What a process has to tell takes a question of so many bytes.
+    Longer(PeerId, u32),
     /// Somebody says that a member does not recommend this process.
     Refused(PeerId, Hash32, JoinRefusal),
     /// A frame for a member came: its sender knows more.
@@ -62,6 +71,8 @@ pub(crate) enum Out {
     Learned,
     /// This process is a member of the newest view of the chain.
     Joined(Box<Decision>),
+    /// This life is over before it began: the highest that was in a view is this one.
+    Spent(u64),
     /// Two views were decided after one.
     Fork(Box<Decision>, Box<Decision>),
 }
@@ -76,6 +87,16 @@ pub(crate) struct Heal {
     anchor: View,
     newest: View,
     roster: Arc<Roster>,
+    /// Of the questions of this life.
+    nonce: Hash32,
+    /// Who said of the newest view that it is, with the highest incarnation known of this key.
+    vouched: BTreeMap<Rank, Option<u64>>,
+    /// A quorum said so once: whoever was a member with this key before is in the chain.
+    is_vouched: bool,
+    /// The highest incarnation that a view of the chain has of this key, if this life is not above.
+    spent: Option<u64>,
+    /// How long the question has to be that somebody can answer.
+    longer: usize,
     request: Option<(Hash32, JoinRequest)>,
     refusals: BTreeMap<Rank, JoinRefusal>,
     ask: Backoff,
@@ -111,8 +132,9 @@ impl Heal {
         let timeouts = &config.timeouts;
         let mut ask = Backoff::new(timeouts.resend_us, timeouts.resend_max_us);
         ask.at_once(now);
-        let mut send = Backoff::new(timeouts.resend_us, timeouts.resend_max_us);
-        send.start(now.plus(UNHEARD_US));
+        let key = *door.identity().public_key();
+        let (life, at) = (incarnation.to_le_bytes(), now.as_micros().to_le_bytes());
+        let nonce = hash("question", &[key.as_bytes(), &config.fresh, &life, &at]);
         Ok(Self {
             incarnation,
             addr: config.addr.clone(),
@@ -121,10 +143,15 @@ impl Heal {
             newest: anchor.clone(),
             anchor,
             roster,
+            nonce,
+            vouched: BTreeMap::new(),
+            is_vouched: false,
+            spent: None,
+            longer: 0,
             request: None,
             refusals: BTreeMap::new(),
             ask,
-            send,
+            send: Backoff::new(timeouts.resend_us, timeouts.resend_max_us),
             turn: 0,
             hinted: None,
             resend_us: timeouts.resend_us,
@@ -171,8 +198,18 @@ impl Heal {
         }
         match input {
             In::Chain(decisions) => self.on_chain((now, door), chain, decisions, &mut out),
-            In::Refused(peer, request, why) => self.on_refused(now, peer, request, why, &mut out),
-            In::Heard(peer) => self.hint(now, peer, &mut out),
+            In::Newest(said) => self.on_newest((now, door), said, &mut out),
+            In::Longer(peer, bytes) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(STRANGER_MAX);
+                if bytes > self.longer && self.peers().any(|(known, ..)| known == peer) {
+                    self.longer = bytes;
+                    self.ask.at_once(now);
+                }
+            }
+            In::Refused(peer, request, why) => {
+                self.on_refused((now, door), (peer, request), why, &mut out);
+            }
+            In::Heard(peer) => self.hint((now, door), peer, &mut out),
             In::Tick => self.on_tick(now, door, &mut out),
         }
         out
@@ -185,10 +222,6 @@ impl Heal {
         decisions: Vec<Decision>,
         out: &mut Vec<Out>,
     ) {
-        if decisions.is_empty() && self.request.is_none() {
-            // Somebody knows of nothing newer.
-            self.send.at_once(now);
-        }
         for decision in decisions {
             if decision.view.number <= self.newest.number {
                 if let Some(known) = self.contradicts((now, door), chain, &decision) {
@@ -198,23 +231,64 @@ impl Heal {
                 }
                 continue;
             }
-            // A request is bound to the view before. A view that lists this life although it never
-            // asked for that is one that an earlier process with the same incarnation was in: its
-            // record of incarnations was set back, and it must not sign there again.
             let has_asked = self.request.is_some();
             if !self.follows((now, door), &decision) {
-                return;
+                break;
             }
             chain.push(decision.clone());
             out.push(Out::Learned);
             let key = door.identity().public_key();
             let listed = decision.view.rank_of(key).and_then(|rank| decision.view.member(rank));
-            if has_asked && listed.is_some_and(|member| member.incarnation == self.incarnation) {
-                self.is_halted = true;
-                out.push(Out::Joined(Box::new(decision)));
-                return;
+            if let Some(listed) = listed.filter(|member| member.incarnation >= self.incarnation) {
+                // A request is bound to the view before. A view that lists this life although it
+                // did not ask there is one that an earlier process was in, with the same one: its
+                // record of incarnations was lost or set back, and it must not sign there again.
+                if has_asked && listed.incarnation == self.incarnation {
+                    self.is_halted = true;
+                    out.push(Out::Joined(Box::new(decision)));
+                    return;
+                }
+                self.spent = self.spent.max(Some(listed.incarnation));
             }
             self.ask.at_once(now);
+            if self.is_vouched {
+                self.send.at_once(now);
+            }
+        }
+        if let Some(highest) = self.spent {
+            self.is_halted = true;
+            out.push(Out::Spent(highest));
+        }
+    }
+
+    /// A member says that the newest view is, and what it remembers of this key.
+    fn on_newest(
+        &mut self,
+        (now, door): (Time, &mut Door),
+        said: Signed<Newest>,
+        out: &mut Vec<Out>,
+    ) {
+        let key = *door.identity().public_key();
+        let Newest { nonce, key: of, highest } = said.statement;
+        if nonce != self.nonce || of != key || self.vouched.get(&said.signer) == Some(&highest) {
+            return;
+        }
+        let Ok(said) = door.verify(&self.roster, said) else { return };
+        out.push(Out::Learned);
+        self.vouched.insert(said.signer(), highest);
+        let quorum = self.roster.quorum();
+        let mut lives: Vec<u64> = self.vouched.values().flatten().copied().collect();
+        lives.retain(|life| *life >= self.incarnation);
+        lives.sort_unstable();
+        // At least one correct member remembers one as high.
+        let highest = lives.iter().nth_back(quorum.weak().saturating_sub(1));
+        if let Some(highest) = highest.filter(|_| quorum.weak() > 0) {
+            self.is_halted = true;
+            out.push(Out::Spent(*highest));
+            return;
+        }
+        if !self.is_vouched && self.vouched.len() >= quorum.q() {
+            self.is_vouched = true;
             self.send.at_once(now);
         }
     }
@@ -227,10 +301,13 @@ impl Heal {
             return false;
         }
         // A view with a key that is none takes more than `f` liars.
-        let Ok(roster) = decision.view.roster(door.identity().suite()) else { return false };
+        let suite = door.identity().suite();
+        let Ok(roster) = decision.view.roster_after(suite, Some(&roster)) else { return false };
         self.roster = Arc::new(roster);
         self.newest = decision.view.clone();
         self.request = None;
+        self.vouched.clear();
+        self.longer = 0;
         self.refusals.clear();
         self.is_news = true;
         true
@@ -256,9 +333,8 @@ impl Heal {
 
     fn on_refused(
         &mut self,
-        now: Time,
-        peer: PeerId,
-        request: Hash32,
+        (now, door): (Time, &Door),
+        (peer, request): (PeerId, Hash32),
         why: JoinRefusal,
         out: &mut Vec<Out>,
     ) {
@@ -269,28 +345,48 @@ impl Heal {
         if self.refusals.insert(rank, why) != Some(why) {
             self.is_news = true;
         }
-        if why == JoinRefusal::OtherView {
-            self.hint(now, peer, out);
+        // It knows a newer view, or remembers a later life: both it can show.
+        if matches!(why, JoinRefusal::OtherView | JoinRefusal::Incarnation(_)) {
+            self.hint((now, door), peer, out);
         }
     }
 
     /// Somebody seems to know of a newer view: it is asked out of turn, now and then.
-    fn hint(&mut self, now: Time, peer: PeerId, out: &mut Vec<Out>) {
+    fn hint(&mut self, (now, door): (Time, &Door), peer: PeerId, out: &mut Vec<Out>) {
         let is_soon = self.hinted.is_some_and(|last| now < last.plus(self.resend_us));
         if !is_soon && self.peers().any(|(known, ..)| known == peer) {
             self.hinted = Some(now);
-            out.push(Out::Call(peer, Stranger::AskChain { from: self.newest.number }));
+            out.push(Out::Call(peer, self.question(door, QUESTION_BYTES)));
+        }
+    }
+
+    fn question(&self, door: &Door, bytes: usize) -> Stranger {
+        let key = *door.identity().public_key();
+        Stranger::AskChain(Question::padded(self.newest.number, key, self.nonce, bytes))
+    }
+
+    /// One process is asked in turn, in as many bytes as it may take to be answered; and all members
+    /// of the newest view until a quorum has said that it is.
+    fn ask(&mut self, door: &Door, out: &mut Vec<Out>) {
+        let count = self.peers().count();
+        let turn = self.turn.checked_rem(count).unwrap_or(0);
+        self.turn = turn.saturating_add(1);
+        let next = self.peers().map(|(peer, ..)| peer).nth(turn);
+        out.extend(next.map(|peer| Out::Call(peer, self.question(door, self.longer))));
+        if self.is_vouched {
+            return;
+        }
+        for (rank, peer) in self.newest.peers().iter() {
+            let is_asked = *peer == self.me || Some(*peer) == next;
+            if !is_asked && !self.vouched.contains_key(&rank) {
+                out.push(Out::Call(*peer, self.question(door, QUESTION_BYTES)));
+            }
         }
     }
 
     fn on_tick(&mut self, now: Time, door: &mut Door, out: &mut Vec<Out>) {
         if self.ask.fires(now) {
-            let count = self.peers().count();
-            let turn = self.turn.checked_rem(count).unwrap_or(0);
-            self.turn = turn.saturating_add(1);
-            let peer = self.peers().map(|(peer, ..)| peer).nth(turn);
-            let ask = Stranger::AskChain { from: self.newest.number };
-            out.extend(peer.map(|peer| Out::Call(peer, ask)));
+            self.ask(door, out);
         }
         if self.send.fires(now) {
             let request = match &self.request {
@@ -314,9 +410,9 @@ impl Heal {
         }
     }
 
-    /// The most bytes held: two views and the contacts.
+    /// The most bytes held: two views, the contacts, and what members said.
     pub(crate) const BOUND_BYTES: usize =
-        2 * 256 * (MEMBERS_MAX + EXPELLED_MAX) + MEMBERS_MAX * (32 + ADDR_MAX);
+        2 * 256 * (MEMBERS_MAX + EXPELLED_MAX) + MEMBERS_MAX * (32 + 32 + ADDR_MAX);
 
     /// Bytes held, roughly.
     pub(crate) fn held_bytes(&self) -> usize {
@@ -325,7 +421,8 @@ impl Heal {
             let keys = view.members.len().saturating_add(view.expelled.len());
             keys.saturating_mul(256)
         });
-        contacts.chain(views).fold(0, usize::saturating_add)
+        let said = core::iter::once(self.vouched.len().saturating_mul(32));
+        contacts.chain(views).chain(said).fold(0, usize::saturating_add)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Layer Inter: whom this member is for taking in (protocol.md section 10, "Joining").
 //!
 //! Promises: a request is recommended only if nothing is known against it, its key signed it for
-//! this view, and somebody authorised it: the list of keys, the application, or that its key has
-//! been a member and was not expelled. `weak` recommendations make the next view take it in, so a
+//! this view, no view listed its key in this life or a later one, and it is authorised: by the list
+//! of keys or the application, or because it is a member that restarts, or one that was put out by
+//! opinion lately and that the application did not refuse. `weak` recommendations make the next view take it in, so a
 //! process that joins is recommended by a correct member (P8). Needs from below: that strangers'
 //! frames are rationed before they come here, for each may cost one signature check.
 //!
@@ -121,7 +122,7 @@ impl Inter {
     pub(crate) fn new(config: &Config, view: &View, me: Rank, now: Time) -> Self {
         let timeouts = config.timeouts;
         let mut records = Records::new(&timeouts);
-        records.remember(view);
+        records.remember(None, view);
         if let Joiners::Listed(keys) = &config.joiners {
             keys.iter().for_each(|key| records.know(key));
         }
@@ -148,9 +149,15 @@ impl Inter {
         self.records.pass(&before.view, &self.view, now);
     }
 
-    /// The members of a view that this process never was in may come back, too.
-    pub(crate) fn remember(&mut self, view: &View) {
-        self.records.remember(view);
+    /// A view that this process never was in, and the one before it if that is known: who was put
+    /// out of it by opinion may come back, and no life of its members comes twice.
+    pub(crate) fn remember(&mut self, before: Option<&View>, view: &View) {
+        self.records.remember(before, view);
+    }
+
+    /// The highest incarnation of a key that was in a view, as far as is remembered.
+    pub(crate) fn highest(&self, key: &PublicKey) -> Option<u64> {
+        self.records.highest(key)
     }
 
     /// Whether a process with this name may join, or was a member.
@@ -259,13 +266,14 @@ impl Inter {
             return Err(JoinRefusal::Expelled);
         }
         let old = self.view.rank_of(key).and_then(|rank| self.view.member(rank));
-        if let Some(old) = old
-            && old.incarnation >= request.incarnation
+        let is_same = old.is_some_and(|old| {
+            old.incarnation == request.incarnation && *old.addr == request.addr.0
+        });
+        let highest = self.records.highest(key).max(old.map(|old| old.incarnation));
+        if let Some(highest) = highest.filter(|highest| *highest >= request.incarnation)
+            && !(is_same && is_welcome && highest == request.incarnation)
         {
-            let is_same = old.incarnation == request.incarnation && *old.addr == request.addr.0;
-            if !is_same || !is_welcome {
-                return Err(JoinRefusal::Incarnation);
-            }
+            return Err(JoinRefusal::Incarnation(highest));
         }
         self.find_clash(request)?;
         if old.is_none() && self.view.members.len() >= self.max_members {
@@ -309,15 +317,19 @@ impl Inter {
         out: &mut Vec<Out>,
     ) -> Result<(), JoinRefusal> {
         let key = &request.key;
-        if self.records.was_member(key) || self.records.answered(key) == Some(true) {
+        // A member that restarts has its vote already: who wants it out suspects it.
+        if self.view.rank_of(key).is_some() {
             return Ok(());
+        }
+        match self.records.answered(key) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(JoinRefusal::NotAuthorised),
+            None if self.records.was_put_out(key) => return Ok(()),
+            None => {}
         }
         match &self.joiners {
             Joiners::Listed(keys) if keys.contains(key) => Ok(()),
             Joiners::Nobody | Joiners::Listed(_) => Err(JoinRefusal::NotAuthorised),
-            Joiners::Application if self.records.answered(key) == Some(false) => {
-                Err(JoinRefusal::NotAuthorised)
-            }
             Joiners::Application => {
                 self.waiting.retain(|_, (_, at)| now < at.plus(ASK_AGAIN_US));
                 let known = self.waiting.get(key);

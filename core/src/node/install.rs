@@ -10,7 +10,7 @@ use crate::crypto::Roster;
 use crate::member::Rank;
 use crate::output::{Event, Exclusion, Output};
 use crate::seq::LogEnd;
-use crate::stack::{Gate, Stack};
+use crate::stack::Stack;
 use crate::view::View;
 use crate::wire::change::Decision;
 
@@ -59,21 +59,10 @@ impl Node {
 
     /// This process is no member of the next view. It answers for a while.
     pub(super) fn exclude(&mut self, why: Exclusion, decision: Box<Decision>) {
-        let roster = Arc::clone(self.stack.roster());
-        let (view, me) = (self.view().clone(), self.rank());
-        let stack = Stack::new(&self.config, view, roster, me, self.now);
-        let last = core::mem::replace(&mut self.stack, stack);
-        self.counters.bodies = self.counters.bodies.saturating_add(last.bodies());
-        let end = own_end(&decision.view, me);
-        let (old, legacy) = last.leave(None, end, &mut self.outputs);
-        let lost = legacy.casts.tickets().collect();
+        let end = own_end(&decision.view, self.rank());
         let until = self.now.plus(self.config.timeouts.linger_us);
-        self.old.close(old, until, &self.config);
-        self.phase = Phase::Excluded;
-        self.drop_old();
-        self.gate = Gate::new(&self.config, false);
+        let lost = self.rest(end, Some(until));
         self.chain.push(Decision::clone(&decision));
-        let _: usize = self.peers.take_kept().len();
         self.outputs.push_back(Output::Event(Event::Excluded { why, decision, lost }));
     }
 
@@ -86,7 +75,7 @@ impl Node {
     }
 
     /// Views that nobody needs any more are forgotten.
-    fn drop_old(&mut self) {
+    pub(super) fn drop_old(&mut self) {
         self.old.expire(self.now, &self.config);
         let old = &self.old;
         self.bottom.keep_old(|view| old.has(view));
@@ -112,7 +101,8 @@ impl Node {
         let rank = view.rank_of(identity.public_key())?;
         let mine = self.view().member(self.rank()).map(|member| member.incarnation);
         let listed = view.member(rank).map(|member| member.incarnation);
-        let roster = view.roster(identity.suite()).ok().filter(|_| mine == listed)?;
+        let roster = view.roster_after(identity.suite(), Some(self.stack.roster()));
+        let roster = roster.ok().filter(|_| mine == listed)?;
         Some((rank, Arc::new(roster)))
     }
 

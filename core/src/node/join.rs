@@ -10,7 +10,7 @@ use super::peers::Peers;
 use super::strangers::Tokens;
 use super::{Counters, Node, Phase};
 use crate::config::{Boot, Config, ConfigError};
-use crate::crypto::{Door, Hash32, Identity, peer_id};
+use crate::crypto::{Door, Hash32, Identity, Newest, peer_id};
 use crate::layer::bottom::Bottom;
 use crate::layer::heal::chain::Chain;
 use crate::layer::heal::{self, Heal};
@@ -23,10 +23,15 @@ use crate::time::Time;
 use crate::view::{Membership, View};
 use crate::wire::change::Decision;
 use crate::wire::frame::HEADER;
-use crate::wire::stranger::{self, CHAIN_MAX, JoinRefusal, Stranger};
+use crate::wire::stranger::{
+    self, CHAIN_MAX, JoinRefusal, Question, Stranger, answer_max, question_min,
+};
 
 /// Frames that answer one question for the chain; each costs a token.
 const ANSWERS_MAX: usize = 8;
+
+/// Bytes of a frame with decisions besides them.
+const FRAME_BYTES: usize = HEADER + 16;
 
 impl Node {
     /// A process that wants to be a member of the group set up in `config`. It asks `contacts`,
@@ -81,6 +86,7 @@ impl Node {
             old: Lefts::default(),
             chain: Chain::default(),
             departed: Vec::new(),
+            is_forked: false,
             outputs: Outbox::default(),
             counters: Counters::default(),
         })
@@ -96,22 +102,27 @@ impl Node {
         if !self.is_of_use(&message) {
             return;
         }
-        let is_free = matches!(message, Stranger::Refused { .. });
+        let is_free = matches!(message, Stranger::Refused { .. } | Stranger::Longer { .. });
         if !is_free && !self.takes_token(from) {
             let counter = &mut self.counters.strangers_limited;
             *counter = counter.saturating_add(1);
             return;
         }
         match message {
-            Stranger::AskChain { from: number } => self.tell_chain(from, number),
-            Stranger::Chain { decisions } if matches!(self.phase, Phase::Member) => {
-                if let Some(later) = decisions.first() {
-                    self.run(|stack, _, step| stack.on_later(step, later));
-                }
+            Stranger::AskChain(question) => {
+                self.answer(from, &question, content.len().saturating_add(HEADER));
             }
-            Stranger::Chain { decisions } => {
+            Stranger::Chain { decisions } if matches!(self.phase, Phase::Joining(_)) => {
                 self.run_heal(heal::In::Chain(decisions.into_iter().collect()));
             }
+            Stranger::Chain { decisions } => {
+                if let Some(later) = decisions.first().filter(|_| self.stack.is_behind_a_view()) {
+                    self.run(|stack, _, step| stack.on_later(step, later));
+                }
+                self.compare(from, decisions.iter());
+            }
+            Stranger::Newest(said) => self.run_heal(heal::In::Newest(said)),
+            Stranger::Longer { bytes } => self.run_heal(heal::In::Longer(from, bytes)),
             Stranger::Join(request) if from == peer_id(&request.key) => {
                 let request = Box::new(request);
                 self.run(|stack, _, step| stack.on_join(step, Origin::Stranger(from), request));
@@ -127,10 +138,15 @@ impl Node {
     /// no token: else those that join would have none left for the answers to their own questions.
     const fn is_of_use(&self, message: &Stranger) -> bool {
         match (&self.phase, message) {
-            (Phase::Member, Stranger::AskChain { .. } | Stranger::Join(_))
-            | (Phase::Excluded, Stranger::AskChain { .. })
-            | (Phase::Joining(_), Stranger::Chain { .. } | Stranger::Refused { .. }) => true,
-            (Phase::Member, Stranger::Chain { .. }) => self.stack.is_behind_a_view(),
+            (Phase::Member | Phase::Excluded, Stranger::AskChain(_) | Stranger::Chain { .. })
+            | (Phase::Member, Stranger::Join(_))
+            | (
+                Phase::Joining(_),
+                Stranger::Chain { .. }
+                | Stranger::Newest(_)
+                | Stranger::Longer { .. }
+                | Stranger::Refused { .. },
+            ) => true,
             (Phase::Member | Phase::Excluded | Phase::Joining(_), _) => false,
         }
     }
@@ -158,37 +174,77 @@ impl Node {
         self.transmit(alloc::vec![frame]);
     }
 
-    /// The decisions after the view with this number, as few frames as may be. What the first does
-    /// not hold is asked for when it has arrived; the further ones only spare that.
-    fn tell_chain(&mut self, to: PeerId, number: u64) {
+    /// Answers a question that came in a frame of so many bytes: with the decisions after its view,
+    /// as few frames as may be, or that there are none. What the answer does not hold is asked for
+    /// when it has arrived. All frames together are at most [`answer_max`] bytes long.
+    fn answer(&mut self, to: PeerId, question: &Question, asked: usize) {
         if matches!(self.phase, Phase::Joining(_)) {
             return;
         }
-        let room = self.config.frame_max.saturating_sub(HEADER.saturating_add(16));
-        let Some(later) = self.chain.since(number) else {
-            let (request, why) = (Hash32::ZERO, JoinRefusal::Forgotten);
-            return self.call(to, &Stranger::Refused { request, why });
-        };
-        let mut frames: Vec<Vec<Decision>> = alloc::vec![Vec::new()];
-        let mut bytes = 0_usize;
+        let most = answer_max(asked);
+        match self.gather(question.from, most) {
+            None => {
+                let (request, why) = (Hash32::ZERO, JoinRefusal::Forgotten);
+                self.call(to, &Stranger::Refused { request, why });
+            }
+            Some(Err(bytes)) => self.call(to, &Stranger::Longer { bytes }),
+            Some(Ok(frames)) if frames.is_empty() => self.vouch(to, question, most),
+            Some(Ok(frames)) => {
+                for decisions in frames {
+                    self.call(to, &Stranger::Chain { decisions: decisions.into() });
+                }
+            }
+        }
+    }
+
+    /// The decisions after the view with this number, frame by frame, in so many bytes; or how long
+    /// a question has to be for the first of them. `None` if it is not kept any more.
+    fn gather(&mut self, number: u64, most: usize) -> Option<Result<Vec<Vec<Decision>>, u32>> {
+        let room = self.config.frame_max.saturating_sub(FRAME_BYTES);
+        let later = self.chain.since(number)?;
+        let mut frames: Vec<Vec<Decision>> = Vec::new();
+        let (mut bytes, mut left) = (0_usize, most);
         for (decision, len) in later {
-            bytes = bytes.saturating_add(len);
-            let is_full = |frame: &Vec<Decision>| {
-                !frame.is_empty() && (bytes > room || frame.len() >= CHAIN_MAX)
+            let fits = |frame: &Vec<Decision>| {
+                bytes.saturating_add(len) <= room && frame.len() < CHAIN_MAX
             };
-            if frames.last().is_some_and(is_full) {
-                if frames.len() >= ANSWERS_MAX || !self.tokens.take(self.now) {
+            let is_new = !frames.last().is_some_and(fits);
+            let cost = len.saturating_add(if is_new { FRAME_BYTES } else { 0 });
+            let Some(rest) = left.checked_sub(cost) else {
+                let least = u32::try_from(question_min(cost)).unwrap_or(u32::MAX);
+                return Some(if frames.is_empty() { Err(least) } else { Ok(frames) });
+            };
+            if is_new {
+                let is_first = frames.is_empty();
+                let is_over = frames.len() >= ANSWERS_MAX;
+                if is_over || !(is_first || self.tokens.take(self.now)) {
                     break;
                 }
+                bytes = 0;
                 frames.push(Vec::new());
-                bytes = len;
             }
+            (bytes, left) = (bytes.saturating_add(len), rest);
             if let Some(frame) = frames.last_mut() {
                 frame.push(decision.clone());
             }
         }
-        for decisions in frames {
-            self.call(to, &Stranger::Chain { decisions: decisions.into() });
+        Some(Ok(frames))
+    }
+
+    /// Says that the view of a question is the newest, if it is, and what is remembered of the key
+    /// that asks. No word of this member can be missing in a decision of the next view then.
+    fn vouch(&mut self, to: PeerId, question: &Question, most: usize) {
+        let is_newest = question.from == self.view().number && self.stack.is_settled();
+        if !matches!(self.phase, Phase::Member) || !is_newest {
+            return;
+        }
+        let Question { key, nonce, .. } = *question;
+        let said = Newest { nonce, key, highest: self.stack.highest(&key) };
+        let roster = Arc::clone(self.stack.roster());
+        let said = self.door.sign(&roster, self.stack.me(), said);
+        let frame = self.bottom.call(to, &Stranger::Newest(said.signed().as_ref().clone()));
+        if frame.len() <= most {
+            self.transmit(alloc::vec![frame]);
         }
     }
 
@@ -203,6 +259,9 @@ impl Node {
                 }
                 heal::Out::Learned => self.tokens.refund(),
                 heal::Out::Joined(decision) => self.enter(&decision),
+                heal::Out::Spent(highest) => {
+                    self.outputs.push_back(Output::Event(Event::Spent { highest }));
+                }
                 heal::Out::Fork(known, other) => {
                     self.outputs.push_back(Output::Event(Event::Fork { known, other }));
                 }
@@ -220,10 +279,15 @@ impl Node {
         self.bottom.install(&view, &roster, &self.door, self.now);
         self.bottom.keep_old(|_| false);
         self.stack = Stack::new(&self.config, view.clone(), roster, me, self.now);
-        let before = core::iter::once(self.config.genesis.view());
-        let before = before.chain(self.config.anchor.clone());
-        before.for_each(|view| self.stack.remember(&view));
-        self.chain.views().for_each(|view| self.stack.remember(view));
+        let genesis = self.config.genesis.view();
+        self.stack.remember(None, &genesis);
+        let anchor = self.config.anchor.clone().unwrap_or(genesis);
+        self.stack.remember(None, &anchor);
+        let mut before = &anchor;
+        for view in self.chain.views() {
+            self.stack.remember(Some(before), view);
+            before = view;
+        }
         self.phase = Phase::Member;
         self.outputs.push_back(Output::Event(Event::View(Box::new(view))));
         self.outputs.push_back(Output::Event(Event::Unblock));

@@ -43,8 +43,8 @@ pub(super) struct Left {
 enum Keep {
     /// Until these have left it, too.
     For(Vec<Awaited>),
-    /// By who is no member any more.
-    Until(Time),
+    /// By who is no member any more; for ever if there is no moment.
+    Until(Option<Time>),
 }
 
 impl Left {
@@ -63,7 +63,7 @@ impl Left {
     fn until(&self) -> Option<Time> {
         match &self.keep {
             Keep::For(awaited) => awaited.is_empty().then_some(Time::ZERO),
-            Keep::Until(until) => Some(*until),
+            Keep::Until(until) => *until,
         }
     }
 
@@ -86,7 +86,7 @@ impl Lefts {
     }
 
     /// The last view of this process was left: all are kept until then, for it hears no words.
-    pub(super) fn close(&mut self, old: Old, until: Time, config: &Config) {
+    pub(super) fn close(&mut self, old: Old, until: Option<Time>, config: &Config) {
         self.push(Left { old, keep: Keep::Until(until) }, config);
         for left in &mut self.0 {
             left.keep = Keep::Until(until);

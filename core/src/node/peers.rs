@@ -36,6 +36,7 @@ pub(super) struct Kept {
 struct Peer {
     told: Option<Time>,
     asked: Option<Time>,
+    compared: Option<Time>,
     kept: Vec<Kept>,
     bytes: usize,
     /// Since when, and how many bytes.
@@ -64,6 +65,11 @@ impl Peers {
     /// Whether a peer may be asked for a decision now; if so it was.
     pub(super) fn may_ask(&mut self, now: Time, peer: PeerId) -> bool {
         is_due(&mut self.peers.entry(peer).or_default().asked, now, self.resend_us)
+    }
+
+    /// Whether a decision of a peer may be compared with what is known; if so it is.
+    pub(super) fn may_compare(&mut self, now: Time, peer: PeerId) -> bool {
+        is_due(&mut self.peers.entry(peer).or_default().compared, now, self.resend_us)
     }
 
     /// Whether a peer may be handed bodies of an earlier view now.

@@ -169,10 +169,13 @@ impl Node {
         let roster = Arc::clone(&old.roster);
         let mut cx = Context { now: self.now, door: &mut self.door, roster: &roster };
         let mut posts = Vec::new();
-        let mut says_more = packet.parts.is_empty();
+        let (mut says_more, mut told) = (packet.parts.is_empty(), None);
         for part in packet.parts {
             let Part::Fetch { sender, from: first, to } = part else {
                 says_more = true;
+                if let Part::Decision(decision) = part {
+                    told = Some(decision);
+                }
                 continue;
             };
             if self.peers.may_serve(self.now, peer) {
@@ -182,6 +185,9 @@ impl Node {
             }
         }
         self.say(|bottom, cx, frames| bottom.send(cx, era, &[], posts, frames));
+        if let Some(decision) = told.filter(|_| self.peers.may_compare(self.now, peer)) {
+            self.compare(peer, [&*decision]);
+        }
         if says_more {
             self.tell(peer, view);
         }
@@ -222,7 +228,10 @@ impl Node {
             return self.tell(peer, view);
         }
         let is_fixed = self.config.genesis.membership == Membership::Fixed;
-        // Somebody who merely shows its view knows no more than this process does.
+        // Somebody who merely shows its view knows no more than this process does, or something else.
+        if stray.is_empty() && !is_fixed {
+            self.show_view(peer);
+        }
         if is_fixed || matches!(self.phase, Phase::Excluded) || stray.is_empty() {
             return self.count_other_view();
         }
@@ -232,6 +241,14 @@ impl Node {
         if self.peers.may_ask(self.now, peer) {
             let view = self.bottom.view();
             self.say(|bottom, cx, frames| bottom.tell(cx, peer, view, Vec::new(), frames));
+        }
+    }
+
+    /// Shows a peer in a view that is not known by which decision this process came to its own.
+    fn show_view(&mut self, peer: PeerId) {
+        let Some(last) = self.chain.to(&self.bottom.view()).cloned() else { return };
+        if self.peers.may_tell(self.now, peer) {
+            self.call(peer, &Stranger::Chain { decisions: core::iter::once(last).collect() });
         }
     }
 

@@ -31,13 +31,17 @@ pub(super) fn genesis(n: u16, pledge: Option<u16>) -> Genesis {
     }
 }
 
+fn addr(id: u16) -> Vec<u8> {
+    id.to_be_bytes().to_vec()
+}
+
 /// A request; its hash is made of its fields.
 pub(super) fn request(id: u16, incarnation: u64, by: Vec<Rank>) -> Joining {
     let mut hash = [0; 32];
     hash[..2].copy_from_slice(&id.to_be_bytes());
     hash[2..10].copy_from_slice(&incarnation.to_be_bytes());
     let request = Hash32(hash);
-    Joining { request, key: key(id), incarnation, addr: vec![7], recommended_by: by }
+    Joining { request, key: key(id), incarnation, addr: addr(id), recommended_by: by }
 }
 
 /// A view and what is said in it.
@@ -329,7 +333,7 @@ fn leavers_go_under_the_same_condition_after_the_suspected() {
 fn joiners_come_last_by_key() {
     let case = Case::of(5).joins(9, 3).joins(7, 1).leaves(0);
     case.next_is("1a 2a 3a 4a 7a 9a3");
-    assert_eq!(case.plan().members.last().unwrap().addr, [7]);
+    assert_eq!(case.plan().members.last().unwrap().addr, addr(9));
     let mut few = Case::of(4);
     few.facts.joining.push(request(9, 1, vec![Rank::new(1)]));
     few.next_is("0a 1a 2a 3a");
@@ -404,6 +408,23 @@ fn who_is_expelled_or_proven_to_lie_does_not_join() {
 }
 
 #[test]
+fn of_two_joiners_with_one_address_the_first_by_key_comes_in() {
+    let mut case = Case::of(4).joins(9, 1).joins(7, 1).joins(8, 1);
+    case.facts.joining.iter_mut().for_each(|joining| joining.addr = vec![1]);
+    case.next_is("0a 1a 2a 3a 7a");
+    // Nor does anybody take the address of a member, though it goes with the same change; a later
+    // life of the member itself does.
+    let mut taken = Case::of(5).suspected(4).joins(9, 1).joins(2, 3);
+    taken.view.members[4].addr = addr(9);
+    taken.view.members[2].addr = addr(2);
+    taken.next_is("0a 1a 3a 4a 2a3");
+    let nowhere = |case: &mut Case| case.facts.joining.iter_mut().for_each(|j| j.addr.clear());
+    let mut both = Case::of(4).joins(9, 1).joins(7, 1);
+    nowhere(&mut both);
+    both.next_is("0a 1a 2a 3a 7a 9a");
+}
+
+#[test]
 fn only_a_higher_incarnation_replaces_and_the_highest_is_taken() {
     let case = Case::of(4).joins(1, 2);
     case.next_is("0a 2a 3a 1a2");
@@ -416,7 +437,7 @@ fn only_a_higher_incarnation_replaces_and_the_highest_is_taken() {
     let mut tie = Case::of(4).joins(9, 1).joins(9, 1);
     tie.facts.joining[0].request = Hash32([255; 32]);
     tie.facts.joining[0].addr = vec![8];
-    assert_eq!(tie.plan().members.last().unwrap().addr, [7], "the lowest hash");
+    assert_eq!(tie.plan().members.last().unwrap().addr, addr(9), "the lowest hash");
 }
 
 #[test]

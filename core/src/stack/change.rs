@@ -196,6 +196,11 @@ impl Stack {
         self.ending.decided.is_some()
     }
 
+    /// Whether no next view can have been decided, as far as that takes this member's word.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.ending.decided.is_none() && self.group.as_ref().is_some_and(|group| group.is_settled())
+    }
+
     /// The others have gone on from the next view, too, and do not keep for ever what was before it:
     /// once nobody hands over any more of the cut, it is not waited for.
     pub(crate) fn on_later(&mut self, step: &mut Step<'_>, later: &Decision) {

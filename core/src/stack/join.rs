@@ -99,9 +99,14 @@ impl Stack {
         self.run_inter(step, inter::In::Admit(key, is_admitted));
     }
 
-    /// A view of this group that this process was never in.
-    pub(crate) fn remember(&mut self, view: &View) {
-        self.inter.remember(view);
+    /// A view of this group that this process was never in, and the one before it if that is known.
+    pub(crate) fn remember(&mut self, before: Option<&View>, view: &View) {
+        self.inter.remember(before, view);
+    }
+
+    /// The highest incarnation of a key that was in a view.
+    pub(crate) fn highest(&self, key: &PublicKey) -> Option<u64> {
+        self.inter.highest(key)
     }
 
     /// Whether a process is one that may join, or was a member.

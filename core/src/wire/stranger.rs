@@ -2,7 +2,10 @@
 //! two have no link (protocol.md section 10, "Joining").
 //!
 //! Nothing here is believed for where it came from: a request is signed by the joiner, a decision
-//! proves itself to whoever knows the view before it, and a refusal is advice. Whoever receives
+//! proves itself to whoever knows the view before it, that there is none is signed by those who say
+//! so, and a refusal is advice. Nobody gets more out of a member than it puts in, by much: an answer
+//! goes wherever a question seems to come from, so a question is padded and draws at most
+//! [`answer_max`] bytes. Whoever receives
 //! strangers' frames limits how many it looks at; one that it looks at is decoded at one door,
 //! [`decode`], with the same care as a packet: length first, then every list by its limit, nothing
 //! left over, the encoding canonical.
@@ -11,8 +14,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::change::Decision;
-use super::{List, Malformed};
-use crate::crypto::{Hash32, JoinRequest, MEMBERS_MAX};
+use super::frame::HEADER;
+use super::{Blob, List, Malformed};
+use crate::crypto::{Hash32, JoinRequest, MEMBERS_MAX, Newest, PublicKey, Signed};
 
 /// The longest frame of a stranger, in bytes: it is never cut into fragments, fits a datagram, and
 /// holds the longest decision.
@@ -21,15 +25,54 @@ pub const STRANGER_MAX: usize = 60 * 1024;
 /// The most decisions in one frame.
 pub const CHAIN_MAX: usize = 64;
 
+/// The usual length of a frame with a question: it fits a datagram.
+pub const QUESTION_BYTES: usize = 1_200;
+
+/// Bytes of a question's frame without its padding: these at least, and a dozen more at the most.
+const BARE_BYTES: usize = HEADER + 67;
+
+/// How many bytes of frames answer a question whose frame has so many. What is for a stranger may
+/// be sent to two addresses, so that both together get at most three times the question.
+#[must_use]
+pub const fn answer_max(question: usize) -> usize {
+    question.saturating_add(question / 2)
+}
+
+/// How long a question has to be to be answered with so many bytes.
+#[must_use]
+pub const fn question_min(answer: usize) -> usize {
+    answer.saturating_sub(answer / 3).saturating_add(1)
+}
+
+/// Asks for the decisions that lead on from the view with a number, the newest known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// That number.
+    pub from: u64,
+    /// The key of the process that asks; nothing proves it.
+    pub key: PublicKey,
+    /// Tells the answers to it from those to an earlier life of the process.
+    pub nonce: Hash32,
+    /// Bytes that mean nothing.
+    pub padding: Blob<STRANGER_MAX>,
+}
+
+impl Question {
+    /// A question whose frame has at least so many bytes, as far as a frame may.
+    #[must_use]
+    pub fn padded(from: u64, key: PublicKey, nonce: Hash32, bytes: usize) -> Self {
+        let longest = STRANGER_MAX.saturating_sub(96);
+        let padding = bytes.max(QUESTION_BYTES).saturating_sub(BARE_BYTES).min(longest);
+        Self { from, key, nonce, padding: Blob(alloc::vec![0; padding]) }
+    }
+}
+
 /// What is said without a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stranger {
-    /// Asks for the decisions that lead on from the view with this number, the newest known.
-    AskChain {
-        /// That number.
-        from: u64,
-    },
-    /// The decisions after some view, each that of the view before it; empty if there are none.
+    /// Asks how the group went on.
+    AskChain(Question),
+    /// The decisions after some view, each that of the view before it.
     Chain {
         /// Oldest first.
         decisions: List<Decision, CHAIN_MAX>,
@@ -43,6 +86,13 @@ pub enum Stranger {
         /// Why.
         why: JoinRefusal,
     },
+    /// There is no decision after the view of a question, as far as its signer knows.
+    Newest(Signed<Newest>),
+    /// The next decision is longer than such a question is answered with.
+    Longer {
+        /// How long the frame of a question has to be.
+        bytes: u32,
+    },
 }
 
 /// Why a member does not recommend a process. It is advice to people, not authenticated.
@@ -53,9 +103,9 @@ pub enum JoinRefusal {
     /// Its key was expelled: for ever.
     #[error("its key was expelled from the group")]
     Expelled,
-    /// Its key is in the view, in this life or a later one.
-    #[error("its key is in the view with no lower incarnation")]
-    Incarnation,
+    /// Its key was in a view in this life or a later one: the highest was this.
+    #[error("its incarnation is not above {0}, which was in a view")]
+    Incarnation(u64),
     /// Frames cannot tell it from another member; it needs another key.
     #[error("its key has the peer id of another member; it needs another key")]
     PeerIdClash,
@@ -133,7 +183,8 @@ impl Stranger {
                 decisions.iter().all(|decision| decision.is_legal(MEMBERS_MAX))
                     && decisions.iter().zip(decisions.iter().skip(1)).all(follows)
             }
-            Self::AskChain { .. } | Self::Join(_) | Self::Refused { .. } => true,
+            Self::Newest(said) => said.signer.index() < MEMBERS_MAX,
+            Self::AskChain(_) | Self::Join(_) | Self::Refused { .. } | Self::Longer { .. } => true,
         }
     }
 }

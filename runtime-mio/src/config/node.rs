@@ -326,7 +326,7 @@ pub fn node_text(entry: &NodeEntry) -> String {
          key = \"key.pem\"\n\
          bind = \"{bind}\"\n\
          transport = \"{transport}\"      # the same at every member\n\
-         state = \"state\"        # the boot record; losing it means starting with a new key\n\
+         state = \"state\"        # the boot record; without it start with --join\n\
          joiners = [{joiners}]  # keys that may join, or \"ask\": the application is asked\n\
          rejoin = true          # come back as a new incarnation after being put out by opinion\n\
          # address = \"192.0.2.1:7400\"  # where others reach it, if not as in the group file\n\

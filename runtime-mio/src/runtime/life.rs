@@ -1,5 +1,6 @@
-//! Coming back: a process that the others have put out by opinion, that could not follow them, or
-//! that has lost its state begins again as a new incarnation, through the same sockets.
+//! Coming back: a process that the others have put out by opinion, that could not follow them, that
+//! has lost its state, or that turns out to have lived before what its boot record says begins again
+//! as a new incarnation, through the same sockets.
 //!
 //! It is put out by opinion as a rule because it was slow or cut off, and nobody needs to be asked
 //! for that to end. Who lied or left stays out.
@@ -43,6 +44,8 @@ pub(super) enum Ending {
     StateStalled,
     /// It came after all: this life goes on.
     StateLoaded,
+    /// It is over before it began: this incarnation of it was a member, or a later one.
+    Spent(u64),
 }
 
 /// What it takes to begin again.
@@ -60,6 +63,8 @@ pub(super) struct Life {
     pub(super) from: Option<View>,
     /// The number of the view that was kept last.
     pub(super) seen: Option<u64>,
+    /// The highest incarnation that the group has shown to be used.
+    pub(super) spent: u64,
 }
 
 impl Life {
@@ -69,10 +74,11 @@ impl Life {
         let identity = Identity::ed25519(*self.secret.seed());
         let key = *identity.public_key();
         let listed = from.rank_of(&key).and_then(|rank| from.member(rank));
-        let above = listed.map_or(0, |member| member.incarnation);
+        let above = listed.map_or(0, |member| member.incarnation).max(self.spent);
         let boot = record.claim_above(above).map_err(|why| why.to_string())?;
         let contacts = contacts(&key, [from.members.as_slice(), &self.config.genesis.members]);
-        let config = Config { anchor: Some(from.clone()), ..self.config.clone() };
+        let fresh = super::fresh().map_err(|why| why.to_string())?;
+        let config = Config { anchor: Some(from.clone()), fresh, ..self.config.clone() };
         let node = Node::join(config, identity, boot, contacts, now)
             .map_err(|why: ConfigError| why.to_string())?;
         Ok((boot, node))
@@ -117,6 +123,13 @@ impl Runtime {
                 self.life.from = None;
                 return;
             }
+            Ending::Spent(highest) => {
+                // Nothing was signed, so there is nothing to come back from: it has not begun.
+                self.life.spent = self.life.spent.max(highest);
+                let newest = self.node.decisions().last().map(|decision| decision.view.clone());
+                self.life.from = Some(newest.unwrap_or_else(|| self.node.view().clone()));
+                return;
+            }
             Ending::StateLost | Ending::StateStalled => true,
             Ending::Out(why) => {
                 matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)
@@ -131,7 +144,8 @@ impl Runtime {
     pub(super) fn come_back(&mut self) {
         let Some(from) = self.life.from.take() else { return };
         // Whoever still has a vote takes it away from the others: they must be able to do without.
-        if !self.sorted.is_out && !self.node.is_spared() {
+        let is_member = !self.sorted.is_out && !self.sorted.is_outside;
+        if is_member && !self.node.is_spared() {
             self.life.from = Some(from);
             return;
         }

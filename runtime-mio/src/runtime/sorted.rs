@@ -51,6 +51,13 @@ impl Sorted {
                 (self.is_out, self.has_changed) = (true, true);
                 self.end = Some(End { why: Ending::Out(*why), view: Some(decision.view.clone()) });
             }
+            Event::Spent { highest } => {
+                self.end = Some(End { why: Ending::Spent(*highest), view: None });
+            }
+            // Nothing is delivered any more; what there is of the past is handed out.
+            Event::Fork { .. } if !self.is_outside => {
+                (self.is_out, self.has_changed) = (true, true)
+            }
             Event::StateLost => self.end = Some(End { why: Ending::StateLost, view: None }),
             Event::StateStalled { .. } => {
                 self.end = Some(End { why: Ending::StateStalled, view: None });

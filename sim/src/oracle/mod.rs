@@ -425,6 +425,7 @@ impl Oracles {
             Event::Alarm { .. }
             | Event::MustStay
             | Event::Fork { .. }
+            | Event::Spent { .. }
             | Event::Joining { .. }
             | Event::JoinWanted { .. }
             | Event::Accepted(_)

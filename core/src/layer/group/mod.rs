@@ -258,6 +258,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Whether this member has said of no next view that it is ready for it, and knows of none.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.readied.is_none() && self.phase != Phase::Decided
+    }
+
     /// The layer for `view`, seen from rank `me`.
     pub(crate) fn new(
         genesis: Arc<Genesis>,

@@ -85,37 +85,70 @@ fn joins(outs: &[Out]) -> Vec<JoinRequest> {
     outs.iter().filter_map(join).collect()
 }
 
+fn asked(outs: &[Out]) -> Vec<PeerId> {
+    let asked = |out: &Out| match out {
+        Out::Call(peer, Stranger::AskChain(question)) => {
+            assert_eq!(question.key, *quick_identity(7).public_key());
+            Some(*peer)
+        }
+        _ => None,
+    };
+    outs.iter().filter_map(asked).collect()
+}
+
+impl Solo {
+    /// Members of a view say that it is the newest, and which life of the key they remember.
+    fn hears(&mut self, view: &View, by: &[u16], highest: Option<u64>) -> Vec<Out> {
+        let nonce = self.heal.nonce;
+        let said = |rank: &u16| says(view, *rank, nonce, highest);
+        let said: Vec<Signed<Newest>> = by.iter().map(said).collect();
+        said.into_iter().flat_map(|said| self.step(In::Newest(said))).collect()
+    }
+}
+
+fn says(view: &View, rank: u16, nonce: Hash32, highest: Option<u64>) -> Signed<Newest> {
+    let roster = view.roster(quick_identity(0).suite()).unwrap();
+    let mut door = Door::new(quick_identity(u8::try_from(rank).unwrap()));
+    let newest = Newest { nonce, key: *quick_identity(7).public_key(), highest };
+    Signed::clone(door.sign(&roster, Rank::new(rank), newest).signed())
+}
+
 #[test]
-fn it_asks_contacts_and_members_in_turn_and_tells_how_it_goes() {
+fn it_asks_contacts_and_members_until_a_quorum_has_said_what_is_newest() {
     let mut solo = Solo::new();
     let said = solo.run(10_000);
-    let mut asked: Vec<PeerId> = said
-        .iter()
-        .filter_map(|out| match out {
-            Out::Call(peer, Stranger::AskChain { from: 0 }) => Some(*peer),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(asked[0], PeerId(99));
-    assert!((6..12).contains(&asked.len()), "{asked:?}");
-    asked.sort_unstable();
-    asked.dedup();
-    assert_eq!(asked.len(), 5, "everybody");
-    let requests = joins(&said);
-    assert!(requests.iter().all(|request| *request == requests[0]), "signed once");
-    assert_eq!(requests.len() % 4, 0, "to all members");
-    assert_eq!(solo.door.counters().signatures, 1);
+    let mut all = asked(&said);
+    assert_eq!(all[0], PeerId(99));
+    assert_eq!(joins(&said).len(), 0, "however long it hears nothing");
+    assert_eq!(solo.door.counters().signatures, 0);
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 5, "everybody");
     let progress = said.iter().filter(|out| matches!(out, Out::Progress(..))).count();
     assert_eq!(progress, 1);
+    let genesis = config().genesis.view();
+    solo.hears(&genesis, &[0, 2, 0, 2], None);
+    let said = solo.run(3_000);
+    assert_eq!(joins(&said).len(), 0, "two of four are no quorum");
+    let peers = genesis.peers();
+    let turns = asked(&said).iter().filter(|peer| **peer == *peers.at(Rank::new(0))).count();
+    assert!(turns <= 1, "who has answered is asked in turn only");
+    solo.hears(&genesis, &[1], Some(LIFE - 1));
+    let said = solo.run(10_000);
+    let requests = joins(&said);
+    assert!(requests.len() >= 4 && requests.len().is_multiple_of(4), "to all members");
+    assert!(requests.iter().all(|request| *request == requests[0]), "signed once");
+    assert_eq!(solo.door.counters().signatures, 1);
 }
 
 #[test]
 fn it_is_a_member_when_a_decision_lists_this_very_life() {
     let mut solo = Solo::new();
-    assert_eq!(joins(&solo.run(900)).len(), 0, "it waits to be told of newer views");
-    solo.step(In::Chain(Vec::new()));
+    let genesis = config().genesis.view();
+    solo.run(10);
+    solo.hears(&genesis, &[0, 1, 2], None);
     let first = solo.run(150);
-    let old = decide(&config().genesis.view(), &[0, 1, 2], lists(LIFE - 1));
+    let old = decide(&genesis, &[0, 1, 2], lists(LIFE - 1));
     let outs = solo.step(In::Chain(alloc::vec![old.clone()]));
     assert!(matches!(&outs[..], [Out::Learned]), "an old life of it: {outs:?}");
     let again = solo.run(10);
@@ -133,19 +166,97 @@ fn it_is_a_member_when_a_decision_lists_this_very_life() {
 
 #[test]
 fn a_view_that_lists_it_without_having_been_asked_is_of_another_process() {
+    for listed in [LIFE, LIFE + 4] {
+        let mut solo = Solo::new();
+        let old = decide(&config().genesis.view(), &[0, 1, 2], lists(LIFE));
+        let next = decide(&old.view, &[0, 1, 2, 3], |view| view.members[4].incarnation = listed);
+        let outs = solo.step(In::Chain(alloc::vec![old, next]));
+        assert!(
+            matches!(&outs[..], [Out::Learned, Out::Learned, Out::Spent(life)] if *life == listed),
+            "{outs:?}"
+        );
+        assert!(solo.run(10_000).is_empty(), "it asks for nothing any more");
+        assert_eq!(solo.door.counters().signatures, 0);
+    }
+}
+
+#[test]
+fn lives_count_as_far_as_a_correct_member_remembers_them() {
+    let genesis = config().genesis.view();
     let mut solo = Solo::new();
-    let old = decide(&config().genesis.view(), &[0, 1, 2], lists(LIFE));
-    let outs = solo.step(In::Chain(alloc::vec![old.clone()]));
-    assert!(matches!(&outs[..], [Out::Learned]), "{outs:?}");
-    assert_eq!(joins(&solo.run(10)).len(), 4, "it asks, and will be told that it is too late");
+    assert!(
+        solo.hears(&genesis, &[0], Some(u64::MAX)).iter().all(|out| matches!(out, Out::Learned))
+    );
+    solo.hears(&genesis, &[1, 2], Some(LIFE - 1));
+    assert!(!joins(&solo.run(100)).is_empty(), "one liar keeps nobody out");
+    let outs = solo.hears(&genesis, &[3], Some(LIFE + 6));
+    assert!(matches!(&outs[..], [Out::Learned, Out::Spent(9)]), "the lower of two: {outs:?}");
+    assert!(solo.run(10_000).is_empty());
+}
+
+#[test]
+fn answers_to_others_and_to_earlier_lives_count_for_nothing() {
+    let mut solo = Solo::new();
+    let genesis = config().genesis.view();
+    let other = decide(&genesis, &[0, 1, 2], |view| view.pledge = 0).view;
+    let earlier = Heal::new(
+        &config(),
+        (&solo.door, LIFE - 1),
+        (genesis.clone(), Arc::clone(&solo.heal.roster)),
+        alloc::vec![(PeerId(99), Vec::new())],
+        Time::ZERO,
+    );
+    let (nonce, before) = (solo.heal.nonce, earlier.unwrap().nonce);
+    assert_ne!(nonce, before);
+    let mut fresh = config();
+    fresh.fresh = [1; 32];
+    let again = Heal::new(
+        &fresh,
+        (&solo.door, LIFE),
+        (genesis.clone(), Arc::clone(&solo.heal.roster)),
+        alloc::vec![(PeerId(99), Vec::new())],
+        Time::ZERO,
+    );
+    assert_ne!(again.unwrap().nonce, nonce, "the same life at the same time, started again");
+    for rank in 0..4 {
+        let mut forged = says(&genesis, rank, nonce, None);
+        forged.signature.0[1] ^= 1;
+        let mut foreign = says(&genesis, rank, nonce, None);
+        foreign.signer = Rank::new((rank + 1) % 4);
+        let old = says(&genesis, rank, before, None);
+        for said in [forged, foreign, old, says(&other, rank, nonce, None)] {
+            assert!(solo.step(In::Newest(said)).is_empty());
+        }
+    }
+    assert_eq!(joins(&solo.run(10_000)).len(), 0);
+}
+
+#[test]
+fn a_question_is_made_longer_for_one_that_has_more_to_tell() {
+    let mut solo = Solo::new();
+    solo.run(10);
+    let length = |outs: &[Out]| {
+        let bytes = outs.iter().filter_map(|out| match out {
+            Out::Call(_, message) => Some(crate::wire::stranger::encode(message).len()),
+            _ => None,
+        });
+        bytes.max().unwrap_or_default()
+    };
+    solo.step(In::Longer(PeerId(5), 30_000));
+    assert!(length(&solo.run(2_000)) <= QUESTION_BYTES, "it knows nobody of that name");
+    solo.step(In::Longer(PeerId(99), 30_000));
+    let said = solo.run(1_000);
+    assert!((29_000..30_000).contains(&length(&said)));
+    solo.step(In::Longer(PeerId(99), u32::MAX));
+    assert!(length(&solo.run(1_000)) <= STRANGER_MAX);
 }
 
 #[test]
 fn a_forged_chain_costs_one_look() {
     let mut solo = Solo::new();
-    solo.step(In::Chain(Vec::new()));
-    solo.run(150);
     let genesis = config().genesis.view();
+    solo.hears(&genesis, &[0, 1, 2], None);
+    solo.run(150);
     let good = decide(&genesis, &[0, 1, 2], lists(LIFE));
     let mut few = good.clone();
     few.readys.as_mut_vec().pop();
@@ -183,6 +294,7 @@ fn two_views_after_one_stop_it() {
 #[test]
 fn refusals_count_if_they_are_for_the_present_request() {
     let mut solo = Solo::new();
+    solo.hears(&config().genesis.view(), &[0, 1, 3], None);
     let said = solo.run(1_200);
     let hash = request_hash(&joins(&said)[0]);
     let peers = config().genesis.view().peers();
@@ -195,7 +307,7 @@ fn refusals_count_if_they_are_for_the_present_request() {
         |out: &Out| matches!(out, Out::Progress(0, all) if *all == [(Rank::new(2), why)]);
     assert!(solo.run(2_000).iter().any(progress));
     let outs = solo.step(In::Refused(peer, hash, JoinRefusal::OtherView));
-    assert!(matches!(&outs[..], [Out::Call(to, Stranger::AskChain { .. })] if *to == peer));
+    assert!(matches!(&outs[..], [Out::Call(to, Stranger::AskChain(_))] if *to == peer));
     assert!(solo.step(In::Heard(peer)).is_empty(), "it was asked just now");
     solo.run(200);
     assert_eq!(solo.step(In::Heard(peer)).len(), 1);

@@ -1,6 +1,9 @@
 //! What is said without a link: golden bytes, one reading of each, limits.
 
-use super::super::stranger::{CHAIN_MAX, JoinRefusal, STRANGER_MAX, Stranger, decode, encode};
+use super::super::stranger::{
+    CHAIN_MAX, JoinRefusal, QUESTION_BYTES, Question, STRANGER_MAX, Stranger, answer_max, decode,
+    encode, question_min,
+};
 use super::*;
 use crate::wire::change::Decision;
 use proptest::prelude::*;
@@ -20,13 +23,27 @@ fn chain(numbers: impl IntoIterator<Item = u64>) -> Stranger {
     Stranger::Chain { decisions: numbers.into_iter().map(decision).collect() }
 }
 
+fn question() -> Question {
+    let (key, nonce) = (crate::PublicKey([3; 32]), some_hash(4));
+    Question { from: 300, key, nonce, padding: Blob(alloc::vec![0; 3]) }
+}
+
+fn newest() -> Stranger {
+    let (key, nonce) = (crate::PublicKey([3; 32]), some_hash(4));
+    let statement = crate::crypto::Newest { nonce, key, highest: Some(7) };
+    let signature = Signature([9; 64]);
+    Stranger::Newest(Signed { signer: Rank::new(2), statement, signature })
+}
+
 fn examples() -> Vec<(&'static str, Stranger)> {
     let refused = Stranger::Refused { request: some_hash(5), why: JoinRefusal::CoolDown };
     alloc::vec![
-        ("stranger_ask_chain", Stranger::AskChain { from: 300 }),
+        ("stranger_ask_chain", Stranger::AskChain(question())),
         ("stranger_chain", chain([7, 8])),
         ("stranger_join", Stranger::Join(change::request())),
         ("stranger_refused", refused),
+        ("stranger_newest", newest()),
+        ("stranger_longer", Stranger::Longer { bytes: 40_000 }),
     ]
 }
 
@@ -34,7 +51,7 @@ fn examples() -> Vec<(&'static str, Stranger)> {
 pub(super) fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let mut all: Vec<_> =
         examples().into_iter().map(|(name, message)| (name, encode(&message))).collect();
-    let ask = encode(&Stranger::AskChain { from: 300 });
+    let ask = encode(&Stranger::AskChain(question()));
     let header = header(FrameKind::Stranger);
     all.push(("frame_stranger", frame::stranger(header.group, header.from, &ask)));
     all
@@ -59,7 +76,7 @@ fn every_message_survives_its_bytes_and_none_is_read_twice() {
         long.push(0);
         assert_eq!(decode(&long), Err(Malformed::LeftOver), "{name}");
     }
-    let over_long = [0, 0xac, 0x82, 0];
+    let over_long = [5, 0xac, 0x82, 0];
     assert_eq!(decode(&over_long), Err(Malformed::NotCanonical));
 }
 
@@ -117,12 +134,37 @@ fn the_longest_decision_fits() {
     assert!(decode(&encode(&Stranger::Chain { decisions })).is_ok());
 }
 
+/// Whatever is asked for can be asked for, and no question is longer than a frame may be.
+#[test]
+fn a_question_is_as_long_as_its_answer_needs() {
+    for answer in [0, 1, 2, 3, 200, 1_801, 40_000, STRANGER_MAX + frame::HEADER] {
+        assert!(answer_max(question_min(answer)) >= answer, "{answer}");
+        let asks = Question::padded(
+            u64::MAX,
+            crate::PublicKey([3; 32]),
+            some_hash(4),
+            question_min(answer),
+        );
+        let content = encode(&Stranger::AskChain(asks));
+        let bytes = content.len() + frame::HEADER;
+        assert!(answer_max(bytes) >= answer);
+        assert!(bytes <= QUESTION_BYTES.max(question_min(answer)) + 12);
+        let bytes = content.len() + frame::HEADER;
+        assert!(
+            answer_max(bytes) + 40 >= answer && bytes <= QUESTION_BYTES.max(question_min(answer))
+        );
+    }
+    let key = crate::PublicKey([3; 32]);
+    let longest = Question::padded(u64::MAX, key, some_hash(4), usize::MAX);
+    assert!(decode(&encode(&Stranger::AskChain(longest))).is_ok());
+}
+
 #[test]
 fn a_strangers_frame_has_neither_counter_nor_mac() {
     let (_, frame) = messages().pop().unwrap();
     let parsed = parse(&frame).unwrap();
     assert_eq!(parsed.header, Header { counter: 0, ..header(FrameKind::Stranger) });
-    assert_eq!(decode(parsed.content()), Ok(Stranger::AskChain { from: 300 }));
+    assert_eq!(decode(parsed.content()), Ok(Stranger::AskChain(question())));
     assert!(frame::is_stranger(&frame));
     for at in 18..frame::HEADER {
         let mut other = frame.clone();

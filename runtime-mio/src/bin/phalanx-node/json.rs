@@ -53,6 +53,7 @@ fn event(event: &Event) -> Value {
         Event::Alarm { sender, number } => {
             json!({"event": "alarm", "sender": sender.value(), "number": number.value()})
         }
+        Event::Spent { highest } => json!({"event": "spent", "highest": highest}),
         Event::Fork { known, other } => {
             json!({"event": "fork", "known": known.view.id().to_string(),
                    "other": other.view.id().to_string()})

@@ -63,6 +63,10 @@ struct Tally {
     lost: u64,
     /// It lost its state: what becomes of its casts it is not told any more.
     is_blind: bool,
+    /// It is a member, or was one.
+    was_member: bool,
+    /// Two views were decided after one: it only hands out what it has, until it is stopped.
+    is_forked: bool,
     /// Why this member is out, since when, and how long it answers those that do not know yet.
     out: Option<(String, Instant)>,
 }
@@ -110,7 +114,7 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
             if args.pipe && !write(&mut out, &line(runtime, &notice))? {
                 return Ok(());
             }
-            if let Notice::Event(Event::Fork { .. }) = notice {
+            if let (Notice::Event(Event::Fork { .. }), false) = (&notice, tally.was_member) {
                 out.flush()?;
                 return Err(Forked.into());
             }
@@ -147,6 +151,9 @@ fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Resu
         }
     }
     tracing::info!("stopping");
+    if tally.is_forked {
+        return Err(Forked.into());
+    }
     match tally.out {
         Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
         None => Ok(()),
@@ -273,6 +280,12 @@ fn log_joins(naming: &Naming<'_>, notice: &Notice) {
             let (known, other) = (known.view.id(), other.view.id());
             tracing::error!(%known, %other, "two views were decided after one: more than f lied");
         }
+        Notice::Event(Event::Spent { highest }) => {
+            tracing::warn!(
+                highest,
+                "this member has lived before: its boot record was lost or set back; begins above"
+            );
+        }
         Notice::Event(Event::StateLost) => {
             let view = naming.view().number;
             tracing::warn!(view, "missed casts that nobody keeps: delivers nothing more");
@@ -302,6 +315,8 @@ impl Tally {
                 self.lost += u64::try_from(lost.len()).unwrap_or(u64::MAX);
             }
             Notice::Event(Event::StateLost) => self.is_blind = true,
+            Notice::Event(Event::View(_)) => self.was_member = true,
+            Notice::Event(Event::Fork { .. }) => self.is_forked = true,
             Notice::ComesBack { .. } => self.out = None,
             Notice::Event(_) | Notice::Fault(_) | Notice::StaysOut { .. } => {}
         }

@@ -253,7 +253,7 @@ fn a_phase_stopper_tells_nobody_of_the_decision_in_any_view() {
             assert_eq!(say(&mut stage, view, &said[6]), (0, 1), "silent in each view");
         }
         let to = stage.puppet.peer(Rank::new(1)).unwrap();
-        act.stranger(&mut stage, to, Stranger::AskChain { from: 0 });
+        act.stranger(&mut stage, to, Stranger::Longer { bytes: 0 });
         assert_eq!((stage.out.len(), stage.fired), (0, 1), "silent towards strangers");
     }
 }
