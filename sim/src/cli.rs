@@ -215,8 +215,7 @@ fn attack_book(args: &BookArgs) -> Result<u8, Failed> {
     entries.iter().for_each(|entry| say!("{}", entry.lines()));
     let wrong = entries.iter().filter(|entry| !entry.is_as_expected()).count();
     say!("{} scenarios, {wrong} not as expected", entries.len());
-    let code = |entry: &book::Entry| entry.outcome.verdict.code();
-    Ok(entries.iter().map(code).max().unwrap_or(verdict::HELD))
+    Ok(entries.iter().map(book::Entry::code).max().unwrap_or(verdict::HELD))
 }
 
 /// Prints a line of the table as soon as it is played.

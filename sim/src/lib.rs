@@ -28,6 +28,7 @@ pub mod cost;
 pub mod fuzzing;
 pub mod group;
 pub mod history;
+pub mod known_red;
 pub mod library;
 pub mod marks;
 pub mod matrix;
