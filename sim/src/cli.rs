@@ -21,6 +21,8 @@ macro_rules! say {
     }};
 }
 
+mod foes;
+
 /// Plays groups with Byzantine members in virtual time and judges them.
 ///
 /// Exit codes: 0 everything held, 1 own error, 2 wrong usage, 10 crash, 11 liveness, 12 safety,
@@ -52,6 +54,13 @@ enum Command {
     /// Every named scenario, the flaw that it stands for, and what came of it: exits 0 only if all end
     /// as they say
     AttackBook(BookArgs),
+    /// Corrupts and partitions rounds of the protocol, drawn from seeds, and says what came of it
+    Byzzfuzz(foes::ByzzfuzzArgs),
+    /// All schedules of one twinned member of four over three rounds
+    Twins(foes::TwinsArgs),
+    /// What each strategy costs the correct members: their throughput as a share of the same run
+    /// without it
+    Toll(foes::TollArgs),
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
 }
@@ -180,6 +189,9 @@ pub(crate) fn main() -> u8 {
         Command::Canary => run_canary(),
         Command::Matrix => play_matrix(),
         Command::AttackBook(args) => attack_book(&args),
+        Command::Byzzfuzz(args) => foes::byzzfuzz(args),
+        Command::Twins(args) => foes::twins(&args),
+        Command::Toll(args) => foes::toll(&args),
         Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {

@@ -21,6 +21,7 @@ pub mod adversary;
 pub mod application;
 pub mod bench;
 pub mod book;
+pub mod byzzfuzz;
 pub mod canary;
 pub mod clock;
 pub mod cluster;
@@ -42,7 +43,9 @@ pub mod scenario;
 pub mod script;
 pub mod swarm;
 pub mod sweep;
+pub mod toll;
 pub mod trace;
+pub mod twin_schedules;
 pub mod verdict;
 pub mod workload;
 
