@@ -22,6 +22,8 @@ const HIGH: u64 = 1_000_000;
 pub(super) struct SplitRows {
     victim: Option<Rank>,
     low: u64,
+    /// Its first row: no row of the low ladder says more, or the two would contradict each other.
+    floor: Vec<Number>,
 }
 
 impl SplitRows {
@@ -31,7 +33,7 @@ impl SplitRows {
         };
         let named = puppet.first_victim().filter(is_active);
         let victim = named.or_else(|| puppet.correct().into_iter().find(is_active));
-        Self { victim, low: 0 }
+        Self { victim, low: 0, floor: Vec::new() }
     }
 }
 
@@ -47,8 +49,12 @@ impl Act for SplitRows {
         self.low = self.low.saturating_add(u64::from(is_victims));
         let low = self.low;
         stage.puppet.rewrite_rows(&mut letter, |row| {
+            if self.floor.is_empty() {
+                self.floor = row.have.to_vec();
+            }
             if is_victims {
                 row.counter = low;
+                row.have = self.floor.clone().into();
                 let mut have = row.have.as_mut_vec().get_mut(victim.index());
                 have.iter_mut().for_each(|have| **have = Number::ZERO);
             } else {
