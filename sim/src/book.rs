@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::known_red;
 use crate::library;
 use crate::run::{self, Outcome, RunError};
 use crate::scenario::Scenario;
-use crate::verdict::Verdict;
+use crate::verdict::{self, Verdict};
 
 /// The head of the table.
 pub const HEAD: &str = "flaw      scenario                                           views attempts   virtual us verdict";
@@ -86,22 +87,33 @@ pub fn flaw(scenario: &Scenario) -> String {
 }
 
 impl Entry {
-    /// Whether it ended as it says.
+    /// Whether it ended as it says, or is known not to.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
         self.outcome.verdict.is_as_expected(&self.scenario.expect)
+            || known_red::is_scenario(&self.scenario.name)
+    }
+
+    /// The exit code that it stands for.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        if self.is_as_expected() { verdict::HELD } else { self.outcome.verdict.code() }
     }
 
     /// Two lines of the table: the figures, and the story below them.
     #[must_use]
     pub fn lines(&self) -> String {
+        let is_known = known_red::is_scenario(&self.scenario.name);
+        let is_good = self.outcome.verdict.is_as_expected(&self.scenario.expect);
         let verdict = match &self.outcome.verdict {
+            _ if is_known && is_good => "holds: not red any more".to_owned(),
+            other if is_known => format!("known red: {other}"),
             Verdict::Held => "held".to_owned(),
             Verdict::Expected(violations) => {
                 let names = violations.iter().map(|violation| violation.promise.name());
                 format!("broken as expected: {}", names.collect::<Vec<_>>().join(", "))
             }
-            other if self.is_as_expected() => format!("as expected, {other}"),
+            other if is_good => format!("as expected, {other}"),
             other => format!("NOT AS EXPECTED: {other}"),
         };
         let history = &self.outcome.history;

@@ -30,7 +30,7 @@ pub fn scenario(strategy: Strategy, seed: u64) -> Scenario {
     scenario.liars = Some(Liars {
         ranks: (first..scenario.members).collect(),
         strategy: strategy.name().to_owned(),
-        victims: None,
+        ..Liars::default()
     });
     scenario.workload.casts = 50;
     scenario.bound_us = 10_000_000;

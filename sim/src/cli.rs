@@ -21,6 +21,8 @@ macro_rules! say {
     }};
 }
 
+mod foes;
+
 /// Plays groups with Byzantine members in virtual time and judges them.
 ///
 /// Exit codes: 0 everything held, or a scenario broke what it says that it breaks; 1 own error, 2
@@ -57,6 +59,13 @@ enum Command {
     /// Every named scenario, the flaw that it stands for, and what came of it: exits 0 only if all end
     /// as they say
     AttackBook(BookArgs),
+    /// Corrupts and partitions rounds of the protocol, drawn from seeds, and says what came of it
+    Byzzfuzz(foes::ByzzfuzzArgs),
+    /// All schedules of one twinned member of four over three rounds
+    Twins(foes::TwinsArgs),
+    /// What each strategy costs the correct members: their throughput as a share of the same run
+    /// without it
+    Toll(foes::TollArgs),
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
 }
@@ -202,6 +211,9 @@ pub(crate) fn main() -> u8 {
         Command::Canary => run_canary(),
         Command::Matrix => play_matrix(),
         Command::AttackBook(args) => attack_book(&args),
+        Command::Byzzfuzz(args) => foes::byzzfuzz(args),
+        Command::Twins(args) => foes::twins(&args),
+        Command::Toll(args) => foes::toll(&args),
         Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {
@@ -261,11 +273,7 @@ fn attack_book(args: &BookArgs) -> Result<u8, Failed> {
     entries.iter().for_each(|entry| say!("{}", entry.lines()));
     let wrong = entries.iter().filter(|entry| !entry.is_as_expected()).count();
     say!("{} scenarios, {wrong} not as expected", entries.len());
-    let code = |entry: &book::Entry| match entry.is_as_expected() {
-        true => verdict::HELD,
-        false => entry.outcome.verdict.code(),
-    };
-    Ok(entries.iter().map(code).max().unwrap_or(verdict::HELD))
+    Ok(entries.iter().map(book::Entry::code).max().unwrap_or(verdict::HELD))
 }
 
 /// Prints a line of the table as soon as it is played.

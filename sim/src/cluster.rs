@@ -11,7 +11,7 @@ use phalanx_core::{
 use crate::adversary::{Liar, Setup, Strategy};
 use crate::application;
 use crate::rng::Seed;
-use crate::scenario::{Crypto, Membership, Pattern, Quorum, Scenario};
+use crate::scenario::{Crypto, Membership, Pattern, Quorum, RoundPlan, Scenario};
 
 /// What all members of a run share, and their keys.
 #[derive(Clone, Debug)]
@@ -154,6 +154,8 @@ impl Group {
             liars: keys,
             me: Rank::new(rank),
             strategy,
+            with: scenario.second_strategy().map(|second| (second, liars.adapts)),
+            plan: RoundPlan { corrupt: liars.corrupt.clone(), twins: liars.twins.clone() },
             state_bytes: scenario.state_bytes,
             victims,
             seed: self.seed.stream("adversary", 0).any(),

@@ -104,7 +104,7 @@ pub fn scenario(strategy: Strategy, seed: u64) -> Scenario {
         scenario.crashes.push(Crash { rank: next, at_us: Some(CRASH_US), ..Crash::default() });
     }
     let (ranks, strategy) = (vec![rank], strategy.name().to_owned());
-    scenario.liars = Some(Liars { ranks, strategy, victims: None });
+    scenario.liars = Some(Liars { ranks, strategy, ..Liars::default() });
     scenario
 }
 

@@ -133,7 +133,8 @@ fn cell(members: u16, phase: Phase, first: Duty, silent: &[Duty]) -> Cell {
     scenario.network = Network { min_us: DELAY_US, max_us: DELAY_US, ..Network::default() };
     scenario.crashes =
         vec![Crash { rank: first.rank(0), at_us: Some(CRASH_US), ..Crash::default() }];
-    scenario.liars = Some(Liars { ranks, strategy: strategy.name().to_owned(), victims: None });
+    let strategy = strategy.name().to_owned();
+    scenario.liars = Some(Liars { ranks, strategy, ..Liars::default() });
     scenario.workload.casts = 50;
     scenario.least_us = LEAST_US;
     scenario.expect.views = 2;

@@ -4,8 +4,10 @@
 //! Until the network heals it loses, delays, duplicates, reorders, replays, corrupts and cuts as
 //! the scenario says; from then on frames take `min_us` to `max_us` and arrive once, unchanged.
 
+use std::collections::BTreeMap;
+
 use crate::rng::Stream;
-use crate::scenario::{Network as Plan, Partition};
+use crate::scenario::{Network as Plan, Partition, SlowLink};
 
 /// How many old frames are kept for replay.
 const OLD_FRAMES: usize = 64;
@@ -49,6 +51,8 @@ pub struct Network {
     members: usize,
     stream: Stream,
     free_at_us: Vec<u64>,
+    /// Bytes per second of links that are slower than all others.
+    slow: BTreeMap<(u16, u16), u64>,
     old: Vec<(u16, u16, Vec<u8>)>,
     tally: Tally,
 }
@@ -71,9 +75,26 @@ impl Network {
             members,
             stream,
             free_at_us: vec![0; members * members],
+            slow: BTreeMap::new(),
             old: Vec::new(),
             tally: Tally::default(),
         }
+    }
+
+    /// The same with these links slower than all others, for good.
+    #[must_use]
+    pub fn with_slow_links(mut self, links: &[SlowLink]) -> Self {
+        for link in links {
+            for (from, to) in
+                link.from.iter().flat_map(|from| link.to.iter().map(move |to| (*from, *to)))
+            {
+                self.slow.insert((from, to), link.bytes_per_second);
+                if link.both {
+                    self.slow.insert((to, from), link.bytes_per_second);
+                }
+            }
+        }
+        self
     }
 
     /// What it did so far.
@@ -122,11 +143,17 @@ impl Network {
 
     /// When the link has room for a frame of this length.
     fn queue(&mut self, now_us: u64, from: u16, to: u16, len: usize) -> u64 {
-        if self.plan.bytes_per_second == 0 {
+        let all = self.plan.bytes_per_second;
+        let bytes_per_second = match self.slow.get(&(from, to)) {
+            Some(slow) if all == 0 => *slow,
+            Some(slow) => all.min(*slow),
+            None => all,
+        };
+        if bytes_per_second == 0 {
             return now_us;
         }
         let link = usize::from(from) * self.members + usize::from(to);
-        let takes = (len as u64).saturating_mul(1_000_000) / self.plan.bytes_per_second;
+        let takes = (len as u64).saturating_mul(1_000_000) / bytes_per_second;
         let free = &mut self.free_at_us[link];
         *free = (*free).max(now_us).saturating_add(takes);
         *free
@@ -271,6 +298,19 @@ mod tests {
         assert!(!arrives(&cut, 199, 0, 1) && arrives(&cut, 200, 0, 1));
         assert!(arrives(&cut, 150, 1, 0) && !arrives(&both, 150, 1, 0));
         assert!(arrives(&both, 150, 2, 1));
+    }
+
+    #[test]
+    fn a_slow_link_is_slower_than_the_others_for_good() {
+        let both = SlowLink { from: vec![0], to: vec![1], both: true, bytes_per_second: 8_000 };
+        let plan = Plan { min_us: 1, max_us: 1, ..Plan::default() };
+        let mut network = network(plan, Vec::new()).with_slow_links(&[both]);
+        let mut arrivals = Vec::new();
+        for (from, to) in [(0, 1), (0, 1), (1, 0), (0, 2)] {
+            network.send(HEAL, from, to, vec![0; 8], &mut arrivals);
+        }
+        let times: Vec<u64> = arrivals.iter().map(|arrival| arrival.at_us - HEAL).collect();
+        assert_eq!(times, [1_001, 2_001, 1_001, 1]);
     }
 
     #[test]

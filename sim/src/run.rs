@@ -14,6 +14,7 @@ mod queue;
 mod stepped;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,7 +29,7 @@ use crate::network::Tally;
 use crate::oracle::Oracles;
 use crate::rates::Rates;
 use crate::rng::Seed;
-use crate::scenario::Scenario;
+use crate::scenario::{Kind, Scenario};
 use crate::trace::Recorder;
 use crate::verdict::Verdict;
 use process::{Process, Start};
@@ -64,7 +65,7 @@ pub struct Outcome {
     pub busiest: u64,
     /// Casts accepted by correct members.
     pub accepted: u64,
-    /// Casts delivered by correct members.
+    /// Casts of correct members delivered by correct members.
     pub delivered: u64,
     /// Rare branches it came by.
     pub marks: Marks,
@@ -73,6 +74,8 @@ pub struct Outcome {
     pub is_counted: bool,
     /// How often the liars lied.
     pub fired: u64,
+    /// How often they changed a message of each kind, where their strategy goes by kinds.
+    pub changed: BTreeMap<Kind, u64>,
     /// The highest share of its memory bound that a member held, in thousandths.
     pub memory_permille: u64,
     /// What the network did.
@@ -104,6 +107,7 @@ impl Outcome {
             marks: Marks::default(),
             is_counted: false,
             fired: 0,
+            changed: BTreeMap::new(),
             memory_permille: 0,
             tally: Tally::default(),
             counters: Counters::default(),
@@ -326,7 +330,10 @@ impl<'a> Run<'a> {
     }
 
     fn finish(mut self, verdict: Verdict) -> Result<Outcome, RunError> {
-        let fired = self.fired();
+        let (fired, mut changed) = (self.fired(), BTreeMap::new());
+        for (kind, times) in self.processes.iter().flat_map(Process::changed) {
+            *changed.entry(*kind).or_default() += times;
+        }
         let mut counters = Counters::default();
         for process in &self.processes {
             if let Some(own) = process.counters() {
@@ -347,6 +354,7 @@ impl<'a> Run<'a> {
             marks: self.world.oracles.marks(),
             is_counted: self.is_counted(),
             fired,
+            changed,
             memory_permille: self.world.oracles.memory_permille(),
             tally: *self.world.network.tally(),
             counters,

@@ -9,6 +9,7 @@ mod check;
 mod comings;
 mod error;
 mod options;
+mod rounds;
 mod rules;
 
 use std::path::Path;
@@ -17,12 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use phalanx_core::{Limits, Timeouts};
 
-use crate::adversary::Strategy;
+use crate::adversary::{self, Strategy};
 use crate::verdict::Promise;
 use check::line_of;
 pub use comings::{Join, Leave, Newcomer, Restart};
 pub use error::ScenarioError;
 pub use options::{CostPreset, Crypto, Membership, Pattern, Quorum};
+pub use rounds::{Corrupt, RoundPlan, Scope, TwinRound};
 pub use rules::{Fate, Kind, Rule, Signal};
 
 /// One run.
@@ -103,6 +105,9 @@ pub struct Scenario {
     /// Links that are cut for a while, until healing at the latest.
     #[serde(default, rename = "partition")]
     pub partitions: Vec<Partition>,
+    /// Links that are slower than all others, for good.
+    #[serde(default, rename = "slow_link", skip_serializing_if = "Vec::is_empty")]
+    pub slow_links: Vec<SlowLink>,
     /// What becomes of one kind of message.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -267,6 +272,21 @@ pub struct Partition {
     pub until_us: u64,
 }
 
+/// Links from any of `from` to any of `to` carry no more than so much, and frames wait for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlowLink {
+    /// Senders.
+    pub from: Vec<u16>,
+    /// Receivers.
+    pub to: Vec<u16>,
+    /// And back.
+    #[serde(default)]
+    pub both: bool,
+    /// Capacity of each link, not 0.
+    pub bytes_per_second: u64,
+}
+
 /// A member stops for ever: at a moment, once the group accepted so many casts, or once something
 /// is seen to happen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,16 +335,29 @@ pub struct Suspect {
 }
 
 /// The Byzantine members: they know each other and act together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Liars {
     /// Which members.
     pub ranks: Vec<u16>,
     /// What they do, see `phalanx-sim list`.
     pub strategy: String,
+    /// What they do besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
+    /// They follow one of the two at a time: the first while nothing happens, the second in a view
+    /// change, none while they see themselves suspected; then the two change places.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub adapts: bool,
     /// Whom they treat differently; drawn if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub victims: Option<Vec<u16>>,
+    /// What they corrupt, with strategy `corrupt_rounds`.
+    #[serde(default, rename = "corrupt", skip_serializing_if = "Vec::is_empty")]
+    pub corrupt: Vec<Corrupt>,
+    /// Whom twins talk with, with strategy `twin_rounds`.
+    #[serde(default, rename = "twin_round", skip_serializing_if = "Vec::is_empty")]
+    pub twins: Vec<TwinRound>,
 }
 
 /// What must come of a run.
@@ -401,6 +434,7 @@ impl Scenario {
             clocks: Clocks::default(),
             workload: Workload::default(),
             partitions: Vec::new(),
+            slow_links: Vec::new(),
             rules: Vec::new(),
             crashes: Vec::new(),
             pauses: Vec::new(),
@@ -461,6 +495,21 @@ impl Scenario {
         self.liars.as_ref().and_then(|liars| Strategy::parse(&liars.strategy))
     }
 
+    /// What they do besides.
+    #[must_use]
+    pub fn second_strategy(&self) -> Option<Strategy> {
+        let second = self.liars.as_ref().and_then(|liars| liars.with.as_deref());
+        second.and_then(Strategy::parse)
+    }
+
+    /// What must come of the liars: nothing certain where one strategy may hide the other.
+    #[must_use]
+    pub fn strategy_verdict(&self) -> Option<adversary::Verdict> {
+        let verdict = self.strategy()?.verdict();
+        let is_one = self.second_strategy().is_none();
+        Some(if is_one { verdict } else { adversary::Verdict::MayBeProven })
+    }
+
     /// What crashes and suspicions wait for: crashes first.
     pub fn signals(&self) -> impl Iterator<Item = &Signal> {
         let crashes = self.crashes.iter().filter_map(|crash| crash.after.as_ref());
@@ -489,7 +538,8 @@ impl Scenario {
             && network.bytes_per_second == 0
             && network.max_us + network.spike_us <= 50_000;
         let is_quick = self.is_quick();
-        let is_whole = self.partitions.is_empty() && self.rules.is_empty();
+        let is_whole =
+            self.partitions.is_empty() && self.rules.is_empty() && self.slow_links.is_empty();
         is_timely && is_quick && is_whole && self.pauses.is_empty()
     }
 }

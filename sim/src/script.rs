@@ -17,15 +17,21 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether a part is of a kind, an attempt and a log.
-    fn says(&self, kind: Option<Kind>, attempt: Option<u64>, log: Option<u16>) -> bool {
+    /// Whether a part is of a kind and an attempt.
+    fn says(&self, kind: Option<Kind>, attempt: Option<u64>) -> bool {
+        self.is_about(kind, &Rule { attempt, ..Rule::default() })
+    }
+
+    /// Whether a part is of a kind, and of the attempt, log and step of a rule.
+    fn is_about(&self, kind: Option<Kind>, rule: &Rule) -> bool {
         if kind == Some(Kind::Haves) {
             return !self.packet.haves.is_empty();
         }
         self.packet.parts.iter().any(|part| {
             kind.is_none_or(|kind| kind == Kind::of(part))
-                && attempt.is_none_or(|attempt| Kind::attempt(part) == Some(attempt))
-                && log.is_none_or(|log| Kind::log(part) == Some(log))
+                && rule.attempt.is_none_or(|attempt| Kind::attempt(part) == Some(attempt))
+                && rule.log.is_none_or(|log| Kind::log(part) == Some(log))
+                && rule.step.is_none_or(|step| Kind::step(part) == Some(step))
         })
     }
 }
@@ -71,7 +77,7 @@ impl Watch {
         let is_meant = kind.is_some_and(|kind| {
             is_among(&signal.to, happened.to)
                 && (signal.view.is_none() || signal.view == happened.seen.view)
-                && happened.seen.says(Some(kind), signal.attempt, None)
+                && happened.seen.says(Some(kind), signal.attempt)
         });
         if is_meant {
             self.note(happened.from);
@@ -122,9 +128,10 @@ impl Live {
         if rule.view.is_some() && rule.view != seen.view {
             return false;
         }
-        let says = |kind| seen.says(kind, rule.attempt, rule.log);
+        let says = |kind| seen.is_about(kind, rule);
         if rule.kinds.is_empty() {
-            return (rule.attempt.is_none() && rule.log.is_none()) || says(None);
+            let is_any = rule.attempt.is_none() && rule.log.is_none() && rule.step.is_none();
+            return is_any || says(None);
         }
         rule.kinds.iter().any(|kind| says(Some(*kind)))
     }
@@ -365,7 +372,7 @@ mod tests {
         calm.liars = Some(crate::scenario::Liars {
             ranks: vec![0],
             strategy: "scripted".to_owned(),
-            victims: None,
+            ..crate::scenario::Liars::default()
         });
         let mut script = script(&mut calm, "[[rule]]\nfrom = [0]\n");
         assert_eq!(script.sent(HEAL, &row(&calm, 0, 1)), (Fate::Drop, 0));

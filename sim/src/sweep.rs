@@ -10,16 +10,21 @@ use sha2::{Digest as _, Sha256};
 
 use crate::adversary::Strategy;
 use crate::fairness;
+use crate::known_red;
 use crate::marks::Marks;
 use crate::run::{self, Outcome};
 use crate::scenario::{Crypto, Scenario};
-use crate::swarm;
+use crate::swarm::{self, Foe};
 use crate::trace::to_hex;
 use crate::verdict::{self, Verdict};
 
 /// Seeds for each strategy from which on a sweep is a campaign: every strategy must fire and every
 /// mark be met, or it is red.
 const CAMPAIGN_SEEDS_PER_STRATEGY: u64 = 50;
+
+/// How liars with two strategies stand in the table: both at once, or one at a time.
+const COMBINED: &str = "combined";
+const ADAPTIVE: &str = "adaptive";
 
 /// A sweep to be made.
 #[derive(Clone, Debug)]
@@ -45,6 +50,8 @@ pub struct Seeded {
     pub is_managed: bool,
     /// What its liars did.
     pub strategy: Option<Strategy>,
+    /// What they did besides, and whether one at a time.
+    pub with: Option<(Strategy, bool)>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -114,7 +121,9 @@ fn play(seed: u64, plan: &Plan) -> Seeded {
     }
     let (members, strategy) = (scenario.members, scenario.strategy());
     let is_managed = !scenario.membership.is_fixed();
-    Seeded { seed, members, is_managed, strategy, outcome }
+    let adapts = scenario.liars.as_ref().is_some_and(|liars| liars.adapts);
+    let with = scenario.second_strategy().map(|second| (second, adapts));
+    Seeded { seed, members, is_managed, strategy, with, outcome }
 }
 
 /// What a liar does to the others in the pair of this seed, if it has one and that is too much.
@@ -160,17 +169,27 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     let mut sizes = BTreeMap::new();
     let mut strategies: BTreeMap<&'static str, Fared> =
         Strategy::every().map(|strategy| (strategy.name(), Fared::default())).collect();
+    for (name, foe) in [(COMBINED, Foe::Combined), (ADAPTIVE, Foe::Adaptive)] {
+        if !known_red::is_foe(foe) {
+            strategies.insert(name, Fared::default());
+        }
+    }
     let mut marks = Marks::default();
     let mut failures = Vec::new();
     let mut code = verdict::HELD;
     let (mut counted, mut unowed, mut managed, mut delivered, mut memory_permille) =
         (0, 0, 0, 0, 0);
-    for Seeded { seed, members, is_managed, strategy, outcome } in results {
+    for Seeded { seed, members, is_managed, strategy, with, outcome } in results {
         state.update(seed.to_le_bytes());
         state.update(outcome.hash.as_bytes());
         *sizes.entry(*members).or_default() += 1;
         if let Some(strategy) = strategy {
-            let fared = strategies.entry(strategy.name()).or_default();
+            let name = match with {
+                Some((_, true)) => ADAPTIVE,
+                Some((_, false)) => COMBINED,
+                None => strategy.name(),
+            };
+            let fared = strategies.entry(name).or_default();
             fared.seeds += 1;
             fared.fired += u64::from(outcome.fired > 0);
             fared.times += outcome.fired;
@@ -192,8 +211,9 @@ pub fn summarize(results: &[Seeded]) -> Summary {
         marks.map(crate::marks::Mark::name).collect::<Vec<_>>()
     };
     let (met, missed) = (named(&mut marks.iter()), named(&mut marks.missed()));
-    let idle: Vec<&'static str> =
-        strategies.iter().filter(|(_, fared)| fared.fired == 0).map(|(name, _)| *name).collect();
+    let is_red = |name: &str| Strategy::parse(name).is_some_and(known_red::is_strategy);
+    let idle = strategies.iter().filter(|(name, fared)| fared.fired == 0 && !is_red(name));
+    let idle: Vec<&'static str> = idle.map(|(name, _)| *name).collect();
     let is_campaign = seeds >= CAMPAIGN_SEEDS_PER_STRATEGY * Strategy::every().count() as u64;
     if is_campaign && code == verdict::HELD && !(missed.is_empty() && idle.is_empty()) {
         code = verdict::OWN_ERROR;

@@ -1,5 +1,7 @@
 //! What a strategy is to a [`super::Liar`]: hooks on what the body double says and hears.
 
+use std::collections::BTreeMap;
+
 use phalanx_core::crypto::peer_id;
 use phalanx_core::wire::Part;
 use phalanx_core::wire::stranger::Stranger;
@@ -7,6 +9,7 @@ use phalanx_core::{PeerId, Rank, Ticket, Time};
 
 use super::Sent;
 use super::puppet::{Letter, Puppet};
+use crate::scenario::Kind;
 
 /// What a hook can use: the puppet's strings, and the way out.
 #[derive(Debug)]
@@ -21,17 +24,36 @@ pub(super) struct Stage<'a> {
     pub(super) held: Vec<(Time, Letter)>,
     /// How often the strategy did what it is for.
     pub(super) fired: u64,
+    /// How often it changed a message of each kind.
+    pub(super) changed: BTreeMap<Kind, u64>,
+    /// Letters posted while they are caught for a second strategy.
+    caught: Option<Vec<Letter>>,
 }
 
 impl<'a> Stage<'a> {
     /// An empty stage.
     pub(super) fn new(puppet: &'a mut Puppet, now: Time) -> Self {
-        Self { puppet, now, out: Vec::new(), held: Vec::new(), fired: 0 }
+        let (out, held, changed) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { puppet, now, out, held, fired: 0, changed, caught: None }
+    }
+
+    /// Begins to catch the letters that are posted, instead of sending them.
+    pub(super) fn catch(&mut self) {
+        self.caught = Some(Vec::new());
+    }
+
+    /// Stops catching; returns the letters posted meanwhile.
+    pub(super) fn release(&mut self) -> Vec<Letter> {
+        self.caught.take().unwrap_or_default()
     }
 
     /// Seals and sends a letter; one that says nothing is not sent.
     pub(super) fn post(&mut self, letter: &Letter) {
         if letter.is_empty() {
+            return;
+        }
+        if let Some(caught) = &mut self.caught {
+            caught.push(letter.clone());
             return;
         }
         if let Some(frame) = self.puppet.seal(letter) {
@@ -52,6 +74,14 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Sends a body with its casts to everybody, after these parts.
+    pub(super) fn post_body(&mut self, parts: &[Part], casts: &[u8]) {
+        for to in self.puppet.others() {
+            let letter = self.puppet.letter(to, parts.to_vec(), casts);
+            self.post(&letter);
+        }
+    }
+
     /// Sends these bytes.
     pub(super) fn post_frame(&mut self, to: Rank, frame: Vec<u8>) {
         if let Some(to) = self.puppet.peer(to) {
@@ -68,6 +98,13 @@ impl<'a> Stage<'a> {
     /// Counts one lie.
     pub(super) fn fire(&mut self) {
         self.fired = self.fired.saturating_add(1);
+    }
+
+    /// Counts one lie that is a changed message of this kind.
+    pub(super) fn fire_on(&mut self, kind: Kind) {
+        self.fire();
+        let count = self.changed.entry(kind).or_default();
+        *count = count.saturating_add(1);
     }
 }
 
@@ -104,6 +141,11 @@ pub(super) trait Act: core::fmt::Debug {
     /// Whether it goes on when its process comes to another view; otherwise it begins anew there.
     fn outlives_views(&self) -> bool {
         false
+    }
+
+    /// Another view begins, and the strategy goes on in it.
+    fn enters(&mut self, puppet: &mut Puppet) {
+        let _ = puppet;
     }
 
     /// Whether a body double's acknowledgement of fragments goes to `to`.
@@ -216,6 +258,35 @@ impl Pulse {
     /// The next stroke.
     pub(super) fn due(&self) -> Option<Time> {
         Some(self.due)
+    }
+}
+
+/// A clock that never grows weary, for adversaries that stay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beat {
+    every_us: u64,
+    due: Time,
+}
+
+impl Beat {
+    /// Strikes at once and then every `every_us` (at least 1) microseconds.
+    pub(super) const fn new(every_us: u64) -> Self {
+        let every_us = if every_us == 0 { 1 } else { every_us };
+        Self { every_us, due: Time::ZERO }
+    }
+
+    /// Whether it strikes now; missed strokes are not made up for.
+    pub(super) fn strikes(&mut self, now: Time) -> bool {
+        let is_due = now >= self.due;
+        if is_due {
+            self.due = now.plus(self.every_us);
+        }
+        is_due
+    }
+
+    /// The next stroke.
+    pub(super) const fn due(&self) -> Time {
+        self.due
     }
 }
 

@@ -17,7 +17,7 @@ use super::puppet::Letter;
 pub(super) struct Hover;
 
 /// How long others wait for the part that is due first.
-fn patience_us(letter: &Letter, timeouts: &Timeouts) -> u64 {
+pub(super) fn patience_us(letter: &Letter, timeouts: &Timeouts) -> u64 {
     let of = |part: &Part| match part {
         Part::Stable(_) => timeouts.mute_us.min(timeouts.lag_us),
         Part::Body(_) | Part::Heads(_) | Part::Certificate(_) => timeouts.slot_us,

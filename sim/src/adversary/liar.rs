@@ -14,20 +14,23 @@ use super::puppet::{Letter, Opened, Puppet};
 use super::{Sent, Setup, Strategy};
 use crate::application::Application;
 use crate::rng::Seed;
+use crate::scenario::Kind;
 
 /// One Byzantine process. Driven like a [`Node`]: inputs in, frames out, one deadline.
 #[derive(Debug)]
 pub struct Liar {
     puppet: Puppet,
     act: Box<dyn Act>,
-    /// What it begins anew in each view; `None` while it is asleep.
-    strategy: Option<Strategy>,
+    /// Whether it lies, and begins anew in each view.
+    is_awake: bool,
     doubles: Vec<Double>,
     /// To begin anew with.
     setup: Setup,
     held: BTreeMap<(Time, u64), Letter>,
     holds: u64,
     fired: u64,
+    /// How often it changed a message of each kind.
+    changed: BTreeMap<Kind, u64>,
     /// When it first did so in the view that it is in.
     lies_since: Option<Time>,
     /// Whether it did so in a view that lasted for a while after that.
@@ -57,9 +60,9 @@ impl Liar {
     /// If the configuration is wrong, or a liar's key is not that of its rank.
     pub fn new(setup: &Setup, now: Time) -> Result<Self, ConfigError> {
         let mut puppet = Puppet::new(setup)?;
-        let act = setup.strategy.act(&mut puppet);
+        let act = setup.act(&mut puppet);
         let mut liar = Self::with(setup, puppet, act, now)?;
-        liar.strategy = Some(setup.strategy);
+        liar.is_awake = true;
         Ok(liar)
     }
 
@@ -73,8 +76,9 @@ impl Liar {
 
     /// Begins to lie. For strategies with one body double, which goes on as it was.
     pub fn begin(&mut self, strategy: Strategy) {
-        self.act = strategy.act(&mut self.puppet);
-        self.strategy = Some(strategy);
+        (self.setup.strategy, self.setup.with) = (strategy, None);
+        self.act = self.setup.act(&mut self.puppet);
+        self.is_awake = true;
     }
 
     fn with(
@@ -87,17 +91,18 @@ impl Liar {
             (0..act.doubles()).map(|_| double(setup, None, now)).collect::<Result<Vec<_>, _>>()?;
         let setup = setup.clone();
         let held = BTreeMap::new();
-        let (strategy, holds, fired) = (None, 0, 0);
+        let (is_awake, holds, fired) = (false, 0, 0);
         let (lies_since, was_heard) = (None, false);
         Ok(Self {
             puppet,
             act,
-            strategy,
+            is_awake,
             doubles,
             setup,
             held,
             holds,
             fired,
+            changed: BTreeMap::new(),
             lies_since,
             was_heard,
         })
@@ -151,7 +156,11 @@ impl Liar {
                 }
             }
         }
-        let Stage { out, held: new, fired, .. } = stage;
+        let Stage { out, held: new, fired, changed, .. } = stage;
+        for (kind, times) in changed {
+            let count = self.changed.entry(kind).or_default();
+            *count = count.saturating_add(times);
+        }
         for (due, letter) in new {
             self.holds = self.holds.saturating_add(1);
             self.held.insert((due, self.holds), letter);
@@ -173,10 +182,10 @@ impl Liar {
         }
         let since = self.lies_since.take();
         self.was_heard |= since.is_some_and(|since| now.since(since) >= HEARD_US);
-        if !self.act.outlives_views()
-            && let Some(strategy) = self.strategy
-        {
-            self.act = strategy.act(&mut self.puppet);
+        if self.act.outlives_views() {
+            self.act.enters(&mut self.puppet);
+        } else if self.is_awake {
+            self.act = self.setup.act(&mut self.puppet);
         }
     }
 
@@ -192,6 +201,13 @@ impl Liar {
     #[must_use]
     pub const fn fired(&self) -> u64 {
         self.fired
+    }
+
+    /// How often it changed a message of each kind towards a correct member, if its strategy goes by
+    /// kinds.
+    #[must_use]
+    pub const fn changed(&self) -> &BTreeMap<Kind, u64> {
+        &self.changed
     }
 
     /// Whether it did so in the view that it is in, or in one that did not end before others could

@@ -23,11 +23,15 @@ mod bad_certificates;
 mod bad_commit;
 mod bad_new_view;
 mod bogus_signatures;
+mod burst_pace;
 mod byte_mutator;
 mod certificate_to_subset;
 mod churning_joiner;
 mod colluding_replier;
+mod combined;
 mod commit_timeout;
+mod corrupt_rounds;
+mod empty_casts;
 mod false_lock;
 mod far_attempts;
 mod far_future_numbers;
@@ -40,29 +44,42 @@ mod impede_stabilization;
 mod impede_total_ordering;
 mod impostor;
 mod join_request_to_some;
+mod just_in_time_leader;
 mod lock_hider;
 mod max_size_flood;
 mod mixed_decision;
 mod mutant_message;
+mod mutation;
 mod new_view_timeout;
+mod order_stopper;
 mod over_exclusion;
+mod own_log;
+mod padded_bad_new_view;
+mod padded_certificates;
+mod padding;
 mod payload_mismatch;
 mod phase_stopper;
 mod ready_to_switch_timeout;
 mod reflection;
 mod replayer;
 mod reply_to_all_but_one;
+mod request_table_filler;
 mod silent_towards_some;
 mod skip_to_end;
 mod slander;
 mod slow_nulls;
+mod slow_slots;
 mod small_scope_mutator;
 mod split_digest;
+mod split_rows;
 mod stability;
 mod stale_numbers;
 mod stalling_joiner;
 mod state_transfer_liar;
+mod statement_flood;
 mod suspect_flood;
+mod trickle_rows;
+mod twin_rounds;
 mod twins;
 mod two_flushes;
 mod two_new_views;
@@ -78,10 +95,16 @@ use std::collections::BTreeMap;
 use phalanx_core::crypto::{Identity, Suite};
 use phalanx_core::{Config, PeerId, Rank};
 
+use act::Act;
+use combined::Combined;
+use puppet::Puppet;
+
+use crate::scenario::RoundPlan;
 pub use liar::Liar;
 pub use phase_stopper::Phase;
 pub use state_transfer_liar::Lie;
 pub use strategy::{Strategy, Verdict};
+pub use trickle_rows::Trickle;
 
 /// What a liar is told when it starts.
 #[derive(Clone)]
@@ -98,6 +121,10 @@ pub struct Setup {
     pub me: Rank,
     /// What it does.
     pub strategy: Strategy,
+    /// What it does besides, and whether only one of the two at a time, by what it sees.
+    pub with: Option<(Strategy, bool)>,
+    /// What it does by rounds, for the strategies that do.
+    pub plan: RoundPlan,
     /// How long the state of the application is at least, where it is handed over.
     pub state_bytes: usize,
     /// The members that it treats differently (the second branch, the subset left out), if the
@@ -114,6 +141,7 @@ impl core::fmt::Debug for Setup {
             .field("me", &self.me)
             .field("liars", &self.liars.keys())
             .field("strategy", &self.strategy)
+            .field("with", &self.with)
             .field("victims", &self.victims)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
@@ -121,6 +149,14 @@ impl core::fmt::Debug for Setup {
 }
 
 impl Setup {
+    /// The strategy at work, or both of them.
+    fn act(&self, puppet: &mut Puppet) -> Box<dyn Act> {
+        match self.with {
+            Some((with, adapts)) => Box::new(Combined::new(self.strategy, with, adapts, puppet)),
+            None => self.strategy.act(puppet),
+        }
+    }
+
     /// The identity of a liar with this key seed.
     fn identity(&self, key_seed: [u8; 32]) -> Identity {
         match self.suite {

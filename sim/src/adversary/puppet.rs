@@ -20,6 +20,7 @@ use phalanx_core::{ConfigError, Limits, Number, PeerId, PerRank, PublicKey, Rank
 
 use super::Setup;
 use super::dice::Dice;
+use crate::scenario::RoundPlan;
 
 /// The rank of who has none.
 pub(super) const OUTSIDE: Rank = Rank::new(u16::MAX);
@@ -92,6 +93,10 @@ pub(super) struct Puppet {
     pub(super) timeouts: Timeouts,
     /// The newest body of its own log that the body double has sent.
     pub(super) newest: Number,
+    /// What it does by rounds.
+    pub(super) plan: Arc<RoundPlan>,
+    /// The keys of the genesis view, in its rank order.
+    hosts: Vec<PublicKey>,
     suite: Suite,
     /// How many members the view before had.
     former: Option<usize>,
@@ -146,6 +151,8 @@ impl Puppet {
             limits: setup.config.genesis.limits,
             timeouts: setup.config.timeouts,
             newest: Number::ZERO,
+            plan: Arc::new(setup.plan.clone()),
+            hosts: view.members.iter().map(|member| member.key).collect(),
             victims,
             doors,
             outside,
@@ -155,6 +162,12 @@ impl Puppet {
         };
         puppet.links = puppet.derive_links();
         Ok(puppet)
+    }
+
+    /// The rank in the genesis view of a member of the present one; `None` if it was no member then.
+    pub(super) fn host(&self, rank: Rank) -> Option<u16> {
+        let key = self.view.member(rank)?.key;
+        u16::try_from(self.hosts.iter().position(|host| *host == key)?).ok()
     }
 
     /// Notes what the body double sends.

@@ -4,6 +4,7 @@ mod acts;
 
 use super::phase_stopper::Phase;
 use super::state_transfer_liar::Lie;
+use super::trickle_rows::Trickle;
 
 /// What a run with a strategy ends in, at every correct member, once the network is well and if the
 /// strategy fired. That no correct member is ever blamed, and that all promises hold, is expected
@@ -150,6 +151,32 @@ pub enum Strategy {
     OldChain,
     /// Lies to those to which it hands over the state.
     StateTransferLiar(Lie),
+    /// Settles no slot behind a log that only its own row keeps full.
+    OrderStopper,
+    /// Shows its victim low rows and all others high ones.
+    SplitRows,
+    /// Its rows rise as slowly as the lag rule allows.
+    TrickleRows(Trickle),
+    /// Settles each slot just before the slot time-out.
+    SlowSlots,
+    /// Answers at once for 30 ms in each four seconds, and otherwise just in time.
+    BurstPace,
+    /// Thousands of true statements a second.
+    StatementFlood,
+    /// Bodies that hold nothing but casts of no length.
+    EmptyCasts,
+    /// Certificates in its Flush with junk behind the last link that is used.
+    PaddedCertificates,
+    /// A bad proposal with so much junk that it does not fit into a Proof.
+    PaddedBadNewView,
+    /// Fills the tables of join requests with later lives of its own.
+    RequestTableFiller,
+    /// As leader it proposes just before the timers end, and decides just after.
+    JustInTimeLeader,
+    /// Corrupts the messages of the rounds that the scenario names.
+    CorruptRounds,
+    /// Two processes with one identity that talk with whom the scenario says, round by round.
+    TwinRounds,
 }
 
 impl Strategy {
@@ -210,6 +237,30 @@ impl Strategy {
         Self::StateTransferLiar(Lie::Slow),
         Self::StateTransferLiar(Lie::Half),
     ];
+
+    /// Those that try to stay in the group for ever and keep it from its work, in any view.
+    pub const STAYING: [Self; 9] = [
+        Self::OrderStopper,
+        Self::SplitRows,
+        Self::TrickleRows(Trickle::Edge),
+        Self::TrickleRows(Trickle::Half),
+        Self::TrickleRows(Trickle::Tenth),
+        Self::SlowSlots,
+        Self::BurstPace,
+        Self::StatementFlood,
+        Self::EmptyCasts,
+    ];
+
+    /// The same in a change of the view.
+    pub const STAYING_IN_CHANGES: [Self; 4] = [
+        Self::PaddedCertificates,
+        Self::PaddedBadNewView,
+        Self::RequestTableFiller,
+        Self::JustInTimeLeader,
+    ];
+
+    /// Those that only a generator or a script makes anything of.
+    pub const SCRIPTED: [Self; 3] = [Self::Scripted, Self::CorruptRounds, Self::TwinRounds];
 
     /// All others.
     pub const ALL: [Self; 29] = [
@@ -316,12 +367,26 @@ impl Strategy {
             Self::Amnesia => "amnesia",
             Self::OldChain => "old_chain",
             Self::StateTransferLiar(lie) => lie.name(),
+            Self::OrderStopper => "order_stopper",
+            Self::SplitRows => "split_rows",
+            Self::TrickleRows(trickle) => trickle.name(),
+            Self::SlowSlots => "slow_slots",
+            Self::BurstPace => "burst_pace",
+            Self::StatementFlood => "statement_flood",
+            Self::EmptyCasts => "empty_casts",
+            Self::PaddedCertificates => "padded_certificates",
+            Self::PaddedBadNewView => "padded_bad_new_view",
+            Self::RequestTableFiller => "request_table_filler",
+            Self::JustInTimeLeader => "just_in_time_leader",
+            Self::CorruptRounds => "corrupt_rounds",
+            Self::TwinRounds => "twin_rounds",
         }
     }
 
-    /// All there are, but for the one that only a script makes anything of.
+    /// All there are, but for those that only a generator or a script makes anything of.
     pub fn every() -> impl Iterator<Item = Self> {
         let late = Self::JOINERS.into_iter().chain(Self::COMING).chain(Self::HANDING);
+        let late = late.chain(Self::STAYING).chain(Self::STAYING_IN_CHANGES);
         Self::ALL.into_iter().chain(Self::GROUP).chain(Self::NEED_FAILURE).chain(late)
     }
 
@@ -331,10 +396,16 @@ impl Strategy {
         Self::JOINERS.contains(&self)
     }
 
+    /// Whether a liar can follow another one besides: it is one process, and a member.
+    #[must_use]
+    pub fn goes_with_others(self) -> bool {
+        !self.is_joiner() && !matches!(self, Self::Twins | Self::TwinRounds)
+    }
+
     /// The strategy with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::every().chain([Self::Scripted]).find(|strategy| strategy.name() == name)
+        Self::every().chain(Self::SCRIPTED).find(|strategy| strategy.name() == name)
     }
 
     /// What a run with such liars, and no more of them than the view bears, ends in.
@@ -371,6 +442,7 @@ impl Strategy {
             | Self::WindowNeverFinished
             | Self::SkipToEnd
             | Self::BogusSignatures
+            | Self::OrderStopper
             | Self::PhaseStopper(_) => Verdict::Suspected,
             Self::MutantMessage
             | Self::SplitDigest
@@ -380,6 +452,7 @@ impl Strategy {
             | Self::BadNewView
             | Self::UnderExclusion
             | Self::OverExclusion
+            | Self::PaddedBadNewView
             | Self::Zombie => Verdict::Proven,
             Self::PayloadMismatch
             | Self::FarFutureNumbers
@@ -404,6 +477,17 @@ impl Strategy {
             | Self::ViewReplay
             | Self::Hover
             | Self::Amnesia
+            | Self::SplitRows
+            | Self::TrickleRows(_)
+            | Self::SlowSlots
+            | Self::BurstPace
+            | Self::StatementFlood
+            | Self::EmptyCasts
+            | Self::PaddedCertificates
+            | Self::RequestTableFiller
+            | Self::JustInTimeLeader
+            | Self::CorruptRounds
+            | Self::TwinRounds
             | Self::StateTransferLiar(_) => Verdict::MayBeProven,
         }
     }

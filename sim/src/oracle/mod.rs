@@ -40,7 +40,7 @@ mod paces;
 use phalanx_core::crypto::{Roster, Suite};
 use phalanx_core::{Event, Fault, Order, PublicKey, Rank, Reason, Slot, Transmit, View};
 
-use crate::adversary::{self, Strategy};
+use crate::adversary;
 use crate::cluster::Group;
 use crate::history::History;
 use crate::marks::{Mark, Marks};
@@ -185,7 +185,7 @@ impl Oracles {
             is_calm: scenario.is_calm(),
             is_within_model: !is_paper && faulty <= quorums::faulty(scenario.members),
             is_harmless: faulty <= quorums::faulty(scenario.members)
-                && scenario.strategy().map(Strategy::verdict) == Some(adversary::Verdict::Harmless),
+                && scenario.strategy_verdict() == Some(adversary::Verdict::Harmless),
             window: Window {
                 bodies: scenario.limits.window_bodies as usize,
                 bytes: scenario.limits.window_bytes as usize,
@@ -462,12 +462,12 @@ impl Oracles {
     }
 
     fn delivery(&mut self, now_us: u64, delivery: &Delivery<'_>, is_there: bool) {
-        self.delivered += 1;
+        let is_correct = !self.liars[delivery.sender];
+        self.delivered += u64::from(is_correct);
         self.shown.delivered(delivery.view);
         self.paced(now_us, delivery);
         let result = self.changes.delivered(delivery, is_there);
         self.judge(now_us, Promise::P5, result);
-        let is_correct = !self.liars[delivery.sender];
         if let Some(ticket) = delivery.own_ticket {
             let at = usize::try_from(ticket).unwrap_or(usize::MAX);
             if self.accepted_in[delivery.by].get(at).is_some_and(|view| *view < delivery.view) {

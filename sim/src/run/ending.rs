@@ -136,7 +136,7 @@ impl Run<'_> {
     /// what holds nothing up there gives no reason for another. What was said in a view that was over
     /// before anybody heard it is no Proof, either.
     pub(super) fn unnoticed(&self) -> Option<String> {
-        let verdict = self.scenario.strategy()?.verdict();
+        let verdict = self.scenario.strategy_verdict()?;
         let is_over = self.world.oracles.views() > 1;
         let is_hidden = verdict == adversary::Verdict::Suspected
             && (is_over || !self.scenario.crashes.is_empty());

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::cluster::Group;
 use crate::oracle::work::Spent;
 use crate::rng::Seed;
-use crate::scenario::Scenario;
+use crate::scenario::{Kind, Scenario};
 use crate::verdict::Verdict;
 use crate::workload::Source;
 
@@ -169,6 +169,15 @@ impl Process {
             Actor::Liar(liar) => liar.fired(),
             Actor::Node(_) | Actor::Gone => 0,
         }
+    }
+
+    /// How often it changed a message of each kind.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&Kind, &u64)> {
+        let changed = match &self.actor {
+            Actor::Liar(liar) => Some(liar.changed()),
+            Actor::Node(_) | Actor::Gone => None,
+        };
+        changed.into_iter().flatten()
     }
 
     /// Whether it lied, and the view did not end before others could hear it.

@@ -344,7 +344,12 @@ fn where_most_are_faulty_nothing_is_owed() {
         assert!(matches!(outcome.verdict, Verdict::NothingOwed(_)), "{}", outcome.verdict);
     }
     let strategy = "silent_towards_some".to_owned();
-    let liars = Liars { ranks: vec![2, 3, 4, 5, 6], strategy, victims: Some(vec![0, 1]) };
+    let liars = Liars {
+        ranks: vec![2, 3, 4, 5, 6],
+        strategy,
+        victims: Some(vec![0, 1]),
+        ..Liars::default()
+    };
     let scenario = Scenario { crashes: Vec::new(), liars: Some(liars), ..scenario };
     let outcome = run(&scenario, None).unwrap();
     assert!(matches!(outcome.verdict, Verdict::NothingOwed(_)), "{}", outcome.verdict);

@@ -65,7 +65,8 @@ impl World {
             scenario.heal_at_us,
             scenario.hosts(),
             stream("network"),
-        );
+        )
+        .with_slow_links(&scenario.slow_links);
         Self {
             now_us: 0,
             steps: 0,

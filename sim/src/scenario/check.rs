@@ -248,6 +248,26 @@ impl Scenario {
         unknown.map_or(Ok(()), |name| Err(("marks", format!("there is no mark `{name}`"))))
     }
 
+    fn check_second_strategy(&self) -> Result<(), (&'static str, String)> {
+        let Some(liars) = &self.liars else { return Ok(()) };
+        for ranks in liars.twins.iter().flat_map(|round| [&round.first, &round.second]) {
+            self.ranks("twin_round", ranks)?;
+        }
+        for corrupt in &liars.corrupt {
+            self.ranks("corrupt", &corrupt.to)?;
+        }
+        let Some(name) = &liars.with else { return Ok(()) };
+        let Some(second) = Strategy::parse(name) else {
+            return Err(("with", format!("there is no strategy `{name}`; see `list`")));
+        };
+        let first = self.strategy();
+        let is_possible = first.into_iter().chain([second]).all(Strategy::goes_with_others);
+        if is_possible {
+            return Ok(());
+        }
+        Err(("with", format!("`{name}` and `{}` do not go together", liars.strategy)))
+    }
+
     fn check_faults(&self) -> Result<(), (&'static str, String)> {
         let ranks = |key, ranks: &[u16]| self.ranks(key, ranks);
         for partition in &self.partitions {
@@ -255,6 +275,13 @@ impl Scenario {
             ranks("to", &partition.to)?;
             if partition.until_us > self.heal_at_us || partition.from_us > partition.until_us {
                 return Err(("until_us", "must lie between from_us and heal_at_us".to_owned()));
+            }
+        }
+        for slow in &self.slow_links {
+            ranks("slow_link", &slow.from)?;
+            ranks("slow_link", &slow.to)?;
+            if slow.bytes_per_second == 0 {
+                return Err(("bytes_per_second", "a slow link carries something".to_owned()));
             }
         }
         for crash in &self.crashes {
@@ -293,6 +320,7 @@ impl Scenario {
             let text = format!("there is no strategy `{}`; see `list`", liars.strategy);
             return Err(("strategy", text));
         }
+        self.check_second_strategy()?;
         if let Some(name) = self.expect.marks.iter().find(|name| Mark::parse(name).is_none()) {
             return Err(("marks", format!("there is no mark `{name}`")));
         }

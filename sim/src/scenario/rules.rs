@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use phalanx_core::wire::Part;
 
 /// A kind of message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each is the part of the same name")]
 pub enum Kind {
@@ -101,6 +101,21 @@ impl Kind {
             _ => return None,
         };
         Some(u64::from(attempt.value()))
+    }
+
+    /// The step of a log that a part is of: a body's number, the highest one that heads name, a row's
+    /// counter.
+    #[must_use]
+    pub fn step(part: &Part) -> Option<u64> {
+        match part {
+            Part::Body(body) => Some(body.number.value()),
+            Part::Certificate(certificate) => Some(certificate.head.number.value()),
+            Part::Heads(heads) => {
+                heads.statement.entries.iter().map(|head| head.number.value()).max()
+            }
+            Part::Stable(row) => Some(row.statement.counter),
+            _ => None,
+        }
     }
 
     /// The log that a part is about, if it is about one: the rank of its sender in that view.
@@ -187,6 +202,9 @@ pub struct Rule {
     /// About the log, the row or the suspicion of this rank in their view; any if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<u16>,
+    /// Of this step of a log; any if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
     /// In the view with this number; any if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<u64>,

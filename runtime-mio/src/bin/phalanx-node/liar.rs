@@ -12,6 +12,7 @@ use phalanx_mio::config::Home;
 use phalanx_mio::net::{Network, NetworkConfig};
 use phalanx_mio::{Clock, addresses};
 use phalanx_sim::adversary::{Liar, Sent, Setup, Strategy};
+use phalanx_sim::scenario::RoundPlan;
 
 use crate::child::{Args, Pace, order_of, payload, read_orders, say};
 use crate::report::{Order, Report, Status};
@@ -29,6 +30,8 @@ pub(crate) fn liar(args: &Args, home: &Home) -> Result<(), Failure> {
         liars: BTreeMap::from([(rank, *home.secret.seed())]),
         me: rank,
         strategy: Strategy::MutantMessage,
+        with: None,
+        plan: RoundPlan::default(),
         victims: Some(vec![victim]),
         seed: run::random_seed()?,
         state_bytes: 0,

@@ -19,6 +19,11 @@ use super::super::{
     amnesia, churning_joiner, forged_chain, hover, impostor, join_request_to_some, stalling_joiner,
     state_transfer_liar, unauthorised_joiner, view_replay, zombie,
 };
+use super::super::{
+    burst_pace, corrupt_rounds, empty_casts, just_in_time_leader, order_stopper,
+    padded_bad_new_view, padded_certificates, request_table_filler, slow_slots, split_rows,
+    statement_flood, trickle_rows, twin_rounds,
+};
 use super::Strategy;
 
 impl Strategy {
@@ -59,7 +64,10 @@ impl Strategy {
             Self::SilentTowardsSome => {
                 Box::new(silent_towards_some::SilentTowardsSome::new(puppet))
             }
-            other => other.group_act(puppet),
+            other => match other.staying_act(puppet) {
+                Some(act) => act,
+                None => other.group_act(puppet),
+            },
         }
     }
 
@@ -118,7 +126,30 @@ impl Strategy {
             Self::StateTransferLiar(lie) => {
                 Box::new(state_transfer_liar::StateTransferLiar::new(lie))
             }
-            other => unreachable!("{} shows in any view", other.name()),
+            _ => Box::new(Honest),
         }
+    }
+
+    /// The same for those that stay in the group, and for what goes by rounds.
+    fn staying_act(self, puppet: &Puppet) -> Option<Box<dyn Act>> {
+        Some(match self {
+            Self::OrderStopper => Box::new(order_stopper::OrderStopper::new(puppet)),
+            Self::SplitRows => Box::new(split_rows::SplitRows::new(puppet)),
+            Self::TrickleRows(trickle) => Box::new(trickle_rows::TrickleRows::new(trickle)),
+            Self::SlowSlots => Box::<slow_slots::SlowSlots>::default(),
+            Self::BurstPace => Box::new(burst_pace::BurstPace),
+            Self::StatementFlood => Box::new(statement_flood::StatementFlood::new()),
+            Self::EmptyCasts => Box::new(empty_casts::EmptyCasts::new(puppet)),
+            Self::PaddedCertificates => Box::new(padded_certificates::PaddedCertificates),
+            Self::PaddedBadNewView => Box::new(padded_bad_new_view::PaddedBadNewView),
+            Self::RequestTableFiller => {
+                let cool_us = puppet.timeouts.cool_us;
+                Box::new(request_table_filler::RequestTableFiller::new(cool_us))
+            }
+            Self::JustInTimeLeader => Box::new(just_in_time_leader::JustInTimeLeader::new(puppet)),
+            Self::CorruptRounds => Box::<corrupt_rounds::CorruptRounds>::default(),
+            Self::TwinRounds => Box::<twin_rounds::TwinRounds>::default(),
+            _ => return None,
+        })
     }
 }

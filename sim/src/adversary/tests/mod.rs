@@ -5,5 +5,6 @@ mod change;
 mod group;
 mod lies;
 mod rig;
+mod staying;
 mod strategies;
 mod strings;

@@ -8,6 +8,7 @@ use phalanx_core::{Config, Genesis, Limits, Member, Pattern, QuorumRule, Rank, S
 
 use crate::adversary::puppet::Puppet;
 use crate::adversary::{Setup, Strategy};
+use crate::scenario::RoundPlan;
 
 /// A group whose members' key seeds are their ranks.
 pub(super) struct Rig {
@@ -61,6 +62,8 @@ impl Rig {
             me: *liars.keys().next().unwrap(),
             liars,
             strategy,
+            with: None,
+            plan: RoundPlan::default(),
             state_bytes: 0,
             victims: None,
             seed,
