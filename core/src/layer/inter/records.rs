@@ -33,12 +33,32 @@ const COMINGS_MAX: usize = 1024;
 /// After so many pauses without coming again a pause halves.
 const GOOD_CONDUCT: u64 = 8;
 
+/// Each time that a key comes its next pause is so many times longer.
+const COME_TIMES: u64 = 2;
+
+/// The same where a Silenced member becomes Active again: it may be just too slow.
+const BACK_TIMES: u64 = 4;
+
 /// How often a key came.
 #[derive(Clone, Copy, Debug)]
 struct Coming {
+    /// When it came last, or was silenced since.
     last: Time,
     /// Not recommended again for this long; nothing the first time.
     pause_us: u64,
+}
+
+impl Coming {
+    /// Shortens the pause for good conduct until now.
+    fn forget(&mut self, now: Time, cool_us: u64) {
+        let mut stayed = now.since(self.last);
+        let good_us = |pause_us: u64| pause_us.max(cool_us).saturating_mul(GOOD_CONDUCT);
+        while self.pause_us > 0 && stayed >= good_us(self.pause_us) {
+            stayed = stayed.saturating_sub(good_us(self.pause_us));
+            self.pause_us = if self.pause_us > cool_us { self.pause_us / 2 } else { 0 };
+        }
+        self.last = now;
+    }
 }
 
 /// What the chain of views says about a key.
@@ -160,31 +180,44 @@ impl Records {
         self.remember(Some(from), to);
         for member in &to.members {
             let before = from.rank_of(&member.key).and_then(|rank| from.member(rank));
-            let is_new = before.is_none_or(|before| {
-                before.incarnation != member.incarnation
-                    || (before.status, member.status) == (Status::Silenced, Status::Active)
-            });
-            if is_new {
-                self.came(member.key, now);
+            let change = before.filter(|before| before.incarnation == member.incarnation);
+            let change = change.map(|before| (before.status, member.status));
+            if change == Some((Status::Active, Status::Silenced)) {
+                self.fell_silent(member.key, now);
+            }
+            if matches!(change, None | Some((Status::Silenced, Status::Active))) {
+                let times = if change.is_some() { BACK_TIMES } else { COME_TIMES };
+                self.came(member.key, now, times);
                 // It let in one member, who may leave: not everybody who ever holds the key.
                 self.answers.retain(|(known, is_admitted)| *known != member.key || !is_admitted);
             }
         }
     }
 
-    fn came(&mut self, key: PublicKey, now: Time) {
-        let (cool_us, cool_max_us) = (self.cool_us, self.cool_max_us);
-        if let Some(coming) = self.comings.get_mut(&key) {
-            let mut stayed = now.since(coming.last);
-            let good_us = |pause_us: u64| pause_us.max(cool_us).saturating_mul(GOOD_CONDUCT);
-            while coming.pause_us > 0 && stayed >= good_us(coming.pause_us) {
-                stayed = stayed.saturating_sub(good_us(coming.pause_us));
-                coming.pause_us = if coming.pause_us > cool_us { coming.pause_us / 2 } else { 0 };
-            }
-            coming.pause_us = coming.pause_us.saturating_mul(2).clamp(cool_us, cool_max_us);
-            coming.last = now;
-            return;
+    /// Notes that a member was silenced: its pause begins now, and not when it came, so that it is out
+    /// for longer each time than it was in.
+    fn fell_silent(&mut self, key: PublicKey, now: Time) {
+        let cool_us = self.cool_us;
+        match self.comings.get_mut(&key) {
+            Some(coming) => coming.forget(now, cool_us),
+            None => self.insert(key, now),
         }
+    }
+
+    /// Notes that a key came, or came back, which makes its next pause so many times longer.
+    fn came(&mut self, key: PublicKey, now: Time, times: u64) {
+        let (cool_us, cool_max_us) = (self.cool_us, self.cool_max_us);
+        match self.comings.get_mut(&key) {
+            Some(coming) => {
+                coming.forget(now, cool_us);
+                let pause_us = coming.pause_us.saturating_mul(times);
+                coming.pause_us = pause_us.clamp(cool_us, cool_max_us);
+            }
+            None => self.insert(key, now),
+        }
+    }
+
+    fn insert(&mut self, key: PublicKey, now: Time) {
         if self.comings.len() >= COMINGS_MAX {
             let first = self.comings.iter().min_by_key(|(_, c)| c.last.plus(c.pause_us));
             let first = first.map(|(key, _)| *key);
@@ -239,7 +272,7 @@ mod tests {
         let mut now = Time::ZERO;
         let mut pauses = std::vec::Vec::new();
         for _ in 0..10 {
-            records.came(key(1), now);
+            records.came(key(1), now, COME_TIMES);
             let begun = now;
             while records.is_cooling(&key(1), now) {
                 now = now.plus(1_000_000);
@@ -248,7 +281,7 @@ mod tests {
         }
         assert_eq!(pauses, [0, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         assert!(!records.is_cooling(&key(2), Time::ZERO));
-        records.came(key(1), now.plus(10_000_000_000));
+        records.came(key(1), now.plus(10_000_000_000), COME_TIMES);
         assert!(!records.is_cooling(&key(1), now.plus(10_003_000_000)), "it behaved for long");
     }
 
@@ -305,6 +338,25 @@ mod tests {
     }
 
     #[test]
+    fn who_is_silenced_again_and_again_is_out_for_longer_than_it_is_in() {
+        let mut records = Records::new(&Timeouts::default());
+        let mut now = Time::ZERO;
+        let mut pauses = std::vec::Vec::new();
+        for _ in 0..6 {
+            // It is found slow after two seconds.
+            now = now.plus(2_000_000);
+            records.fell_silent(key(1), now);
+            let begun = now;
+            while records.is_cooling(&key(1), now) {
+                now = now.plus(1_000_000);
+            }
+            pauses.push(now.since(begun) / 1_000_000);
+            records.came(key(1), now, BACK_TIMES);
+        }
+        assert_eq!(pauses, [0, 2, 8, 32, 128, 300]);
+    }
+
+    #[test]
     fn nothing_grows_beyond_its_bound() {
         let mut records = Records::new(&Timeouts::default());
         for number in 0..3000_u64 {
@@ -315,7 +367,7 @@ mod tests {
             records.know(&PublicKey(bytes));
             records.lives(PublicKey(bytes), number, number);
             records.departs(PublicKey(bytes), Departure::Opinion, number);
-            records.came(PublicKey(bytes), Time::from_micros(number));
+            records.came(PublicKey(bytes), Time::from_micros(number), COME_TIMES);
         }
         assert!(records.held_bytes() <= Records::BOUND_BYTES);
         assert_eq!(records.answers.len(), ANSWERS_MAX);

@@ -193,7 +193,8 @@ mod tests {
         let allowed_us = pace.allowed_us();
         (0..5_000_u64).any(|round| {
             let begun = at(60_000_000 + round * 1_000_000);
-            let late_us = if round % 10 < often { allowed_us + late_us } else { 0 };
+            // Spread as evenly as may be.
+            let late_us = if round * often % 10 < often { allowed_us + late_us } else { 0 };
             let is_found = pace.settled(begun.plus(late_us), 3, begun);
             (0..bodies).for_each(|_| pace.delivered(begun));
             is_found
