@@ -181,7 +181,7 @@ impl Stack {
             total: Total::new(timeouts, me, &active, roster.quorum().f()),
             stable: Stable::new(config, &roster, me, active.clone(), now),
             suspect: Suspect::new(timeouts, &roster, me, now),
-            lag: Lag::new(timeouts, n),
+            lag: Lag::new(timeouts, n, &active, now),
             work: Work::new(n, timeouts.stable_us, now),
             vsync: Vsync::new(timeouts, (n, me), &active, view.prev, now),
             group: Group::of(config, &view, me),

@@ -11,7 +11,8 @@
 //! * Lagging: of any single log it has to reach, in `lag_us`, what this member held when the watch
 //!   began. Bodies that their sender keeps from it can be fetched from others in that time.
 //!
-//! All are asked for a newer row before an opinion is formed.
+//! All are asked for a newer row before an opinion is formed. What a member owes goes over into the
+//! next view, most of it; while it is Silenced nothing is repaid.
 
 use alloc::vec::Vec;
 
@@ -24,6 +25,9 @@ use crate::time::{Time, earliest};
 
 /// Time in which a member holds nothing back pays for a part of the time in which it does.
 const REPAY_PART: u64 = 3;
+
+/// The part of what makes a member slow that it may take along into the next view, in quarters.
+const CARRIED_QUARTERS: u64 = 3;
 
 /// What a member holds back just now, as its newest row says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,17 +78,31 @@ pub(crate) enum Out {
 pub(crate) struct Lag {
     lag_us: u64,
     ask_us: u64,
+    /// Whether rows of the member are waited for.
+    is_active: PerRank<bool>,
     watches: PerRank<Watch>,
 }
 
 impl Lag {
-    /// The layer for a view of `n` members.
-    pub(crate) fn new(timeouts: &Timeouts, n: usize) -> Self {
+    /// The layer for a view of `n` members, of which these are Active.
+    pub(crate) fn new(timeouts: &Timeouts, n: usize, active: &[Rank], now: Time) -> Self {
         Self {
             lag_us: timeouts.lag_us,
             ask_us: timeouts.ask_us,
-            watches: PerRank::from_fn(n, |_| Watch::default()),
+            is_active: PerRank::from_fn(n, |member| active.contains(&member)),
+            watches: PerRank::from_fn(n, |_| Watch { at: now, ..Watch::default() }),
         }
+    }
+
+    /// How long a member held back more than it repaid, in microseconds.
+    pub(crate) fn debt_us(&self, member: Rank) -> u64 {
+        self.watches.at(member).debt_us
+    }
+
+    /// What a member owed in the view before.
+    pub(crate) fn carry(&mut self, member: Rank, debt_us: u64) {
+        let most_us = (self.lag_us / 4).saturating_mul(CARRIED_QUARTERS);
+        self.watches.at_mut(member).debt_us = debt_us.min(most_us);
     }
 
     /// Whether some member is watched, so that a step is owed even if nothing is held back.
@@ -97,7 +115,8 @@ impl Lag {
         let mut out = Vec::new();
         let (lag_us, ask_us) = (self.lag_us, self.ask_us);
         for (member, watch) in self.watches.iter_mut() {
-            watch.note(now, held.at(member), lag_us.saturating_add(ask_us));
+            let is_active = *self.is_active.at(member);
+            watch.note(now, held.at(member), is_active, lag_us.saturating_add(ask_us));
             if watch.is_told {
                 continue;
             }
@@ -145,11 +164,12 @@ impl Lag {
 
 impl Watch {
     /// Notes what the member holds back from now on; until now it was as noted before.
-    fn note(&mut self, now: Time, held: &HoldsBack, debt_max_us: u64) {
+    fn note(&mut self, now: Time, held: &HoldsBack, is_active: bool, debt_max_us: u64) {
         let passed_us = now.since(self.at);
         self.debt_us = match self.since.is_some() && self.is_broad {
             true => self.debt_us.saturating_add(passed_us).min(debt_max_us),
-            false => self.debt_us.saturating_sub(passed_us / REPAY_PART),
+            false if is_active => self.debt_us.saturating_sub(passed_us / REPAY_PART),
+            false => self.debt_us,
         };
         self.at = now;
         self.is_broad = held.is_broad;
@@ -182,7 +202,8 @@ mod tests {
     const CULPRIT: Rank = Rank::new(1);
 
     fn lag() -> Lag {
-        Lag::new(&Timeouts { lag_us: 2_000, ask_us: 200, ..Timeouts::default() }, 2)
+        let timeouts = Timeouts { lag_us: 2_000, ask_us: 200, ..Timeouts::default() };
+        Lag::new(&timeouts, 2, &[Rank::new(0), CULPRIT], Time::ZERO)
     }
 
     fn at(micros: u64) -> Time {
@@ -273,6 +294,24 @@ mod tests {
         assert!(!is_found(240));
         assert!(is_found(280));
         assert!(is_found(500));
+    }
+
+    #[test]
+    fn who_was_slow_in_the_view_before_is_found_sooner() {
+        let mut lag = lag();
+        lag.carry(CULPRIT, 9_000);
+        assert_eq!(lag.debt_us(CULPRIT), 1_500);
+        lag.step(at(0), &held(5, 50, true));
+        assert_eq!(lag.step(at(500), &held(5, 50, true)), [Out::AskRow(CULPRIT)]);
+        assert_eq!(lag.step(at(700), &held(5, 50, true)), [Out::Slow(CULPRIT)]);
+        let mut silenced = Lag::new(&Timeouts::default(), 2, &[Rank::new(0)], Time::ZERO);
+        silenced.carry(CULPRIT, 9_000);
+        silenced.step(at(60_000_000), &nothing());
+        assert_eq!(
+            silenced.debt_us(CULPRIT),
+            9_000,
+            "it repays nothing while it is not waited for"
+        );
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Heir {
     pub(super) rank: Rank,
     /// How many times longer than others it may be silent, as it has come to be.
     pub(super) patience: u64,
+    /// For how long it held logs back and did not repay, in microseconds.
+    pub(super) debt_us: u64,
     /// Messages to it and from it.
     pub(super) messages: pt2pt::Peer,
 }
@@ -72,7 +74,8 @@ impl Stack {
         for ((old, member), messages) in members.zip(self.pt2pt.leave()) {
             if let Some(rank) = next.and_then(|next| rank_of(next, member)) {
                 let patience = self.suspect.patience(old);
-                legacy.heirs.push(Heir { rank, patience, messages });
+                let debt_us = self.lag.debt_us(old);
+                legacy.heirs.push(Heir { rank, patience, debt_us, messages });
                 continue;
             }
             for out in messages.give_up(old) {
@@ -102,6 +105,7 @@ impl Stack {
         }
         for heir in legacy.heirs {
             self.suspect.be_patient(heir.rank, heir.patience);
+            self.lag.carry(heir.rank, heir.debt_us);
             self.pt2pt.go_on(heir.rank, heir.messages, now);
         }
     }
