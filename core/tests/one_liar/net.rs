@@ -79,20 +79,26 @@ impl Liar {
     }
 }
 
+/// When, of which order, its sender in the view, the payload.
+pub(crate) type Delivered = (Time, Order, Rank, Vec<u8>);
+
+/// When it arrives, its number, for which process, the bytes.
+type Flight = (u64, u64, usize, Vec<u8>);
+
 /// The group: rank and index are the same in the first view.
 pub(crate) struct Net {
     pub(crate) nodes: Vec<Node>,
     pub(crate) now: Time,
     /// What happened at each process, without casts.
     pub(crate) events: Vec<Vec<(Time, Event)>>,
-    /// Casts delivered: when, of which order, its sender in the view, the payload.
-    pub(crate) casts: Vec<Vec<(Time, Order, Rank, Vec<u8>)>>,
+    /// Casts delivered at each process.
+    pub(crate) casts: Vec<Vec<Delivered>>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) keys: Vec<PublicKey>,
     genesis: Genesis,
     ids: Vec<PeerId>,
     delay_us: u64,
-    flights: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    flights: BinaryHeap<Reverse<Flight>>,
     sequence: u64,
     liar: Option<(Liar, Hook)>,
     ticket: u64,

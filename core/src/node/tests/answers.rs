@@ -90,10 +90,9 @@ fn one_question_of_a_stranger_is_not_answered_with_a_thousand_times_its_bytes() 
             });
             let sum: usize = sizes.sum();
             assert!(2 * sum <= 3 * bytes.len(), "{sum} bytes for {}", bytes.len());
-            let is_told = said(&outs).iter().any(|said| match said {
-                Stranger::Chain { .. } | Stranger::Longer { .. } => true,
-                _ => false,
-            });
+            let is_told = said(&outs)
+                .iter()
+                .any(|said| matches!(said, Stranger::Chain { .. } | Stranger::Longer { .. }));
             assert!(is_told, "and something is said");
             (asked, answered) = (asked + bytes.len(), answered + sum);
         }
