@@ -27,7 +27,7 @@ mod histories;
 mod tests;
 
 use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::cmp::{Ordering, Reverse};
 
 use crate::crypto::{Change, Hash32, PublicKey};
 use crate::member::{Member, PerRank, Rank, Status};
@@ -111,6 +111,13 @@ impl Facts {
             }
         }
         suspects
+    }
+
+    /// Who signed any of it, but for who leaves.
+    fn signers(&self, n: usize) -> impl Iterator<Item = Rank> {
+        let accusers = self.suspicions.iter().map(|suspicion| suspicion.signer);
+        let sponsors = self.joining.iter().flat_map(|joining| &joining.recommended_by);
+        accusers.chain(sponsors.copied()).filter(move |rank| rank.index() < n)
     }
 
     /// Whether the signer of an opinion is for having its subject, which is Silenced, Active again:
@@ -211,6 +218,10 @@ struct Subjects {
     leaving: Vec<Rank>,
     /// Members whose key asks with a higher incarnation: that life of theirs is over.
     outlived: Vec<Rank>,
+    /// Members that ask as the process that they are.
+    asking: Vec<Rank>,
+    /// Members that signed some of the evidence, and so were there in this view.
+    heard: Vec<Rank>,
 }
 
 impl Subjects {
@@ -239,11 +250,21 @@ impl Subjects {
         leaving.retain(|rank| rank.index() < n && !is_listed(rank));
         leaving.sort_unstable_by_key(|rank| Reverse(*rank));
         leaving.dedup();
-        let outlived = requests.iter().filter_map(|request| {
-            let rank = view.rank_of(&request.key)?;
-            (view.member(rank)?.incarnation < request.incarnation).then_some(rank)
-        });
-        Self { proven, suspected, slow, leaving, outlived: outlived.collect() }
+        let mut asking = Vec::new();
+        let mut outlived = Vec::new();
+        for request in requests {
+            let Some(rank) = view.rank_of(&request.key) else { continue };
+            let Some(member) = view.member(rank) else { continue };
+            match member.incarnation.cmp(&request.incarnation) {
+                Ordering::Less => outlived.push(rank),
+                Ordering::Equal => asking.push(rank),
+                Ordering::Greater => {}
+            }
+        }
+        let mut heard: Vec<Rank> = facts.signers(n).chain(asking.iter().copied()).collect();
+        heard.sort_unstable();
+        heard.dedup();
+        Self { proven, suspected, slow, leaving, outlived, asking, heard }
     }
 
     /// Whether the evidence gives a reason not to count on a member.
@@ -284,7 +305,7 @@ pub(crate) fn plan(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
     draft.admit(&requests, &subjects);
     draft.remove_or_silence(&subjects);
     draft.let_go(&subjects.leaving);
-    draft.change_status(&requests, |rank| !subjects.contains(rank));
+    draft.change_status(&subjects);
     draft.finish()
 }
 
