@@ -6,19 +6,24 @@
 //!
 //! * Liars: with at most `F` liars among the members of a view, and at most `F` counting those that
 //!   may still join, the next view has at most its own `F'` of them, and `F' <= f(n)`. Opinions,
-//!   however many and however wrong, remove nobody from a group of `3F + 1`: they silence.
+//!   however many and however wrong, make no group smaller than `3F + 1`: they silence, or make room
+//!   for who joins. Who is merely slow is only silenced.
 //! * At most `max(1, f)` members are removed, replaced or silenced by one change, so a correct
 //!   member that holds everything stays.
 //! * Somebody is Active, no key is twice in a view, no expelled key comes back, and there are at
 //!   most `max_members`. Those who stay are a quorum of the next view, unless one joiner alone
 //!   makes them fewer: a group of one could not take in anybody otherwise.
-//! * Who joins makes no group stand still by never coming: those who stay, and of whom the evidence
-//!   says nothing, are a quorum of the next view, or at least no further from one than without the
-//!   joiner. A group of one is the exception: two of two are a quorum, so it depends on the second.
+//! * Who joins makes no group stand still by never coming: those who stay, of whom the evidence says
+//!   nothing, and that are Active or signed some of it, are a quorum of the next view; or at least no
+//!   further from one than without the joiner, which then displaces nobody. A group of one is the
+//!   exception: two of two are a quorum, so it depends on the second.
+//! * Who joins gets in: as long as at most `f` are down, these and no others are suspected, and all
+//!   other Silenced members sign something, up to `max_members`.
 //!
 //! What a faulty member can try: accuse falsely (up to `f` are not enough, and who is proven to lie
-//! counts for no opinion), be silent (it is silenced, which costs no quorum), or come and go (each
-//! time is an entry of its own that weak members have to recommend).
+//! counts for no opinion), be silent (it is silenced, which costs no quorum; if it then lives and
+//! signs nothing, `f` of them keep newcomers out of `3F + 1`), or come and go (each time is an entry
+//! of its own that weak members have to recommend).
 
 mod draft;
 #[cfg(test)]
