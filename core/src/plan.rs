@@ -219,6 +219,9 @@ struct Subjects {
     suspected: Vec<Rank>,
     /// Those of `S` that too few suspect of anything but being slow.
     slow: Vec<Rank>,
+    /// Those that weak suspect, taken back or not: who is for a member and suspects it since has
+    /// said the same.
+    doubted: Vec<Rank>,
     /// `L`.
     leaving: Vec<Rank>,
     /// Members whose key asks with a higher incarnation: that life of theirs is over.
@@ -237,6 +240,8 @@ impl Subjects {
         let suspects = facts.suspects(n, |suspicion| {
             !proven.contains(&suspicion.signer) && !facts.is_withdrawn(view, suspicion)
         });
+        let counted = |suspicion: &Suspicion| !proven.contains(&suspicion.signer);
+        let doubted = reaching(&facts.suspects(n, counted), weak);
         let mut suspected = reaching(&suspects, weak);
         suspected.retain(|rank| !proven.contains(rank));
         suspected.sort_unstable_by_key(|rank| {
@@ -269,7 +274,7 @@ impl Subjects {
         let mut heard: Vec<Rank> = facts.signers(n).chain(asking.iter().copied()).collect();
         heard.sort_unstable();
         heard.dedup();
-        Self { proven, suspected, slow, leaving, outlived, asking, heard }
+        Self { proven, suspected, slow, doubted, leaving, outlived, asking, heard }
     }
 
     /// Whether the evidence gives a reason not to count on a member.

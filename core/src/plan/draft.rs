@@ -176,7 +176,8 @@ impl<'a> Draft<'a> {
     fn missing(&self, subjects: &Subjects) -> usize {
         let is_certain = |(rank, status): &(Rank, &Option<Status>)| {
             let is_there = status.is_some() && subjects.heard.contains(rank);
-            (**status == Some(Status::Active) || is_there) && !subjects.contains(*rank)
+            let is_doubted = subjects.contains(*rank) || subjects.doubted.contains(rank);
+            (**status == Some(Status::Active) || is_there) && !is_doubted
         };
         let certain = self.stays.iter().filter(is_certain).count();
         self.quorum(self.size()).q().saturating_sub(certain)

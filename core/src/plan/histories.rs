@@ -273,10 +273,10 @@ impl World {
             });
             view.quorum().q().saturating_sub(certain.count())
         };
-        // Where nobody lies for certain, begins anew, or is asked for by who suspects it.
+        // Where nobody lies for certain, or begins anew.
         let is_plain = |joining: &Joining| {
             let Some(rank) = self.view.rank_of(&joining.key) else { return true };
-            self.view.members[rank.index()].incarnation == joining.incarnation && !is_listed(rank)
+            self.view.members[rank.index()].incarnation == joining.incarnation
         };
         if facts.suspicions.iter().all(|said| !said.by_proof)
             && facts.joining.iter().all(is_plain)
@@ -381,7 +381,8 @@ impl World {
                         is_slow: false,
                     };
                     facts.suspicions.extend(by.iter().map(suspicion));
-                } else if member.status == Status::Silenced && id(member) % 2 == 0 && says {
+                } else if member.status == Status::Silenced && id(member).is_multiple_of(2) && says
+                {
                     facts.joining.push(request(id(member), member.incarnation, by.clone()));
                 }
             }

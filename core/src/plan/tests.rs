@@ -400,7 +400,8 @@ fn the_silenced_are_certain_once_they_sign() {
     slow.facts.joining[0].recommended_by.push(Rank::new(3));
     slow.next_is("0a 1a 2a 3s 9a");
     Case::of(4).silenced(&[3]).joins(9, 1).opinion(2, &[3]).next_is("0a 1a 2a 3s 9a");
-    // Not if it is gone all the same.
+    // Not if it is gone all the same, or may be: who is for it may suspect it since.
+    Case::of(4).silenced(&[3]).joins(9, 1).joins(3, 1).suspected(3).next_is("0a 1a 2a 3a");
     Case::of(4).silenced(&[3]).joins(9, 1).joins(3, 1).leaves(3).next_is("0a 1a 2a 9a");
     // Active without the state, it rests; that it asks shows that it is there.
     Case::of(4).joins(3, 1).joins(9, 1).next_is("0a 1a 2a 3s 9a");
