@@ -6,19 +6,24 @@
 //!
 //! * Liars: with at most `F` liars among the members of a view, and at most `F` counting those that
 //!   may still join, the next view has at most its own `F'` of them, and `F' <= f(n)`. Opinions,
-//!   however many and however wrong, remove nobody from a group of `3F + 1`: they silence.
+//!   however many and however wrong, make no group smaller than `3F + 1`: they silence, or make room
+//!   for who joins. Who is merely slow is only silenced.
 //! * At most `max(1, f)` members are removed, replaced or silenced by one change, so a correct
 //!   member that holds everything stays.
 //! * Somebody is Active, no key is twice in a view, no expelled key comes back, and there are at
 //!   most `max_members`. Those who stay are a quorum of the next view, unless one joiner alone
 //!   makes them fewer: a group of one could not take in anybody otherwise.
-//! * Who joins makes no group stand still by never coming: those who stay, and of whom the evidence
-//!   says nothing, are a quorum of the next view, or at least no further from one than without the
-//!   joiner. A group of one is the exception: two of two are a quorum, so it depends on the second.
+//! * Who joins makes no group stand still by never coming: those who stay, of whom the evidence says
+//!   nothing, and that are Active or signed some of it, are a quorum of the next view; or at least no
+//!   further from one than without the joiner, which then displaces nobody. A group of one is the
+//!   exception: two of two are a quorum, so it depends on the second.
+//! * Who joins gets in: as long as at most `f` are down, these and no others are suspected, and all
+//!   other Silenced members sign something, up to `max_members`.
 //!
 //! What a faulty member can try: accuse falsely (up to `f` are not enough, and who is proven to lie
-//! counts for no opinion), be silent (it is silenced, which costs no quorum), or come and go (each
-//! time is an entry of its own that weak members have to recommend).
+//! counts for no opinion), be silent (it is silenced, which costs no quorum; if it then lives and
+//! signs nothing, `f` of them keep newcomers out of `3F + 1`), or come and go (each time is an entry
+//! of its own that weak members have to recommend).
 
 mod draft;
 #[cfg(test)]
@@ -27,7 +32,7 @@ mod histories;
 mod tests;
 
 use alloc::vec::Vec;
-use core::cmp::Reverse;
+use core::cmp::{Ordering, Reverse};
 
 use crate::crypto::{Change, Hash32, PublicKey};
 use crate::member::{Member, PerRank, Rank, Status};
@@ -111,6 +116,13 @@ impl Facts {
             }
         }
         suspects
+    }
+
+    /// Who signed any of it, but for who leaves.
+    fn signers(&self, n: usize) -> impl Iterator<Item = Rank> {
+        let accusers = self.suspicions.iter().map(|suspicion| suspicion.signer);
+        let sponsors = self.joining.iter().flat_map(|joining| &joining.recommended_by);
+        accusers.chain(sponsors.copied()).filter(move |rank| rank.index() < n)
     }
 
     /// Whether the signer of an opinion is for having its subject, which is Silenced, Active again:
@@ -207,10 +219,17 @@ struct Subjects {
     suspected: Vec<Rank>,
     /// Those of `S` that too few suspect of anything but being slow.
     slow: Vec<Rank>,
+    /// Those that weak suspect, taken back or not: who is for a member and suspects it since has
+    /// said the same.
+    doubted: Vec<Rank>,
     /// `L`.
     leaving: Vec<Rank>,
     /// Members whose key asks with a higher incarnation: that life of theirs is over.
     outlived: Vec<Rank>,
+    /// Members that ask as the process that they are.
+    asking: Vec<Rank>,
+    /// Members that signed some of the evidence, and so were there in this view.
+    heard: Vec<Rank>,
 }
 
 impl Subjects {
@@ -221,6 +240,8 @@ impl Subjects {
         let suspects = facts.suspects(n, |suspicion| {
             !proven.contains(&suspicion.signer) && !facts.is_withdrawn(view, suspicion)
         });
+        let counted = |suspicion: &Suspicion| !proven.contains(&suspicion.signer);
+        let doubted = reaching(&facts.suspects(n, counted), weak);
         let mut suspected = reaching(&suspects, weak);
         suspected.retain(|rank| !proven.contains(rank));
         suspected.sort_unstable_by_key(|rank| {
@@ -239,11 +260,21 @@ impl Subjects {
         leaving.retain(|rank| rank.index() < n && !is_listed(rank));
         leaving.sort_unstable_by_key(|rank| Reverse(*rank));
         leaving.dedup();
-        let outlived = requests.iter().filter_map(|request| {
-            let rank = view.rank_of(&request.key)?;
-            (view.member(rank)?.incarnation < request.incarnation).then_some(rank)
-        });
-        Self { proven, suspected, slow, leaving, outlived: outlived.collect() }
+        let mut asking = Vec::new();
+        let mut outlived = Vec::new();
+        for request in requests {
+            let Some(rank) = view.rank_of(&request.key) else { continue };
+            let Some(member) = view.member(rank) else { continue };
+            match member.incarnation.cmp(&request.incarnation) {
+                Ordering::Less => outlived.push(rank),
+                Ordering::Equal => asking.push(rank),
+                Ordering::Greater => {}
+            }
+        }
+        let mut heard: Vec<Rank> = facts.signers(n).chain(asking.iter().copied()).collect();
+        heard.sort_unstable();
+        heard.dedup();
+        Self { proven, suspected, slow, doubted, leaving, outlived, asking, heard }
     }
 
     /// Whether the evidence gives a reason not to count on a member.
@@ -284,7 +315,7 @@ pub(crate) fn plan(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
     draft.admit(&requests, &subjects);
     draft.remove_or_silence(&subjects);
     draft.let_go(&subjects.leaving);
-    draft.change_status(&requests, |rank| !subjects.contains(rank));
+    draft.change_status(&subjects);
     draft.finish()
 }
 

@@ -170,11 +170,14 @@ impl<'a> Draft<'a> {
         end
     }
 
-    /// By how many those that it keeps, Active and without anything said against them, are fewer than
-    /// a quorum. A Silenced member may be down, and not be suspected again yet.
+    /// By how many the certain are fewer than a quorum: those that it keeps, without anything said
+    /// against them, and that are Active or signed some of the evidence. Another Silenced member may
+    /// be down, and not be suspected again yet.
     fn missing(&self, subjects: &Subjects) -> usize {
         let is_certain = |(rank, status): &(Rank, &Option<Status>)| {
-            **status == Some(Status::Active) && !subjects.contains(*rank)
+            let is_there = status.is_some() && subjects.heard.contains(rank);
+            let is_doubted = subjects.contains(*rank) || subjects.doubted.contains(rank);
+            (**status == Some(Status::Active) || is_there) && !is_doubted
         };
         let certain = self.stays.iter().filter(is_certain).count();
         self.quorum(self.size()).q().saturating_sub(certain)
@@ -226,13 +229,9 @@ impl<'a> Draft<'a> {
     /// Step 5: who asks as the process that it is. A silenced one is Active again; one that is Active
     /// has lost its state, and falls silent to be handed it with that. A request of a higher
     /// incarnation stands above its own: that process is gone.
-    pub(super) fn change_status(&mut self, requests: &[&Joining], may: impl Fn(Rank) -> bool) {
-        for request in requests {
-            let Some(rank) = self.view.rank_of(&request.key) else { continue };
+    pub(super) fn change_status(&mut self, subjects: &Subjects) {
+        for rank in subjects.asking.iter().copied().filter(|rank| !subjects.contains(*rank)) {
             let Some(member) = self.view.member(rank) else { continue };
-            if member.incarnation != request.incarnation || !may(rank) {
-                continue;
-            }
             if member.status == Status::Active && self.dispensable(rank) == Some(Status::Active) {
                 self.silence(rank);
             } else if member.status == Status::Silenced

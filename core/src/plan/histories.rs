@@ -246,40 +246,49 @@ impl World {
         }
     }
 
-    /// Newcomers that never come stop no group that could go on without them: those that stay, and of
-    /// whom the evidence says nothing, are a quorum of the next view, or as close to one.
+    /// Newcomers that never come stop no group that could go on without them: those that stay, that
+    /// are Active or signed some of the evidence, and of whom that says nothing, are a quorum of the
+    /// next view, or as close to one, and then nobody is displaced.
     fn check_newcomers(&self, facts: &Facts, next: &View) {
-        let changes = facts.changes(&self.view);
-        let weak = self.view.quorum().weak();
-        let has_begun_anew = |old: &Member| {
-            let recommended = facts
-                .joining
-                .iter()
-                .filter(|joining| joining.key == old.key && joining.incarnation > old.incarnation);
-            recommended
-                .into_iter()
-                .any(|joining| joining.recommended_by.iter().collect::<BTreeSet<_>>().len() >= weak)
+        let (changes, weak) = (facts.changes(&self.view), self.view.quorum().weak());
+        let is_listed = |rank: Rank| {
+            let doubts = [Change::Suspected(rank), Change::Leaves(rank)];
+            doubts.iter().any(|change| changes.contains(change))
+        };
+        let is_there = |rank: Rank| {
+            let own = |joining: &Joining| self.view.rank_of(&joining.key) == Some(rank);
+            let is_enough = |joining: &Joining| {
+                joining.recommended_by.iter().collect::<BTreeSet<_>>().len() >= weak
+            };
+            facts.joining.iter().any(|joining| own(joining) && is_enough(joining))
+                || facts.joining.iter().any(|joining| joining.recommended_by.contains(&rank))
+                || facts.suspicions.iter().any(|said| said.signer == rank)
         };
         let missing = |view: &View| {
-            let certain = self.ranks().filter(|rank| {
-                let old = &self.view.members[rank.index()];
+            let certain = self.ranks().zip(&self.view.members).filter(|(rank, old)| {
                 let same = |new: &Member| (new.key, new.incarnation) == (old.key, old.incarnation);
-                // Of those listed some count no more, for who suspects them lies or thinks again; it
-                // is enough to be strict about the others.
                 view.members.iter().any(same)
-                    && ![Change::Suspected(*rank), Change::Proven(*rank), Change::Leaves(*rank)]
-                        .iter()
-                        .any(|change| changes.contains(change))
-                    && !has_begun_anew(old)
+                    && !is_listed(*rank)
+                    && (old.status == Status::Active || is_there(*rank))
             });
             view.quorum().q().saturating_sub(certain.count())
         };
-        let is_plain = facts.suspicions.iter().all(|said| !said.by_proof)
-            && facts.joining.iter().all(|joining| self.view.rank_of(&joining.key).is_none());
-        if is_plain && self.view.members.len() > 1 {
-            let old = Facts { joining: Vec::new(), ..facts.clone() };
+        // Where nobody lies for certain, or begins anew.
+        let is_plain = |joining: &Joining| {
+            let Some(rank) = self.view.rank_of(&joining.key) else { return true };
+            self.view.members[rank.index()].incarnation == joining.incarnation
+        };
+        if facts.suspicions.iter().all(|said| !said.by_proof)
+            && facts.joining.iter().all(is_plain)
+            && self.view.members.len() > 1
+        {
+            let mut old = facts.clone();
+            old.joining.retain(|joining| self.view.rank_of(&joining.key).is_some());
             let without = plan(&self.view, &self.genesis, &old).build(&self.view, Vec::new());
-            assert!(missing(next) <= missing(&without), "all depends on who may never come");
+            let (after, before) = (missing(next), missing(&without));
+            assert!(after <= before, "all depends on who may never come");
+            let displaced = next.departed.iter().filter(|gone| !without.departed.contains(gone));
+            assert!(after == 0 || displaced.count() == 0, "a newcomer displaces who may be there");
         }
     }
 
@@ -339,23 +348,52 @@ impl World {
         panic!("the same evidence moves the group for ever");
     }
 
-    /// Everybody recommends some new processes: each change takes in one at least until all are
-    /// members or the group is full (L1).
-    fn welcome(&mut self) {
+    /// Some are down, `f` at the most, and suspected sooner or later; of the others that are Silenced
+    /// half ask, each when it likes, to be Active again, and half never can, but are for who joins.
+    /// Then all that want to join come to be members, or the group is full (L1): neither who is
+    /// Silenced nor who is down keeps them out for ever.
+    fn welcome(&mut self, random: &mut Random) {
         let ids = PROCESSES..PROCESSES + 5;
-        for _ in 0..=ids.len() {
-            let by: Vec<Rank> = self.ranks().collect();
-            // Who is in asks no more.
-            let out = ids.clone().filter(|id| self.view.rank_of(&key(*id)).is_none());
-            let joining = out.map(|id| request(id, 1, by.clone())).collect();
-            let facts = Facts { joining, ..Facts::default() };
-            let planned = plan(&self.view, &self.genesis, &facts);
-            if !planned.is_change(&self.view) {
-                let in_view = |id: u16| self.view.rank_of(&key(id)).is_some();
-                let full = usize::from(self.genesis.limits.max_members);
-                assert!(ids.clone().all(in_view) || self.view.members.len() == full);
+        let mut down: Vec<u16> = self.view.members.iter().map(id).collect();
+        random.shuffle(&mut down);
+        down.truncate(random.below(f(down.len()) + 1));
+        let full = usize::from(self.genesis.limits.max_members);
+        let is_done = |view: &View| {
+            let is_in = |id: u16| view.rank_of(&key(id)).is_some();
+            ids.clone().all(is_in) || view.members.len() == full
+        };
+        // Half of the time all is said at once, and then something moves.
+        for round in 0..4 * (PROCESSES + 5) {
+            if is_done(&self.view) {
                 return;
             }
+            let is_all = round % 2 == 1;
+            let mut facts = Facts::default();
+            let is_up = |rank: &Rank| !down.contains(&id(&self.view.members[rank.index()]));
+            let by: Vec<Rank> = self.ranks().filter(is_up).collect();
+            for (subject, member) in self.ranks().zip(&self.view.members) {
+                let says = is_all || random.chance(40);
+                if down.contains(&id(member)) && says {
+                    let suspicion = |signer: &Rank| Suspicion {
+                        subject,
+                        signer: *signer,
+                        by_proof: false,
+                        is_slow: false,
+                    };
+                    facts.suspicions.extend(by.iter().map(suspicion));
+                } else if member.status == Status::Silenced && id(member).is_multiple_of(2) && says
+                {
+                    facts.joining.push(request(id(member), member.incarnation, by.clone()));
+                }
+            }
+            // Who is Silenced is for nobody as yet.
+            let quick =
+                |rank: &Rank| is_all || self.view.members[rank.index()].status == Status::Active;
+            let by: Vec<Rank> = by.into_iter().filter(quick).collect();
+            let out = ids.clone().filter(|id| self.view.rank_of(&key(*id)).is_none());
+            facts.joining.extend(out.map(|id| request(id, 1, by.clone())));
+            let planned = plan(&self.view, &self.genesis, &facts);
+            assert!(!is_all || planned.is_change(&self.view), "who joins waits for ever");
             self.view = planned.build(&self.view, Vec::new());
         }
         panic!("the same evidence moves the group for ever");
@@ -369,7 +407,7 @@ fn live(n: u16, pledge: Option<u16>, seeds: &[u64]) -> usize {
     let advance = |seed: &u64| world.advance(&mut Random(*seed));
     let changes = seeds.iter().map(advance).filter(|is_change| *is_change).count();
     world.settle(&mut random);
-    world.welcome();
+    world.welcome(&mut random);
     changes
 }
 

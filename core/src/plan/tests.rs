@@ -304,8 +304,11 @@ fn somebody_stays_active() {
     Case::of(4).silenced(&[0, 1, 2]).suspected(3).next_is("0s 1s 2s 3a");
     Case::with_pledge(4, Some(0)).silenced(&[0, 1, 2]).suspected(3).next_is("0s 1s 2s 3a");
     Case::with_pledge(4, Some(0)).silenced(&[0, 1, 2]).leaves(3).next_is("0s 1s 2s 3a");
-    // A joiner is somebody.
-    Case::of(4).silenced(&[0, 1, 2]).suspected(3).joins(9, 1).next_is("0s 1s 2s 9a");
+    // A joiner is somebody, if it is not alone with who may be down.
+    let mut joined = Case::of(4).silenced(&[0, 1, 2]).suspected(3).joins(9, 1);
+    joined.next_is("0s 1s 2s 3a");
+    joined.facts.joining[0].recommended_by.push(Rank::new(2));
+    joined.next_is("0s 1s 2s 9a");
     // A liar goes all the same, and the lowest rank takes over; asked for or not.
     let lied = Case::of(4).silenced(&[1, 2, 3]).proven(0);
     lied.next_is("1a 2s 3s");
@@ -379,9 +382,29 @@ fn a_change_takes_in_as_many_as_those_that_are_certain_are_a_quorum_for() {
     assert_eq!(joined(Case::of(7).suspected(6).suspected(5)), 2);
     // Who was put out for lying is no reason to wait.
     assert_eq!(joined(Case::of(4).proven(3)), 1);
-    // A group that cannot go on as it is, for all are suspected, takes in who does not make it worse.
+    // A group that cannot go on as it is takes in who makes it no worse. But who is suspected may be
+    // there, and a joiner never come: it displaces nobody unless all is well with that.
     let all = (0..4).fold(Case::of(4), Case::suspected);
-    all.joins(8, 1).joins(9, 1).next_is("0a 1a 2a 8a");
+    all.joins(8, 1).joins(9, 1).next_is("0a 1a 2a 3s");
+    Case::of(4).suspected(0).suspected(1).joins(9, 1).next_is("0a 1s 2a 3a");
+    Case::of(5).silenced(&[3, 4]).joins(9, 1).next_is("0a 1a 2a 3s 4s 9a");
+}
+
+/// Who was silenced may be down, and not be suspected again yet. Who signs is there.
+#[test]
+fn the_silenced_are_certain_once_they_sign() {
+    Case::of(4).silenced(&[3]).joins(9, 1).next_is("0a 1a 2a 3s");
+    Case::of(4).silenced(&[3]).joins(9, 1).joins(3, 1).next_is("0a 1a 2a 3a 9a");
+    Case::of(4).silenced(&[3]).joins(9, 1).suspected(3).next_is("0a 1a 2a 9a");
+    let mut slow = Case::of(4).silenced(&[3]).joins(9, 1);
+    slow.facts.joining[0].recommended_by.push(Rank::new(3));
+    slow.next_is("0a 1a 2a 3s 9a");
+    Case::of(4).silenced(&[3]).joins(9, 1).opinion(2, &[3]).next_is("0a 1a 2a 3s 9a");
+    // Not if it is gone all the same, or may be: who is for it may suspect it since.
+    Case::of(4).silenced(&[3]).joins(9, 1).joins(3, 1).suspected(3).next_is("0a 1a 2a 3a");
+    Case::of(4).silenced(&[3]).joins(9, 1).joins(3, 1).leaves(3).next_is("0a 1a 2a 9a");
+    // Active without the state, it rests; that it asks shows that it is there.
+    Case::of(4).joins(3, 1).joins(9, 1).next_is("0a 1a 2a 3s 9a");
 }
 
 /// It has lost its state, and is handed it as soon as it is Active again.

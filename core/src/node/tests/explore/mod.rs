@@ -16,7 +16,7 @@
 //!
 //! What is asked of every state: if at most `f` members of the newest view are down (liars and
 //! crashed ones; the next life is another process), or none but newcomers and at most `f` members
-//! that were down when those were taken in, and suspected or Silenced then, this holds with everybody
+//! that were down when those were taken in, and suspected, or Silenced and unheard, then, this holds with everybody
 //! connected for good:
 //!
 //! * a quorum of its members comes to be in it, liars not counted, and
@@ -52,7 +52,10 @@ mod views;
 mod walk;
 mod world;
 
-use crate::member::Status;
+use alloc::vec::Vec;
+
+use crate::crypto::{Hash32, PublicKey};
+use crate::member::{Rank, Status};
 use crate::plan::{Facts, Joining, Plan, plan};
 use crate::view::{Genesis, View};
 use search::{Report, search};
@@ -96,6 +99,25 @@ const LEAVING: Rules = Rules { goes_on: |status| status == Status::Silenced, ..R
 
 /// Planted: whatever is known of members, all of them carry those that join.
 const TRUSTING: Rules = Rules { plan: trusting, ..REAL };
+
+/// Planted: a Silenced member counts though it signed nothing.
+const COUNTING: Rules = Rules { plan: counting, ..REAL };
+
+fn counting(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
+    let mut facts = facts.clone();
+    for (rank, member) in Rank::all(view.members.len()).zip(&view.members) {
+        if member.status == Status::Silenced {
+            facts.joining.push(Joining {
+                request: Hash32::ZERO,
+                key: PublicKey([u8::MAX; 32]),
+                incarnation: u64::from(rank.value()),
+                addr: Vec::new(),
+                recommended_by: [rank].to_vec(),
+            });
+        }
+    }
+    plan(view, genesis, &facts)
+}
 
 fn trusting(view: &View, genesis: &Genesis, facts: &Facts) -> Plan {
     let mut trusted = view.clone();
@@ -179,6 +201,11 @@ fn if_members_without_the_cut_leave_a_group_dies() {
 #[test]
 fn if_suspects_count_as_survivors_a_group_dies() {
     dies(JOINED, TRUSTING, 3);
+}
+
+#[test]
+fn if_the_silenced_count_unheard_a_group_dies() {
+    dies(JOINED, COUNTING, 4);
 }
 
 /// Arithmetic: two of two are a quorum. That is a state in which more are down than may be.

@@ -77,7 +77,8 @@ fn course(world: &mut World, (newest, up, joining): (u16, u8, [u8; PROCS])) -> O
         let asking = (0..PROCS).filter(|process| joining[*process] > 0);
         let asking = asking.fold(0_u8, |set, process| set | 1 << process);
         let suspected = shape.members() & !up;
-        let said = Said { suspected, joining: asking, again: silent & up, proven: 0, leaving: 0 };
+        let (again, heard) = (silent & up, silent & up);
+        let said = Said { suspected, joining: asking, again, heard, proven: 0, leaving: 0 };
         let sayable =
             Sayable { shape: newest, joining, again: silent & up, provable: 0, leaving: 0 };
         let Next { shape: next, .. } = world.book.next(&sayable, said);

@@ -56,7 +56,7 @@ pub(super) struct Sayable {
     pub(super) shape: u16,
     /// By process: the life that asks to join; 0 if none does.
     pub(super) joining: [u8; PROCS],
-    /// Members that may ask to be Active again, by process, as a set.
+    /// Silenced members that may sign something and ask to be Active again, by process, as a set.
     pub(super) again: u8,
     /// Who may be proven to lie, as a set.
     pub(super) provable: u8,
@@ -68,8 +68,8 @@ pub(super) struct Sayable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Next {
     pub(super) shape: u16,
-    /// If it takes in somebody: the members that were suspected, or were Silenced and still are.
-    /// The group knew that they may be down.
+    /// If it takes in somebody: the members that were suspected, or were Silenced, still are and
+    /// signed nothing. The group knew that they may be down.
     pub(super) known: u8,
 }
 
@@ -179,10 +179,10 @@ impl Book {
         let mut nexts: Vec<Next> = Vec::new();
         for suspected in subsets(all).filter(|set| size(*set) <= 2 || *set == all) {
             for joining in subsets(asking) {
-                for again in subsets(sayable.again).filter(is_one) {
+                for (again, heard) in pairs(sayable.again) {
                     for proven in subsets(sayable.provable) {
                         for leaving in subsets(sayable.leaving).filter(is_one) {
-                            let said = Said { suspected, joining, again, proven, leaving };
+                            let said = Said { suspected, joining, again, heard, proven, leaving };
                             let next = self.next(&sayable, said);
                             add(&mut nexts, next);
                         }
@@ -210,7 +210,8 @@ impl Book {
             let now = after.seat(seat.process.into());
             seat.is_silenced && now.is_some_and(|now| now.is_silenced && now.life == seat.life)
         };
-        let silent = shape.seats.iter().filter(stays_silent);
+        let is_heard = |seat: &&Seat| said.heard >> seat.process & 1 == 1;
+        let silent = shape.seats.iter().filter(stays_silent).filter(|seat| !is_heard(seat));
         let known = silent.fold(said.suspected, |set, seat| set | 1 << seat.process);
         let known = if after.seats.iter().any(|seat| is_new(&seat)) { known } else { 0 };
         let stays = after.seats.iter().filter(|seat| !is_new(seat));
@@ -218,18 +219,21 @@ impl Book {
         Next { shape: self.number(after), known }
     }
 
-    /// The evidence; every other member says it.
+    /// The evidence; every other member says it that is Active, or said to be heard.
     fn facts(&self, sayable: &Sayable, shape: &Shape, said: Said) -> Facts {
         let n = shape.seats.len();
         let rank = |process: usize| {
             let mut seats = Rank::all(n).zip(&shape.seats);
             seats.find(|(_, seat)| usize::from(seat.process) == process).map(|(rank, _)| rank)
         };
+        let signs = |seat: &Seat| !seat.is_silenced || said.heard >> seat.process & 1 == 1;
+        let signing = Rank::all(n).zip(&shape.seats).filter(|(_, seat)| signs(seat));
+        let signing: Vec<Rank> = signing.map(|(rank, _)| rank).collect();
         let leaving = of(said.leaving).filter_map(rank);
         let mut facts = Facts { leaving: leaving.collect(), ..Facts::default() };
         for (set, by_proof) in [(said.suspected, false), (said.proven, true)] {
             for subject in of(set).filter_map(rank) {
-                let signers = Rank::all(n).filter(|signer| *signer != subject);
+                let signers = signing.iter().copied().filter(|signer| *signer != subject);
                 let suspicions =
                     signers.map(|signer| Suspicion { subject, signer, by_proof, is_slow: false });
                 facts.suspicions.extend(suspicions);
@@ -245,7 +249,7 @@ impl Book {
                 key: self.keys[process],
                 incarnation: life.into(),
                 addr: alloc::vec![small(process)],
-                recommended_by: Rank::all(n).collect(),
+                recommended_by: signing.clone(),
             });
         }
         facts
@@ -258,6 +262,8 @@ pub(super) struct Said {
     pub(super) suspected: u8,
     pub(super) joining: u8,
     pub(super) again: u8,
+    /// Silenced members that sign some of the evidence; who asks does.
+    pub(super) heard: u8,
     pub(super) proven: u8,
     pub(super) leaving: u8,
 }
@@ -284,6 +290,12 @@ pub(super) fn size(set: u8) -> usize {
 /// The elements of a set.
 pub(super) fn of(set: u8) -> impl Iterator<Item = usize> {
     (0..8).filter(move |element| set >> element & 1 == 1)
+}
+
+/// One of a set or none, and every set that holds that.
+fn pairs(set: u8) -> impl Iterator<Item = (u8, u8)> {
+    let some = subsets(set).filter(|some| size(*some) <= 1);
+    some.flat_map(move |some| subsets(set & !some).map(move |others| (some, some | others)))
 }
 
 /// All subsets of a set, the empty one first.

@@ -51,10 +51,12 @@ fn step(
     if let Some((sayable, present)) = sayable.filter(|_| random.below(2) == 0) {
         let members = world.book.shape(sayable.shape).members();
         let asking = (0..PROCS).filter(|process| sayable.joining[*process] > 0);
+        let again = random.some_of(sayable.again);
         let said = Said {
             suspected: random.some_of(members),
             joining: random.some_of(asking.fold(0, |set, process| set | 1 << process)),
-            again: random.some_of(sayable.again),
+            again,
+            heard: again | random.some_of(sayable.again),
             proven: random.some_of(sayable.provable),
             leaving: random.some_of(sayable.leaving),
         };
