@@ -504,7 +504,10 @@ impl Oracles {
         let is_ordered = self.is_told && sighting.reason == Reason::Application;
         let is_innocent = !is_liar && !is_gone && !is_ordered;
         self.changes.suspected(self.views.place(sighting.observer), &sighting);
-        let result = self.suspicion.seen(now_us, sighting, is_innocent, self.is_calm);
+        // Where no quorum is left nobody can do what is due.
+        let present = self.views.present(sighting.by);
+        let is_calm = self.is_calm && self.shown.is_owed(present, &self.liars, self.is_paper);
+        let result = self.suspicion.seen(now_us, sighting, is_innocent, is_calm);
         self.judge(now_us, Promise::Suspicion, result);
     }
 }
