@@ -102,6 +102,9 @@ const fn class(order: Order) -> usize {
     }
 }
 
+/// A body, by view, sender and number.
+type BodyId = (usize, usize, u64);
+
 /// All oracles of one run.
 #[derive(Debug)]
 pub struct Oracles {
@@ -141,7 +144,7 @@ pub struct Oracles {
     hurt: Option<String>,
     work: Work,
     /// By process: the last body of which it delivered a cast, and how many there were.
-    bodies: Vec<(Option<(usize, usize, u64)>, u64)>,
+    bodies: Vec<(Option<BodyId>, u64)>,
     /// Whether work takes so little time that delays have a bound.
     is_quick: bool,
     rates: Option<Box<Rates>>,
