@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::known_red;
 use crate::library;
 use crate::run::{self, Outcome, RunError};
 use crate::scenario::Scenario;
@@ -87,11 +86,10 @@ pub fn flaw(scenario: &Scenario) -> String {
 }
 
 impl Entry {
-    /// Whether it ended as it says, or is known not to.
+    /// Whether it ended as it says.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
         self.outcome.verdict.is_as_expected(&self.scenario.expect)
-            || known_red::is_scenario(&self.scenario.name)
     }
 
     /// The exit code that it stands for.
@@ -103,11 +101,8 @@ impl Entry {
     /// Two lines of the table: the figures, and the story below them.
     #[must_use]
     pub fn lines(&self) -> String {
-        let is_known = known_red::is_scenario(&self.scenario.name);
-        let is_good = self.outcome.verdict.is_as_expected(&self.scenario.expect);
+        let is_good = self.is_as_expected();
         let verdict = match &self.outcome.verdict {
-            _ if is_known && is_good => "holds: not red any more".to_owned(),
-            other if is_known => format!("known red: {other}"),
             Verdict::Held => "held".to_owned(),
             Verdict::Expected(violations) => {
                 let names = violations.iter().map(|violation| violation.promise.name());

@@ -63,9 +63,6 @@ enum Command {
     Byzzfuzz(foes::ByzzfuzzArgs),
     /// All schedules of one twinned member of four over three rounds
     Twins(foes::TwinsArgs),
-    /// What each strategy costs the correct members: their throughput as a share of the same run
-    /// without it
-    Toll(foes::TollArgs),
     /// What an ordered cast costs the whole group in one process: time next to its floor, and counted
     Bench(BenchArgs),
 }
@@ -213,7 +210,6 @@ pub(crate) fn main() -> u8 {
         Command::AttackBook(args) => attack_book(&args),
         Command::Byzzfuzz(args) => foes::byzzfuzz(args),
         Command::Twins(args) => foes::twins(&args),
-        Command::Toll(args) => foes::toll(&args),
         Command::Bench(args) => Ok(bench(&args)),
     };
     result.unwrap_or_else(|(code, text)| {

@@ -309,11 +309,9 @@ mod tests {
     /// Rates of two correct members that deliver one cast each tenth of a second, if `is_on` then.
     fn steady(is_on: impl Fn(u64) -> bool, takes_us: u64) -> Rates {
         let mut rates = Rates::default();
-        let mut index = 0;
-        for slot in (0..90).filter(|slot| is_on(*slot)) {
+        for (index, slot) in (0..90).filter(|slot| is_on(*slot)).enumerate() {
             rates.asked(slot * SLOT_US, 0, index);
             rates.delivered(slot * SLOT_US + takes_us, (0, index), 1, Order::Total);
-            index += 1;
         }
         rates
     }

@@ -528,6 +528,13 @@ impl Scenario {
         matches!(self.cost, CostPreset::Zero | CostPreset::Ed25519)
     }
 
+    /// The longest time that links are cut for.
+    #[must_use]
+    pub fn longest_cut_us(&self) -> u64 {
+        let cuts = self.partitions.iter().map(|cut| cut.until_us.saturating_sub(cut.from_us));
+        cuts.max().unwrap_or(0)
+    }
+
     /// Whether no correct member has any reason to suspect another: the network is timely from the
     /// beginning and nobody is slow.
     #[must_use]

@@ -321,7 +321,6 @@ fn draw_workload(scenario: &mut Scenario, stream: &mut Stream) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::known_red;
     use std::collections::BTreeSet;
 
     #[test]
@@ -367,9 +366,7 @@ mod tests {
             classes[10] += usize::from(scenario.state_transfer);
         }
         assert!(classes.iter().all(|count| *count > 100) && crashes > 30, "{classes:?} {crashes}");
-        let drawn = Strategy::every().filter(|strategy| {
-            !Strategy::ALL.contains(strategy) && !known_red::is_strategy(*strategy)
-        });
+        let drawn = Strategy::every().filter(|strategy| !Strategy::ALL.contains(strategy));
         assert_eq!(strategies.len(), drawn.count());
     }
 

@@ -10,11 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::adversary::Strategy;
 use crate::fairness;
-use crate::known_red;
 use crate::marks::Marks;
 use crate::run::{self, Outcome};
 use crate::scenario::{Crypto, Scenario};
-use crate::swarm::{self, Foe};
+use crate::swarm;
 use crate::trace::to_hex;
 use crate::verdict::{self, Verdict};
 
@@ -169,11 +168,7 @@ pub fn summarize(results: &[Seeded]) -> Summary {
     let mut sizes = BTreeMap::new();
     let mut strategies: BTreeMap<&'static str, Fared> =
         Strategy::every().map(|strategy| (strategy.name(), Fared::default())).collect();
-    for (name, foe) in [(COMBINED, Foe::Combined), (ADAPTIVE, Foe::Adaptive)] {
-        if !known_red::is_foe(foe) {
-            strategies.insert(name, Fared::default());
-        }
-    }
+    strategies.extend([COMBINED, ADAPTIVE].map(|name| (name, Fared::default())));
     let mut marks = Marks::default();
     let mut failures = Vec::new();
     let mut code = verdict::HELD;
@@ -211,8 +206,7 @@ pub fn summarize(results: &[Seeded]) -> Summary {
         marks.map(crate::marks::Mark::name).collect::<Vec<_>>()
     };
     let (met, missed) = (named(&mut marks.iter()), named(&mut marks.missed()));
-    let is_red = |name: &str| Strategy::parse(name).is_some_and(known_red::is_strategy);
-    let idle = strategies.iter().filter(|(name, fared)| fared.fired == 0 && !is_red(name));
+    let idle = strategies.iter().filter(|(_, fared)| fared.fired == 0);
     let idle: Vec<&'static str> = idle.map(|(name, _)| *name).collect();
     let is_campaign = seeds >= CAMPAIGN_SEEDS_PER_STRATEGY * Strategy::every().count() as u64;
     if is_campaign && code == verdict::HELD && !(missed.is_empty() && idle.is_empty()) {

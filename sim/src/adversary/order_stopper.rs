@@ -50,7 +50,7 @@ impl OrderStopper {
     /// When the window is filled next, if ever again.
     fn fill_due(&self) -> Option<Time> {
         let pause = u64::from(self.fills).saturating_mul(FILL_US);
-        (self.fills < FILLS).then(|| self.began)?.map(|began| began.plus(FIRST_US + pause))
+        (self.fills < FILLS).then_some(self.began)?.map(|began| began.plus(FIRST_US + pause))
     }
 
     /// Takes in that a row with this counter leaves.

@@ -297,6 +297,7 @@ impl Strategy {
 
     /// Its name in scenario files and reports.
     #[must_use]
+    #[allow(clippy::too_many_lines, reason = "a table with a line for each")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::MutantMessage => "mutant_message",
@@ -410,6 +411,7 @@ impl Strategy {
 
     /// What a run with such liars, and no more of them than the view bears, ends in.
     #[must_use]
+    #[allow(clippy::too_many_lines, reason = "a table with a line for each")]
     pub const fn verdict(self) -> Verdict {
         match self {
             Self::CertificateToSubset

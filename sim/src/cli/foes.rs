@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use phalanx_sim::adversary::Strategy;
 use phalanx_sim::byzzfuzz::{self, Faults};
 use phalanx_sim::scenario::Scenario;
-use phalanx_sim::{book, toll, twin_schedules, verdict};
+use phalanx_sim::{book, twin_schedules};
 
 use super::{Failed, default_jobs, own, parse_seeds};
 
@@ -47,13 +46,6 @@ pub(super) struct TwinsArgs {
     /// With --only: write it as scenario.toml into this directory
     #[arg(long, value_name = "DIR", requires = "only")]
     out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct TollArgs {
-    /// Only strategies whose name holds this
-    #[arg(default_value = "")]
-    name: String,
 }
 
 /// Prints a line. A reader that went away is nobody's error.
@@ -94,19 +86,4 @@ pub(super) fn twins(args: &TwinsArgs) -> Result<u8, Failed> {
         twin_schedules::play(args.every, args.jobs, &progress).map_err(|error| own(&error))?;
     report.figures().iter().for_each(|line| say(line));
     Ok(report.code())
-}
-
-/// Prints what strategies of members cost, a line as soon as it is measured.
-pub(super) fn toll(args: &TollArgs) -> Result<u8, Failed> {
-    say(toll::HEAD);
-    let mut code = verdict::HELD;
-    let all = Strategy::every().filter(|strategy| !strategy.is_joiner());
-    for strategy in all.filter(|strategy| strategy.name().contains(&args.name)) {
-        let toll = toll::measure(strategy).map_err(|error| own(&error))?;
-        say(&toll.line());
-        if toll.broken.is_some() {
-            code = verdict::SAFETY;
-        }
-    }
-    Ok(code)
 }

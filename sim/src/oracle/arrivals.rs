@@ -1,11 +1,15 @@
 //! L1 for those that come: a correct process that may be a member becomes one. And L3: correct
 //! members that were excluded for an opinion rejoin, so they must come to know that they are out.
 
+use phalanx_core::{Departure, PublicKey};
+
 use super::views::Views;
 
 /// Who may come: what the configuration of the members says.
 #[derive(Debug)]
 pub struct Arrivals {
+    /// Members of the genesis view.
+    genesis: usize,
     max_members: usize,
     /// By process.
     authorised: Vec<bool>,
@@ -17,8 +21,8 @@ impl Arrivals {
     /// themselves.
     #[must_use]
     pub fn new(members: usize, max_members: u16, is_rejoining: bool) -> Self {
-        let authorised = vec![true; members];
-        Self { max_members: usize::from(max_members), authorised, is_rejoining }
+        let (authorised, max_members) = (vec![true; members], usize::from(max_members));
+        Self { genesis: members, max_members, authorised, is_rejoining }
     }
 
     /// Another process starts.
@@ -42,10 +46,23 @@ impl Arrivals {
             let is_expelled = newest.view.expelled.contains(&life.key);
             let has_place = newest.view.rank_of(&life.key).is_some()
                 || newest.view.members.len() < self.max_members;
-            let is_owed = self.authorised[process] && has_place && !is_expelled;
+            // Members of the genesis view are on no list: who of them left is a stranger.
+            let is_stranger = usize::from(life.host) < self.genesis && has_left(views, &life.key);
+            let is_owed = self.authorised[process] && has_place && !is_expelled && !is_stranger;
             is_owed.then(|| format!("process {process} is no member in view {number}"))
         })
     }
+}
+
+/// Whether the holder of this key left some view because it asked to.
+fn has_left(views: &Views, key: &PublicKey) -> bool {
+    (1..views.count()).any(|place| {
+        let (before, after) = (&views.at(place - 1).view, &views.at(place).view);
+        after.departed.iter().any(|(rank, why)| {
+            let is_this = before.member(*rank).is_some_and(|member| member.key == *key);
+            is_this && *why == Departure::Left
+        })
+    })
 }
 
 #[cfg(test)]
@@ -53,7 +70,6 @@ mod tests {
     use super::super::views::Life;
     use super::super::views::tests::{all_correct, genesis, next, with};
     use super::*;
-    use phalanx_core::Departure;
 
     fn rig(is_authorised: bool, max_members: u16) -> (Views, Arrivals, phalanx_core::View) {
         let first = genesis(4);
@@ -101,5 +117,19 @@ mod tests {
         let missing = |is_rejoining| Arrivals::new(4, 64, is_rejoining).missing(&views, &[0, 3]);
         assert!(missing(true).unwrap().contains("does not know"));
         assert_eq!(missing(false), None);
+    }
+
+    #[test]
+    fn who_left_is_owed_nothing_and_who_was_put_out_is() {
+        for (why, is_owed) in [(Departure::Left, false), (Departure::Opinion, true)] {
+            let first = genesis(4);
+            let mut views = all_correct(&first);
+            views.installed(0, &next(&first, &[(3, why)], &[]));
+            let mut oracle = Arrivals::new(4, 64, false);
+            let key = first.members[3].key;
+            views.started(Life { host: 3, key, incarnation: 1, is_liar: false });
+            oracle.started(true);
+            assert_eq!(oracle.missing(&views, &[0, 4]).is_some(), is_owed, "{why:?}");
+        }
     }
 }

@@ -41,7 +41,12 @@ impl Changes {
         let n = scenario.lives_max();
         let max_members = scenario.limits.max_members;
         Self {
-            arrivals: Arrivals::new(genesis.members.len(), max_members, scenario.rejoin),
+            arrivals: Arrivals::new(
+                genesis.members.len(),
+                max_members,
+                // Who is put out is told for so long only (protocol.md section 9, R10).
+                scenario.rejoin && scenario.longest_cut_us() < scenario.timeouts.linger_us,
+            ),
             parting: Parting::default(),
             state: State::new(n),
             succession: Succession::new(genesis.clone(), n),

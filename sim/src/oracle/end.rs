@@ -3,7 +3,7 @@
 use phalanx_core::Order;
 
 use super::progress::Progress;
-use super::{Oracles, lasting, owed, standing};
+use super::{Oracles, lasting, owed, quorums, standing};
 use crate::adversary;
 use crate::scenario::Expect;
 
@@ -118,7 +118,11 @@ impl Oracles {
         let (at, newest) = self.views.newest();
         let (here, senders, whole) = self.standing_now(&present);
         let changes = &self.changes;
-        let can_stand = |process| self.hands_over || !changes.is_stateless(process);
+        // Who asked to leave and has to stay does not ask to be Active.
+        let can_stand = |process| {
+            let has_state = self.hands_over || !changes.is_stateless(process);
+            has_state && !changes.parting.is_leaving(process)
+        };
         changes
             .progress
             .missing(&self.views, &present)
@@ -131,7 +135,14 @@ impl Oracles {
             .or_else(|| lasting::missing(&self.fifo, &senders, &whole))
             .or_else(|| changes.parting.missing(&self.fifo, &whole))
             .or_else(|| changes.parting.staying(newest))
-            .or_else(|| changes.arrivals.missing(&self.views, &present))
+            .or_else(|| {
+                // A newcomer may never come: it has to wait while those that stay for good are not a
+                // quorum of the view that it would be in.
+                let stays = |by: &&usize| newest.lists(**by) && !changes.parting.is_leaving(**by);
+                let stay = present.iter().filter(stays).count();
+                let can_come = stay >= quorums::quorum(newest.size(), self.is_paper);
+                can_come.then(|| changes.arrivals.missing(&self.views, &present)).flatten()
+            })
             .or_else(|| standing::missing(&self.views, &here, can_stand))
     }
 

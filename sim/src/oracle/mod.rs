@@ -102,6 +102,9 @@ const fn class(order: Order) -> usize {
     }
 }
 
+/// A body, by view, sender and number.
+type BodyId = (usize, usize, u64);
+
 /// All oracles of one run.
 #[derive(Debug)]
 pub struct Oracles {
@@ -141,7 +144,7 @@ pub struct Oracles {
     hurt: Option<String>,
     work: Work,
     /// By process: the last body of which it delivered a cast, and how many there were.
-    bodies: Vec<(Option<(usize, usize, u64)>, u64)>,
+    bodies: Vec<(Option<BodyId>, u64)>,
     /// Whether work takes so little time that delays have a bound.
     is_quick: bool,
     rates: Option<Box<Rates>>,
@@ -504,7 +507,10 @@ impl Oracles {
         let is_ordered = self.is_told && sighting.reason == Reason::Application;
         let is_innocent = !is_liar && !is_gone && !is_ordered;
         self.changes.suspected(self.views.place(sighting.observer), &sighting);
-        let result = self.suspicion.seen(now_us, sighting, is_innocent, self.is_calm);
+        // Where no quorum is left nobody can do what is due.
+        let present = self.views.present(sighting.by);
+        let is_calm = self.is_calm && self.shown.is_owed(present, &self.liars, self.is_paper);
+        let result = self.suspicion.seen(now_us, sighting, is_innocent, is_calm);
         self.judge(now_us, Promise::Suspicion, result);
     }
 }

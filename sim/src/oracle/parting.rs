@@ -52,6 +52,12 @@ impl Parting {
         })
     }
 
+    /// Whether `process` asked to leave: it may stop, and counts as crashed.
+    #[must_use]
+    pub fn is_leaving(&self, process: usize) -> bool {
+        self.asked.contains(&process)
+    }
+
     /// Who asked to leave and is still there although the newest view can do without it, if anyone.
     #[must_use]
     pub fn staying(&self, newest: &Record) -> Option<String> {

@@ -58,6 +58,12 @@ impl Shown {
         first
     }
 
+    /// Whether anything is owed in a view.
+    #[must_use]
+    pub fn is_owed(&self, record: &Record, liars: &[bool], is_paper: bool) -> bool {
+        self.lacks(record, liars, is_paper).is_none()
+    }
+
     /// Why nothing is owed in a view, if so.
     fn lacks(&self, record: &Record, liars: &[bool], is_paper: bool) -> Option<String> {
         let number = record.view.number;

@@ -5,7 +5,6 @@
 use phalanx_core::Limits;
 
 use crate::adversary::Strategy;
-use crate::known_red;
 use crate::oracle::quorums;
 use crate::rng::{Seed, Stream};
 use crate::scenario::{Crash, Join, Partition, Restart, Scenario, SlowLink};
@@ -63,7 +62,7 @@ fn draw_staying(scenario: &mut Scenario, stream: &mut Stream) {
     let is_change = is_change && !scenario.membership.is_fixed();
     let strategy = if is_change { in_change } else { in_any };
     let at_us = super::LEAST_US;
-    if !is_drawn || !is_member || known_red::is_strategy(strategy) {
+    if !is_drawn || !is_member {
         return;
     }
     if let Some(liars) = &mut scenario.liars {
@@ -86,9 +85,8 @@ fn draw_second(scenario: &mut Scenario, stream: &mut Stream) {
     let all: Vec<Strategy> = all.filter(|strategy| strategy.goes_with_others()).collect();
     let (second, is_drawn) = (stream.pick(&all), stream.permille(120));
     let adapts = stream.permille(500);
-    let foe = if adapts { Foe::Adaptive } else { Foe::Combined };
     let is_possible = scenario.strategy().is_some_and(Strategy::goes_with_others);
-    if !is_drawn || !is_possible || known_red::is_foe(foe) || known_red::is_strategy(second) {
+    if !is_drawn || !is_possible {
         return;
     }
     if second == Strategy::EmptyCasts {
@@ -105,7 +103,7 @@ fn draw_lasting(scenario: &mut Scenario, stream: &mut Stream) {
         return;
     }
     let foe = stream.pick(&Foe::ALL);
-    if !stream.permille(250) || known_red::is_foe(foe) {
+    if !stream.permille(250) {
         return;
     }
     match foe {
