@@ -270,6 +270,10 @@ pub enum Event {
     /// are fewer than a quorum: the view can decide nothing any more, whoever answers, and so nobody
     /// joins. This does not heal by itself; what the applications have is to be taken over into a new
     /// group. Told again with each one more.
+    ///
+    /// Where too few are left to let a process sign that it asks, that it asks is taken for it, of
+    /// members that are silent while no quorum is heard. Somebody else may have asked in its name: look
+    /// at the processes before the group is given up.
     BeyondRepair {
         /// Members whose old life, the one with the vote, is over.
         gone: Vec<Rank>,

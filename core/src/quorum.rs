@@ -69,6 +69,14 @@ impl Quorum {
         (self.f as usize).saturating_add(1)
     }
 
+    /// How many that say of themselves that they have not voted for a thing prove that no quorum has:
+    /// `f` of them may lie, and the others with them are one fewer than `q`. Never more than `q`, for
+    /// two quorums share `f + 1`, nor than `n - f`.
+    #[must_use]
+    pub const fn veto(self) -> usize {
+        self.n().saturating_sub(self.q()).saturating_add(self.weak())
+    }
+
     /// The largest value that at least a quorum of `values` reach, or `None` when there are fewer
     /// than a quorum of them. `values` is reordered.
     pub fn reached<T: Ord + Copy>(self, values: &mut [T]) -> Option<T> {
@@ -89,11 +97,13 @@ mod tests {
     fn the_table_of_the_protocol() {
         let f = [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4];
         let q = [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 9];
+        let veto = [1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9];
         let paper = [1, 1, 1, 3, 3, 3, 5, 5, 5, 7, 7, 7, 9];
         for n in 1..=13_u16 {
             let i = usize::from(n) - 1;
             let sound = Quorum::of(n, QuorumRule::Sound);
             assert_eq!((sound.f(), sound.q(), sound.weak()), (f[i], q[i], f[i] + 1), "n = {n}");
+            assert_eq!(sound.veto(), veto[i], "n = {n}");
             assert_eq!(Quorum::of(n, QuorumRule::Paper).q(), paper[i], "n = {n}");
         }
     }
@@ -107,6 +117,9 @@ mod tests {
             assert!(2 * u.q() > n + u.f(), "Q1 at n = {n}");
             assert!(u.q() + u.f() <= n, "Q2 at n = {n}");
             assert!(u.f() == 0 || u.q() > 2 * u.f(), "Q3 at n = {n}");
+            // Those of a veto that do not lie leave fewer than a quorum.
+            assert_eq!(n - (u.veto() - u.f()), u.q() - 1, "n = {n}");
+            assert!(u.veto() <= u.q() && u.veto() + u.f() <= n, "n = {n}");
         }
     }
 

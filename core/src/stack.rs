@@ -25,6 +25,7 @@ pub(crate) use join::Refused;
 pub(crate) use leave::Old;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -150,6 +151,8 @@ pub(crate) struct Stack {
     inter: Inter,
     ending: Ending,
     is_leaving: bool,
+    /// Members whose key was asked in, of those that have fallen silent since no quorum is heard.
+    asking: BTreeSet<Rank>,
     /// How many members had begun a new life when the application was told that too many have.
     gone: usize,
     /// A member was heard in this view, or the application asked for something.
@@ -188,6 +191,7 @@ impl Stack {
             inter: Inter::new(config, &view, me, now),
             ending: Ending::default(),
             is_leaving: false,
+            asking: BTreeSet::new(),
             gone: 0,
             is_bound: view.number > 0,
             has_said_leave: false,

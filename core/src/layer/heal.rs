@@ -6,18 +6,18 @@
 //! the view before. It asks all members of the newest view that it knows to take it in, anew for
 //! each view, and is a member when a decided view lists its key in this very life.
 //!
-//! It signs no request before a quorum of the newest view has signed, in answer to a question of this
-//! life, that it is the newest. Nobody of these was ready for a next view then, so no quorum was:
-//! whatever an earlier process with this key has been a member of is in the chain. If a view there, or
+//! It signs no request before enough members of the newest view have signed, in answer to a question of
+//! this life, that it is the newest. Nobody of these that does not lie was ready for a next view then,
+//! and the others are no quorum ([`crate::Quorum::veto`]): whatever an earlier process with this key has been a member of is in the chain. If a view there, or
 //! what `weak` of them remember, has the key in this life or a later one, this life is spent: it ends,
 //! and says so.
 //!
 //! What a faulty process can try: hand out a forged chain (the first bad signature ends the look at
-//! it), an old one (a quorum says of no old view that it is the newest), show again what was answered
+//! it), an old one (so many say of no old view that it is the newest), show again what was answered
 //! to an earlier life (it names another question), exaggerate the lives of a key (what counts is what
-//! a correct member says, too), refuse or say nothing (all are asked, in turn and again), show a second successor of a view, signed by
-//! more liars than the group bears, perhaps long after they left it (that stops this process, and it
-//! says so).
+//! a correct member says, too), refuse or say nothing (all are asked, in turn and again), show a second
+//! successor of a view, signed by more liars than the group bears, perhaps long after they left it
+//! (that stops this process, and it says so).
 
 pub(crate) mod chain;
 
@@ -91,7 +91,7 @@ pub(crate) struct Heal {
     nonce: Hash32,
     /// Who said of the newest view that it is, with the highest incarnation known of this key.
     vouched: BTreeMap<Rank, Option<u64>>,
-    /// A quorum said so once: whoever was a member with this key before is in the chain.
+    /// Enough said so once: whoever was a member with this key before is in the chain.
     is_vouched: bool,
     /// The highest incarnation that a view of the chain has of this key, if this life is not above.
     spent: Option<u64>,
@@ -287,7 +287,7 @@ impl Heal {
             out.push(Out::Spent(*highest));
             return;
         }
-        if !self.is_vouched && self.vouched.len() >= quorum.q() {
+        if !self.is_vouched && self.vouched.len() >= quorum.veto() {
             self.is_vouched = true;
             self.send.at_once(now);
         }
@@ -366,7 +366,7 @@ impl Heal {
     }
 
     /// One process is asked in turn, in as many bytes as it may take to be answered; and all members
-    /// of the newest view until a quorum has said that it is.
+    /// of the newest view until enough have said that it is.
     fn ask(&mut self, door: &Door, out: &mut Vec<Out>) {
         let count = self.peers().count();
         let turn = self.turn.checked_rem(count).unwrap_or(0);

@@ -42,7 +42,9 @@ impl Node {
             let Some(known) = self.chain.after(&decision.view.prev) else {
                 return self.trace_back(from, decision);
             };
-            if known.view.id() != decision.view.id() {
+            if known.view.id() == decision.view.id() {
+                self.peers.note_common(from, decision.view.number);
+            } else {
                 let known = known.clone();
                 if self.is_good(decision) {
                     self.halt(known, decision.clone());
@@ -73,16 +75,17 @@ impl Node {
     }
 
     /// A member holds a decision on a view after one that is not known here. Its members may merely
-    /// be ahead; or the chains part somewhere below: it is asked for the decisions further back, one
-    /// more each time.
+    /// be ahead; or the chains part somewhere below: it is asked for decisions further back, by halves.
     fn trace_back(&mut self, from: PeerId, decision: &Decision) {
-        let below = decision.view.number.checked_sub(2);
         let is_next = decision.view.prev == self.view().id();
-        let Some(below) = below.filter(|_| !is_next && self.bottom.has_link(from)) else { return };
-        if !self.peers.may_compare(self.now, from) {
+        if is_next || !self.bottom.has_link(from) {
             return;
         }
-        let number = below.min(self.view().number);
+        let own = self.view().number;
+        let first =
+            self.chain.all().next().map_or(own, |first| first.view.number.saturating_sub(1));
+        let theirs = decision.view.number;
+        let Some(number) = self.peers.trace(self.now, from, (first, own), theirs) else { return };
         let key = *self.door.identity().public_key();
         let longest = decision.to_bytes().len().saturating_mul(2);
         let asks = Question::padded(number, key, Hash32::ZERO, question_min(longest));

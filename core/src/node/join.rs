@@ -33,6 +33,9 @@ const ANSWERS_MAX: usize = 8;
 /// Bytes of a frame with decisions besides them.
 const FRAME_BYTES: usize = HEADER + 16;
 
+/// The most bytes of a frame with a refusal: kind, hash, reason and a number.
+const REFUSAL_BYTES: usize = HEADER + 1 + 33 + 1 + 10;
+
 impl Node {
     /// A process that wants to be a member of the group set up in `config`. It asks `contacts`,
     /// processes that may be members, with their addresses, how the group went on from the genesis
@@ -188,7 +191,10 @@ impl Node {
                 self.call(to, &Stranger::Refused { request, why });
             }
             Some(Err(bytes)) => self.call(to, &Stranger::Longer { bytes }),
-            Some(Ok(frames)) if frames.is_empty() => self.vouch(to, question, most),
+            Some(Ok(frames)) if frames.is_empty() => {
+                let left = most.saturating_sub(self.vouch(to, question, most));
+                self.advise(to, question, left);
+            }
             Some(Ok(frames)) => {
                 for decisions in frames {
                     self.call(to, &Stranger::Chain { decisions: decisions.into() });
@@ -233,19 +239,36 @@ impl Node {
 
     /// Says that the view of a question is the newest, if it is, and what is remembered of the key
     /// that asks. No word of this member can be missing in a decision of the next view then.
-    fn vouch(&mut self, to: PeerId, question: &Question, most: usize) {
+    /// Returns how many bytes that took.
+    fn vouch(&mut self, to: PeerId, question: &Question, most: usize) -> usize {
         let is_newest = question.from == self.view().number && self.stack.is_settled();
         if !matches!(self.phase, Phase::Member) || !is_newest {
-            return;
+            return 0;
         }
         let Question { key, nonce, .. } = *question;
         let said = Newest { nonce, key, highest: self.stack.highest(&key) };
         let roster = Arc::clone(self.stack.roster());
         let said = self.door.sign(&roster, self.stack.me(), said);
         let frame = self.bottom.call(to, &Stranger::Newest(said.signed().as_ref().clone()));
-        if frame.len() <= most {
-            self.transmit(alloc::vec![frame]);
+        let bytes = frame.len();
+        if bytes > most {
+            return 0;
         }
+        self.transmit(alloc::vec![frame]);
+        bytes
+    }
+
+    /// Tells who knows the newest view, and wants to be in the next, that there is none for now.
+    fn advise(&mut self, to: PeerId, question: &Question, most: usize) {
+        let is_own = to == peer_id(&question.key) && question.from == self.view().number;
+        if !matches!(self.phase, Phase::Member) || !is_own || most < REFUSAL_BYTES {
+            return;
+        }
+        self.run(|stack, _, step| {
+            if let Some(why) = stack.on_question(step, &question.key) {
+                step.refuse((to, Hash32::ZERO, why));
+            }
+        });
     }
 
     /// One step of layer Heal, while this process is no member yet.

@@ -37,10 +37,26 @@ struct Peer {
     told: Option<Time>,
     asked: Option<Time>,
     compared: Option<Time>,
+    /// Which view it was shown last, and when.
+    shown: Option<(Hash32, Time)>,
+    /// Where its chain parts from that of this process, as far as that is known.
+    trace: Trace,
     kept: Vec<Kept>,
     bytes: usize,
     /// Since when, and how many bytes.
     served: (Time, u64),
+}
+
+/// A search for the first view that differs in two chains. What a peer says is not verified here: if
+/// it contradicts itself the search begins anew.
+#[derive(Debug, Default)]
+struct Trace {
+    /// The highest view known to be in both.
+    common: u64,
+    /// The lowest known to be in the peer's only.
+    other: Option<u64>,
+    /// The view of the peer last asked for, and when.
+    asked: Option<(u64, Time)>,
 }
 
 /// By peer; no more than there are links.
@@ -48,18 +64,31 @@ struct Peer {
 pub(super) struct Peers {
     peers: BTreeMap<PeerId, Peer>,
     resend_us: u64,
+    resend_max_us: u64,
     fetch_us: u64,
 }
 
 impl Peers {
     pub(super) const fn new(timeouts: &Timeouts) -> Self {
-        let Timeouts { resend_us, fetch_us, .. } = *timeouts;
-        Self { peers: BTreeMap::new(), resend_us, fetch_us }
+        let Timeouts { resend_us, resend_max_us, fetch_us, .. } = *timeouts;
+        Self { peers: BTreeMap::new(), resend_us, resend_max_us, fetch_us }
     }
 
     /// Whether a peer may be told of a decision now; if so it was.
     pub(super) fn may_tell(&mut self, now: Time, peer: PeerId) -> bool {
         is_due(&mut self.peers.entry(peer).or_default().told, now, self.resend_us)
+    }
+
+    /// Whether a peer may be shown how this process came to its view; if so it was. The same again is
+    /// shown seldom: it is said without a link, and takes the place of answers there.
+    pub(super) fn may_show(&mut self, now: Time, peer: PeerId, view: Hash32) -> bool {
+        let shown = &mut self.peers.entry(peer).or_default().shown;
+        let is_due =
+            shown.is_none_or(|(last, at)| last != view || now >= at.plus(self.resend_max_us));
+        if is_due {
+            *shown = Some((view, now));
+        }
+        is_due
     }
 
     /// Whether a peer may be asked for a decision now; if so it was.
@@ -70,6 +99,52 @@ impl Peers {
     /// Whether a decision of a peer may be compared with what is known; if so it is.
     pub(super) fn may_compare(&mut self, now: Time, peer: PeerId) -> bool {
         is_due(&mut self.peers.entry(peer).or_default().compared, now, self.resend_us)
+    }
+
+    /// A peer came to a view in the way that this process did.
+    pub(super) fn note_common(&mut self, peer: PeerId, number: u64) {
+        let common = &mut self.peers.entry(peer).or_default().trace.common;
+        *common = number.max(*common);
+    }
+
+    /// A peer came to a view `theirs` after one that is not known here, where the views from `first` to
+    /// `own` are: after which view the peer is asked for decisions, if it is. One question follows
+    /// another at once only if an answer has brought them closer.
+    pub(super) fn trace(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        (first, own): (u64, u64),
+        theirs: u64,
+    ) -> Option<u64> {
+        let trace = &mut self.peers.entry(peer).or_default().trace;
+        trace.common = trace.common.max(first);
+        let next = own.saturating_add(1);
+        let before = theirs.checked_sub(1)?;
+        if before < first {
+            return None;
+        }
+        if before <= own {
+            trace.other = Some(trace.other.map_or(before, |other| other.min(before)));
+        }
+        let ask = match trace.other {
+            // It may merely be ahead.
+            None => next,
+            Some(other) if other > trace.common => {
+                trace.common.saturating_add(other.saturating_sub(trace.common).div_ceil(2))
+            }
+            Some(_) => {
+                *trace = Trace { asked: trace.asked, ..Trace::default() };
+                next
+            }
+        };
+        let is_due =
+            trace.asked.is_none_or(|(last, at)| last != ask || now >= at.plus(self.resend_us));
+        if !is_due {
+            return None;
+        }
+        trace.asked = Some((ask, now));
+        ask.checked_sub(1)
     }
 
     /// Whether a peer may be handed bodies of an earlier view now.

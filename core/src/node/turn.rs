@@ -246,8 +246,9 @@ impl Node {
 
     /// Shows a peer in a view that is not known by which decision this process came to its own.
     fn show_view(&mut self, peer: PeerId) {
-        let Some(last) = self.chain.to(&self.bottom.view()).cloned() else { return };
-        if self.peers.may_tell(self.now, peer) {
+        let view = self.bottom.view();
+        let Some(last) = self.chain.to(&view).cloned() else { return };
+        if self.peers.may_show(self.now, peer, view) {
             self.call(peer, &Stranger::Chain { decisions: core::iter::once(last).collect() });
         }
     }

@@ -44,14 +44,37 @@ impl Stack {
         }
     }
 
+    /// A process asks what is newest, in the name of this key; returns why nobody joins now. It signs
+    /// nothing before it knows, so where too few are left to tell it, its question is all that says
+    /// that it began anew.
+    pub(crate) fn on_question(
+        &mut self,
+        step: &mut Step<'_>,
+        key: &PublicKey,
+    ) -> Option<JoinRefusal> {
+        self.group.as_ref()?;
+        let rank = self.view.rank_of(key).filter(|rank| *rank != self.me);
+        self.asking.extend(rank);
+        self.obstacle(step)
+    }
+
     /// Why nobody joins now, however welcome. What time does not mend the application is told.
+    ///
+    /// Nothing proves a question, so it counts only while no quorum is heard, and against who is
+    /// silent; and nothing is decided by it.
     fn obstacle(&mut self, step: &mut Step<'_>) -> Option<JoinRefusal> {
-        let gone = self.inter.outlived();
+        let (suspect, has_quorum) = (&self.suspect, self.suspect.has_quorum());
+        self.asking.retain(|rank| !has_quorum && !suspect.hears(*rank));
+        let mut gone = self.inter.outlived();
+        gone.extend(&self.asking);
+        gone.sort_unstable();
+        gone.dedup();
         let q = self.roster.quorum().q();
         if self.view.members.len().saturating_sub(gone.len()) >= q {
             return (!self.suspect.has_quorum()).then_some(JoinRefusal::NoQuorum);
         }
-        if core::mem::replace(&mut self.gone, gone.len()) < gone.len() {
+        if self.gone < gone.len() {
+            self.gone = gone.len();
             let quorum = u16::try_from(q).unwrap_or(u16::MAX);
             step.event(Event::BeyondRepair { gone, quorum });
         }
@@ -164,6 +187,11 @@ impl Stack {
 }
 
 impl Step<'_> {
+    /// A stranger is to be told.
+    pub(crate) fn refuse(&mut self, refused: Refused) {
+        self.refused.push(refused);
+    }
+
     /// Takes what is to be told to strangers.
     pub(crate) fn take_refused(&mut self) -> Vec<Refused> {
         core::mem::take(&mut self.refused)

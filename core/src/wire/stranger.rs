@@ -28,8 +28,8 @@ pub const CHAIN_MAX: usize = 64;
 /// The usual length of a frame with a question: it fits a datagram.
 pub const QUESTION_BYTES: usize = 1_200;
 
-/// Bytes of a question's frame without its padding: these at least, and a dozen more at the most.
-const BARE_BYTES: usize = HEADER + 67;
+/// Bytes of a question's frame without its padding: these at least, and eleven more at the most.
+const BARE_BYTES: usize = HEADER + 1 + 1 + 33 + 33 + 1;
 
 /// How many bytes of frames answer a question whose frame has so many. What is for a stranger may
 /// be sent to two addresses, so that both together get at most three times the question.

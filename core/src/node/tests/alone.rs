@@ -1,14 +1,20 @@
 //! What the arithmetic forbids is said; and who was alone may begin again.
 
+use alloc::vec::Vec;
+
 use super::LAGGARD;
+use super::answers::{question, said};
 use super::rig::{Group, casts};
 use super::world::{FIRST, World};
 use crate::config::Boot;
+use crate::crypto::Hash32;
+use crate::input::Input;
 use crate::member::Rank;
 use crate::node::Node;
-use crate::output::Event;
+use crate::output::{Event, Output};
 use crate::rig::quick_identity;
-use crate::wire::stranger::JoinRefusal;
+use crate::wire::frame;
+use crate::wire::stranger::{JoinRefusal, Question, Stranger, answer_max, encode};
 
 /// What a process was told last, why it is not taken in.
 fn is_told(world: &World, index: usize, why: JoinRefusal) -> bool {
@@ -22,7 +28,7 @@ fn is_told(world: &World, index: usize, why: JoinRefusal) -> bool {
 fn is_beyond_repair(world: &World, index: usize, ranks: &[u16]) -> bool {
     let ended = |event: &Event| match event {
         Event::BeyondRepair { gone, .. } => {
-            *gone == ranks.iter().copied().map(Rank::new).collect::<alloc::vec::Vec<_>>()
+            *gone == ranks.iter().copied().map(Rank::new).collect::<Vec<_>>()
         }
         _ => false,
     };
@@ -128,5 +134,56 @@ fn who_was_heard_and_heard_nobody_may_begin_again_as_the_same_life() {
     for index in 0..4 {
         assert_eq!(casts(&group.events[index]), [(0, 3, &b"here"[..])]);
         assert_eq!(group.nodes[index].view().number, 0, "nobody was suspected");
+    }
+}
+
+/// Nothing proves who asks.
+#[test]
+fn a_question_in_the_name_of_a_member_means_nothing_while_it_or_a_quorum_is_heard() {
+    let mut world = World::new(4, 0, |_| {});
+    world.run(300);
+    let ask = |world: &mut World, index: u8| {
+        let key = *quick_identity(index).public_key();
+        let newest = world.node(0).view().number;
+        let asks = encode(&Stranger::AskChain(Question::padded(newest, key, Hash32::ZERO, 0)));
+        let name = world.name(usize::from(index));
+        let frame = frame::stranger(world.genesis.group().prefix(), name, &asks);
+        world.step(0, Input::Frame(&frame));
+    };
+    let is_over = |world: &World| {
+        world.events[0].iter().any(|event| matches!(event, Event::BeyondRepair { .. }))
+    };
+    (1..4).for_each(|index| ask(&mut world, index));
+    // A quorum is heard without the last, and then the third is heard without a quorum.
+    world.nodes[3] = None;
+    world.run(3_000);
+    (1..4).for_each(|index| ask(&mut world, index));
+    world.nodes[1] = None;
+    world.run(4_000);
+    (2..4).for_each(|index| ask(&mut world, index));
+    assert!(!is_over(&world));
+    ask(&mut world, 1);
+    assert!(is_beyond_repair(&world, 0, &[1, 3]));
+}
+
+#[test]
+fn who_hears_no_quorum_answers_no_longer_than_it_may() {
+    let mut world = World::new(4, 0, |_| {});
+    world.run(300);
+    (2..4).for_each(|index| world.nodes[index] = None);
+    world.run(5_000);
+    for bytes in [0, 150, 200, 300, 400, 1_200] {
+        world.run(1_000);
+        let asks = question(&world.genesis, 0, bytes);
+        let now = world.now;
+        let node = world.nodes[0].as_mut().unwrap();
+        let outs: Vec<Output> = node.step(now, Input::Frame(&asks)).collect();
+        let answers = outs.iter().map(|out| match out {
+            Output::Transmit(frame) if frame.is_stranger() => frame.len(),
+            _ => 0,
+        });
+        assert!(answers.sum::<usize>() <= answer_max(asks.len()), "{bytes}");
+        let (request, why) = (Hash32::ZERO, JoinRefusal::NoQuorum);
+        assert!(said(&outs).contains(&Stranger::Refused { request, why }), "{bytes}");
     }
 }
