@@ -255,9 +255,10 @@ impl Heal {
                 self.send.at_once(now);
             }
         }
-        if let Some(highest) = self.spent {
-            self.is_halted = true;
-            out.push(Out::Spent(highest));
+        // How far, the newest view tells: otherwise each next life would be spent in turn.
+        if self.spent.is_some() {
+            self.is_vouched = false;
+            self.send.stop();
         }
     }
 
@@ -282,12 +283,14 @@ impl Heal {
         lives.sort_unstable();
         // At least one correct member remembers one as high.
         let highest = lives.iter().nth_back(quorum.weak().saturating_sub(1));
-        if let Some(highest) = highest.filter(|_| quorum.weak() > 0) {
+        let is_enough = self.vouched.len() >= quorum.veto();
+        let spent = self.spent.filter(|_| is_enough);
+        if let Some(highest) = highest.copied().max(spent) {
             self.is_halted = true;
-            out.push(Out::Spent(*highest));
+            out.push(Out::Spent(highest));
             return;
         }
-        if !self.is_vouched && self.vouched.len() >= quorum.veto() {
+        if !self.is_vouched && self.spent.is_none() && is_enough {
             self.is_vouched = true;
             self.send.at_once(now);
         }
