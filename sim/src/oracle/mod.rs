@@ -501,7 +501,9 @@ impl Oracles {
         }
         self.marks.suspected(sighting.reason);
         self.blames(now_us, sighting.subject);
-        let is_liar = self.liars[sighting.subject] && !self.is_harmless;
+        // A liar that gives no other reason may still be slow.
+        let is_slow = sighting.reason == Reason::Slow;
+        let is_liar = self.liars[sighting.subject] && (is_slow || !self.is_harmless);
         let is_gone =
             self.crashed[sighting.subject] || self.changes.inclusion.is_out(sighting.subject);
         let is_ordered = self.is_told && sighting.reason == Reason::Application;
