@@ -65,7 +65,9 @@ impl BadCertificates {
 fn forged(puppet: &mut Puppet, head: Head, count: usize) -> Vec<Signed<Heads>> {
     let liars = puppet.liars.clone();
     let others = Rank::all(puppet.n()).filter(|rank| !liars.contains(rank));
-    let signers: Vec<Rank> = liars.iter().copied().chain(others).take(count).collect();
+    let mut signers: Vec<Rank> = liars.iter().copied().chain(others).take(count).collect();
+    // The form is right.
+    signers.sort_unstable();
     let mut heads = Vec::with_capacity(signers.len());
     for signer in signers {
         let mut signature = [0; 64];

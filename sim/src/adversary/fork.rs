@@ -220,6 +220,7 @@ impl Fork {
         let highest = heads.first().map(number_of)?;
         let head = self.bodies.get(&lowest)?.head;
         let links = List::from(self.links(lowest, highest.past(lowest)));
+        heads.sort_by_key(|signed| signed.signer);
         Some(Certificate { head, heads: List::from(heads), links })
     }
 }

@@ -1,9 +1,9 @@
 //! Slow nulls: every Null of its own leaves after 0.95 of the slot time-out.
 //!
-//! It tries to slow the total order down as far as it can without being suspected (D29). It cannot
-//! do more than that: deliveries go on, later, and Fifo casts do not wait (TO3).
+//! It tries to slow the total order down as far as it can without being suspected of impeding it
+//! (D29). It cannot for long: it is found slow once it has been late for more casts than not (TO4).
 //!
-//! Verdict: harmless to every promise; throughput suffers.
+//! Verdict: suspected of being slow, if there are casts enough.
 
 use phalanx_core::SlotMark;
 use phalanx_core::wire::Part;

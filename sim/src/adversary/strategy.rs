@@ -417,7 +417,6 @@ impl Strategy {
             Self::CertificateToSubset
             | Self::StaleNumbers
             | Self::FetchStorm
-            | Self::SlowNulls
             | Self::ReplyToAllButOne
             | Self::GapSender
             | Self::StabilityOverstated
@@ -490,6 +489,7 @@ impl Strategy {
             | Self::JustInTimeLeader
             | Self::CorruptRounds
             | Self::TwinRounds
+            | Self::SlowNulls
             | Self::StateTransferLiar(_) => Verdict::MayBeProven,
         }
     }

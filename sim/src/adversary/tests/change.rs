@@ -268,7 +268,7 @@ fn a_flood_of_suspects_is_well_formed() {
     assert_eq!((stage.fired, stage.out.len()), (1, 3));
     let sent = core::mem::take(&mut stage.out);
     let (_, packet) = rig.receive(Rank::new(1), Rank::new(0), &sent[0].frame).unwrap();
-    assert_eq!(packet.parts.len(), 40, "four subjects, ten reasons");
+    assert_eq!(packet.parts.len(), 48, "four subjects, twelve reasons");
     for part in packet.parts.iter() {
         let Part::Suspect(suspect) = part else { panic!("{part:?}") };
         good(&rig, suspect);
