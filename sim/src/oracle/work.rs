@@ -20,6 +20,9 @@ const BURST: u64 = 200;
 /// Bytes of the shortest link of a chain, each of which is hashed once.
 const LINK_BYTES: u64 = 16;
 
+/// Bytes of a short statement, as it is signed.
+const SIGNED_BYTES: u64 = 256;
+
 /// Work of a step, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
@@ -102,7 +105,9 @@ impl Work {
         let checks = spent.checks;
         self.highest_permille = self.highest_permille.max(checks.saturating_mul(1_000) / most);
         let hashes_max = most + spent.bytes_in / LINK_BYTES;
-        let bytes_max = TWICE * spent.bytes_in + most;
+        // Each check hashes what was signed, and there are bounds on checks.
+        let signed = checks.saturating_mul(SIGNED_BYTES);
+        let bytes_max = TWICE * spent.bytes_in + signed + most;
         let kinds = [
             ("signature checks", checks, most),
             ("hashes", spent.hashes, hashes_max),
