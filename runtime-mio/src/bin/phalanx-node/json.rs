@@ -92,6 +92,20 @@ fn event(event: &Event) -> Value {
             let gone: Vec<u16> = gone.iter().map(|rank| rank.value()).collect();
             json!({"event": "beyond_repair", "gone": gone, "quorum": quorum})
         }
+        Event::SnapshotWanted { .. }
+        | Event::ChunkWanted { .. }
+        | Event::SnapshotReleased { .. }
+        | Event::State { .. }
+        | Event::StateLoaded { .. }
+        | Event::SnapshotDiverged { .. }
+        | Event::StateTooLarge { .. }
+        | Event::StateStalled { .. } => state(event),
+    }
+}
+
+/// The state of the application on its way.
+fn state(event: &Event) -> Value {
+    match event {
         Event::SnapshotWanted { view } => json!({"event": "snapshot_wanted", "view": view}),
         Event::ChunkWanted { view, index } => {
             json!({"event": "chunk_wanted", "view": view, "index": index})
@@ -106,6 +120,7 @@ fn event(event: &Event) -> Value {
         Event::SnapshotDiverged { view } => json!({"event": "snapshot_diverged", "view": view}),
         Event::StateTooLarge { length } => json!({"event": "state_too_large", "length": length}),
         Event::StateStalled { view } => json!({"event": "state_stalled", "view": view}),
+        _ => Value::Null,
     }
 }
 
