@@ -20,8 +20,8 @@ const BURST: u64 = 200;
 /// Bytes of the shortest link of a chain, each of which is hashed once.
 const LINK_BYTES: u64 = 16;
 
-/// Bytes of a short statement, as it is signed.
-const SIGNED_BYTES: u64 = 256;
+/// Bytes of a short statement as it is signed, or of a link of a chain as it is hashed, at most.
+const SHORT_BYTES: u64 = 256;
 
 /// Work of a step, or of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,9 +105,10 @@ impl Work {
         let checks = spent.checks;
         self.highest_permille = self.highest_permille.max(checks.saturating_mul(1_000) / most);
         let hashes_max = most + spent.bytes_in / LINK_BYTES;
-        // Each check hashes what was signed, and there are bounds on checks.
-        let signed = checks.saturating_mul(SIGNED_BYTES);
-        let bytes_max = TWICE * spent.bytes_in + signed + most;
+        // A check hashes what was signed, and a link of a chain is longer when it is hashed; both are
+        // bounded in number.
+        let short = checks.saturating_add(spent.hashes).saturating_mul(SHORT_BYTES);
+        let bytes_max = TWICE * spent.bytes_in + short + most;
         let kinds = [
             ("signature checks", checks, most),
             ("hashes", spent.hashes, hashes_max),
