@@ -262,7 +262,7 @@ impl Total {
     fn pop(&mut self, next: Slot, out: &mut Vec<Out>) {
         let lane = self.lanes.get_mut(usize::from(next.place));
         if let Some(Value { body, since, .. }) = lane.and_then(|lane| lane.values.pop_front()) {
-            self.pace.delivered(since);
+            self.pace.delivered(usize::from(next.place), since);
             out.push(Out::Deliver(body, next));
         }
     }

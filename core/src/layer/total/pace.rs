@@ -137,10 +137,12 @@ impl Pace {
         late > in_time
     }
 
-    /// A body was delivered in its order that was deliverable `since` then.
-    pub(super) fn delivered(&mut self, since: Time) {
+    /// A body of the sender at `place` was delivered in its order that was deliverable `since` then.
+    /// It tells nothing of its own sender, which could write as many as it likes.
+    pub(super) fn delivered(&mut self, place: usize, since: Time) {
         let due = since.plus(self.allowed_us);
-        for Lane { settled, count, .. } in &mut self.lanes {
+        let others = self.lanes.iter_mut().enumerate().filter(|(other, _)| *other != place);
+        for (_, Lane { settled, count, .. }) in others {
             let counter = if *settled > due { &mut count.late } else { &mut count.in_time };
             *counter = counter.saturating_add(1);
         }
@@ -196,7 +198,7 @@ mod tests {
             // Spread as evenly as may be.
             let late_us = if round * often % 10 < often { allowed_us + late_us } else { 0 };
             let is_found = pace.settled(begun.plus(late_us), 3, begun);
-            (0..bodies).for_each(|_| pace.delivered(begun));
+            (0..bodies).for_each(|_| pace.delivered(0, begun));
             is_found
         })
     }
@@ -218,7 +220,7 @@ mod tests {
             // A thousand bodies that all wait for it, for 900 ms in all.
             let now = begun.plus(pace.allowed_us() + step * 1_000);
             assert!((0..1_000).all(|_| !pace.settled(now, 3, begun)));
-            pace.delivered(begun);
+            pace.delivered(0, begun);
         }
         assert!(pace.settled(begun.plus(1_100_000), 3, begun));
     }
@@ -229,19 +231,32 @@ mod tests {
         for round in 0..200_u64 {
             let begun = at(60_000_000 + round * 1_000_000);
             assert!(!pace.settled(begun.plus(300_000), 3, begun));
-            pace.delivered(begun);
-            (0..30).for_each(|_| pace.delivered(begun.plus(400_000)));
+            pace.delivered(0, begun);
+            (0..30).for_each(|_| pace.delivered(0, begun.plus(400_000)));
         }
+    }
+
+    #[test]
+    fn its_own_bodies_do_not_speak_for_a_sender() {
+        let mut pace = pace(&[2_000; 4]);
+        let mut rounds = (0..4_u64).map(|round| {
+            let begun = at(60_000_000 + round * 1_000_000);
+            let is_found = pace.settled(begun.plus(950_000), 3, begun);
+            pace.delivered(0, begun);
+            (0..100).for_each(|_| pace.delivered(3, begun.plus(950_000)));
+            is_found
+        });
+        assert!(rounds.any(|is_found| is_found));
     }
 
     #[test]
     fn good_conduct_buys_no_more_than_one_count() {
         let mut pace = pace(&[2_000; 4]);
-        (0..1_000_000).for_each(|_| pace.delivered(at(60_000_000)));
+        (0..1_000_000).for_each(|_| pace.delivered(0, at(60_000_000)));
         let mut rounds = (0..4_u64).map(|round| {
             let begun = at(60_000_000 + round * 1_000_000);
             let is_found = pace.settled(begun.plus(950_000), 3, begun);
-            pace.delivered(begun);
+            pace.delivered(0, begun);
             is_found
         });
         assert!(rounds.any(|is_found| is_found));
