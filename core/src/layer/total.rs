@@ -66,6 +66,8 @@ struct Lane {
     ceiling: Number,
     /// It could write one since.
     had_room: bool,
+    /// Since when it may write more than that.
+    room_since: Option<Time>,
 }
 
 /// A deliverable body with Total casts.
@@ -123,6 +125,7 @@ impl Total {
             wait: Wait::Idle,
             ceiling: Number::ZERO,
             had_room: false,
+            room_since: None,
         };
         Self {
             me,
@@ -216,10 +219,13 @@ impl Total {
             self.pace.deliverable(now, place, round);
         }
         let is_waited_for = next.is_some_and(|next| is_behind(next, settled, place));
-        let ceiling = self.lanes.get(place).map_or(Number::ZERO, |lane| lane.ceiling);
-        if let Some(since) = since
+        let room = self.lanes.get(place).map_or(now, |lane| match body.number <= lane.ceiling {
+            true => Time::ZERO,
+            // It is late only from the moment when it could write this body.
+            false => lane.room_since.unwrap_or(now),
+        });
+        if let Some(since) = since.map(|since| since.max(room))
             && is_waited_for
-            && body.number <= ceiling
             && body.sender != self.me
             && !self.is_frozen
             && self.pace.settled(known, place, since)
@@ -307,7 +313,7 @@ impl Total {
             } else if !lane.wait.is_for(lane.settled) {
                 let end = if place < last.place { last.round.next() } else { last.round };
                 lane.wait = Wait::Since(end.max(lane.settled.next()), now);
-                lane.had_room = false;
+                (lane.had_room, lane.room_since) = (false, None);
                 out.push(Out::Waits(lane.sender));
             }
         }
@@ -337,6 +343,15 @@ impl Total {
         }
     }
 
+    /// The window of a sender moved: it may write up to this body.
+    pub(crate) fn on_room(&mut self, now: Time, sender: Rank, ceiling: Number) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.sender == sender) {
+            if ceiling > lane.ceiling && lane.room_since.is_none() {
+                lane.room_since = Some(now);
+            }
+        }
+    }
+
     /// A sender that is asked for a slot may write up to this body now; `has_room` says whether it
     /// has not written that far. If it had no room since the wait began it is not to blame.
     pub(crate) fn note_room(&mut self, sender: Rank, ceiling: Number, has_room: bool) {
@@ -359,7 +374,7 @@ impl Total {
                 self.pace.forgive(place);
                 if let Wait::Told(end) = lane.wait {
                     lane.wait = Wait::Since(end, now);
-                    (lane.ceiling, lane.had_room) = (ceiling, false);
+                    (lane.ceiling, lane.had_room, lane.room_since) = (ceiling, false, None);
                 }
             }
         }

@@ -223,6 +223,7 @@ impl Stack {
                 }
                 stable::Out::Threshold(sender, number) => {
                     self.run_reliable(step, reliable::In::Threshold(sender, number));
+                    self.total.on_room(step.cx.now, sender, self.reliable.overflow(sender));
                 }
                 stable::Out::Proof(proof) => self.run_suspect(step, suspect::In::Proof(proof)),
             }

@@ -277,6 +277,26 @@ fn to4_a_sender_far_slower_than_a_quorum_is_found_late() {
     assert!(!is_late(950_000, 0), "it had no room");
 }
 
+/// A sender that keeps its window full is late from the moment when it may write again.
+#[test]
+fn to4_a_window_that_moves_is_no_excuse() {
+    let mut solo = Solo::new(3);
+    solo.give(0, 1, null(10_000));
+    let is_found = (0..1_000_u64).any(|round| {
+        solo.now = Time::from_micros(round * 1_000_000);
+        solo.step(In::Sighted(Rank::new(2), value(round)));
+        solo.now = solo.now.plus(2_000);
+        solo.give(2, round + 1, value(round));
+        solo.machine.may_write_up_to(Rank::new(1), Number::ZERO);
+        solo.now = solo.now.plus(100_000);
+        solo.machine.on_room(solo.now, Rank::new(1), Number::new(2_000));
+        solo.now = solo.now.plus(850_000);
+        let outs = solo.step(body(1, round + 1, null(round)));
+        matches!(outs[..], [Out::Late(sender)] if sender == Rank::new(1))
+    });
+    assert!(is_found);
+}
+
 #[test]
 fn to3_nobody_is_blamed_for_this_members_own_slot_or_when_nothing_waits() {
     let mut solo = Solo::new(3);
