@@ -64,6 +64,16 @@ enum Actor {
     Gone,
 }
 
+impl Actor {
+    fn deadline(&self) -> Option<Time> {
+        match self {
+            Self::Node(node) => node.deadline(),
+            Self::Liar(liar) => liar.deadline(),
+            Self::Gone => None,
+        }
+    }
+}
+
 /// A member with what is around it.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -77,6 +87,8 @@ pub(super) struct Process {
     /// Where the last stranger's frame that named a peer came from.
     heard: BTreeMap<PeerId, u16>,
     actor: Actor,
+    /// When the actor is owed its next Tick, as of its last step.
+    due: Option<Time>,
     clock: Clock,
     source: Source,
     application: Application,
@@ -131,6 +143,7 @@ impl Process {
             has_entered: start.joins.is_none(),
             stay_us: start.stay_us,
             heard: BTreeMap::new(),
+            due: actor.deadline(),
             actor,
             clock,
             source: Source::new(index, workload, stream),
@@ -196,14 +209,6 @@ impl Process {
         }
     }
 
-    fn deadline(&self) -> Option<Time> {
-        match &self.actor {
-            Actor::Node(node) => node.deadline(),
-            Actor::Liar(liar) => liar.deadline(),
-            Actor::Gone => None,
-        }
-    }
-
     /// Whether the others can do without it: a member that begins anew takes its vote away.
     pub(super) fn is_spared(&self) -> bool {
         match &self.actor {
@@ -218,6 +223,7 @@ impl Process {
             world.oracles.crashed(world.now_us, usize::from(self.index));
         }
         self.actor = Actor::Gone;
+        self.due = None;
         self.application = Application::none();
         self.inbox.clear();
         self.turn_us = None;
@@ -288,7 +294,7 @@ impl Process {
 
     /// Its next turn is when there is something to do.
     pub(super) fn schedule(&mut self, world: &mut World) {
-        let deadline = self.deadline().map(|deadline| self.clock.global(deadline));
+        let deadline = self.due.map(|deadline| self.clock.global(deadline));
         let cast = self.casts_due_us();
         let frame = (!self.inbox.is_empty()).then_some(world.now_us);
         let state = self.application.due_us();
@@ -335,7 +341,7 @@ impl Process {
             return Ok(true);
         }
         let local = self.clock.local(now_us);
-        let is_due = self.deadline().is_some_and(|deadline| deadline <= local);
+        let is_due = self.due.is_some_and(|deadline| deadline <= local);
         if (self.frames_read < FRAMES_PER_TICK || !is_due)
             && let Some((from, frame)) = self.inbox.pop_front()
         {
@@ -462,6 +468,7 @@ impl Process {
                 outcome.answer
             }
         };
+        self.due = self.actor.deadline();
         world.recorder.end();
         let at_us = self.busy_until_us.max(world.now_us);
         for transmit in std::mem::take(&mut self.transmits) {

@@ -227,6 +227,9 @@ impl Splitter {
     /// window goes. A message of which one piece was sent again `tries` times without any
     /// acknowledgement is given up.
     pub(crate) fn poll(&mut self, now: Time, out: &mut Vec<Piece>) {
+        if self.is_idle() {
+            return;
+        }
         self.give_up(now);
         if now >= self.pace.silent_at() {
             self.ask(now, out);
@@ -244,6 +247,11 @@ impl Splitter {
             out.push(message.cut(index, self.limits.piece_max, stamp(now)));
             self.in_flight = self.in_flight.saturating_add(1);
         }
+    }
+
+    /// Tells whether nothing is queued and nothing is on its way.
+    fn is_idle(&self) -> bool {
+        self.urgent.0.is_empty() && self.bulk.0.is_empty()
     }
 
     fn give_up(&mut self, now: Time) {
@@ -335,6 +343,9 @@ impl Splitter {
 
     /// When [`Splitter::poll`] is owed: at once ([`Time::ZERO`]) if the window has room.
     pub(crate) fn deadline(&self) -> Option<Time> {
+        if self.is_idle() {
+            return None;
+        }
         if self.in_flight < self.pace.window() && self.next_to_send().is_some() {
             return Some(Time::ZERO);
         }
