@@ -13,17 +13,17 @@
 //! * Somebody is Active, no key is twice in a view, no expelled key comes back, and there are at
 //!   most `max_members`. Those who stay are a quorum of the next view, unless one joiner alone
 //!   makes them fewer: a group of one could not take in anybody otherwise.
-//! * Who joins makes no group stand still by never coming: those who stay, of whom the evidence says
-//!   nothing, and that are Active or signed some of it, are a quorum of the next view; or at least no
-//!   further from one than without the joiner, which then displaces nobody. A group of one is the
-//!   exception: two of two are a quorum, so it depends on the second.
-//! * Who joins gets in: as long as at most `f` are down, these and no others are suspected, and all
-//!   other Silenced members sign something, up to `max_members`.
+//! * Newcomers that never come make no group stand still: those who stay, of whom the evidence says
+//!   nothing, and that are Active or were heard in this view, are a quorum of the next view; or at
+//!   least no further from one than without the joiner, which then displaces nobody. A group of one
+//!   is the exception: two of two are a quorum, so it depends on the second.
+//! * A joiner gets in: as long as at most `f` are down, these and no others are suspected, and all
+//!   correct members recommend it, up to `max_members`.
 //!
 //! What a faulty member can try: accuse falsely (up to `f` are not enough, and who is proven to lie
-//! counts for no opinion), be silent (it is silenced, which costs no quorum; if it then lives and
-//! signs nothing, `f` of them keep newcomers out of `3F + 1`), or come and go (each time is an entry
-//! of its own that weak members have to recommend).
+//! counts for no opinion), be silent (it is silenced, which costs no quorum, and the others say
+//! whether it lives), or come and go (each time is an entry of its own that weak members have to
+//! recommend).
 
 mod draft;
 #[cfg(test)]
@@ -125,6 +125,23 @@ impl Facts {
         accusers.chain(sponsors.copied()).filter(move |rank| rank.index() < n)
     }
 
+    /// Returns the members that were heard in this view by the word of those who recommend a
+    /// newcomer. A correct member recommends one only when it has heard each member or knows that
+    /// weak suspect it, and before its Flush. Of `n - f` recommenders at least `n - 2f` are correct;
+    /// one of them is among any `q` that flushed, and the evidence has all suspicions that it listed.
+    fn vouched(&self, view: &View, requests: &[&Joining]) -> Vec<Rank> {
+        let (n, quorum) = (view.members.len(), view.quorum());
+        let is_vouching = |request: &&&Joining| {
+            let sponsors = request.sponsors(n);
+            view.rank_of(&request.key).is_none() && sponsors >= n.saturating_sub(quorum.f())
+        };
+        if !requests.iter().any(|request| is_vouching(&request)) {
+            return Vec::new();
+        }
+        let suspected = reaching(&self.suspects(n, |_| true), quorum.weak());
+        Rank::all(n).filter(|rank| !suspected.contains(rank)).collect()
+    }
+
     /// Whether the signer of an opinion is for having its subject, which is Silenced, Active again:
     /// then it thinks so no more. Without this, who was cut off for a while could not come back to a
     /// group that changes for no other reason.
@@ -143,7 +160,7 @@ impl Facts {
     /// hash; by key.
     fn requests(&self, view: &View) -> Vec<&Joining> {
         let (n, weak) = (view.members.len(), view.quorum().weak());
-        let recommended = self.joining.iter().filter(|joining| joining.is_recommended(n, weak));
+        let recommended = self.joining.iter().filter(|joining| joining.sponsors(n) >= weak);
         let mut requests: Vec<&Joining> = recommended.collect();
         requests.sort_unstable_by_key(|joining| {
             (joining.key, Reverse(joining.incarnation), joining.request)
@@ -195,12 +212,13 @@ impl Supported<'_> {
 }
 
 impl Joining {
-    fn is_recommended(&self, n: usize, weak: usize) -> bool {
+    /// Counts the members that recommend it.
+    fn sponsors(&self, n: usize) -> usize {
         let by = self.recommended_by.iter().copied();
         let mut by: Vec<Rank> = by.filter(|rank| rank.index() < n).collect();
         by.sort_unstable();
         by.dedup();
-        by.len() >= weak
+        by.len()
     }
 }
 
@@ -228,7 +246,7 @@ struct Subjects {
     outlived: Vec<Rank>,
     /// Members that ask as the process that they are.
     asking: Vec<Rank>,
-    /// Members that signed some of the evidence, and so were there in this view.
+    /// Members that were there in this view: they signed some of the evidence, or others say so.
     heard: Vec<Rank>,
 }
 
@@ -272,6 +290,7 @@ impl Subjects {
             }
         }
         let mut heard: Vec<Rank> = facts.signers(n).chain(asking.iter().copied()).collect();
+        heard.extend(facts.vouched(view, requests));
         heard.sort_unstable();
         heard.dedup();
         Self { proven, suspected, slow, doubted, leaving, outlived, asking, heard }

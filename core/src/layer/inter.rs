@@ -65,8 +65,15 @@ pub(crate) enum In {
         /// have it back.
         is_welcome: bool,
     },
-    /// The application admits a key, or does not.
-    Admit(PublicKey, bool),
+    /// The application answered.
+    Admit {
+        /// Whose request it was asked about.
+        key: PublicKey,
+        /// Whether it admits the key.
+        is_admitted: bool,
+        /// Whether a newcomer may be recommended now.
+        takes_newcomers: bool,
+    },
     /// A proof is held against this key.
     Proven(PublicKey),
     /// Time passed; whether this member holds the whole view so far.
@@ -221,7 +228,13 @@ impl Inter {
                     out.retain(|out| !matches!(out, Out::Repeat(_)));
                 }
             }
-            In::Admit(key, is_admitted) => self.on_admit(cx.now, key, is_admitted, &mut out),
+            In::Admit { key, is_admitted, takes_newcomers } => {
+                self.records.answer(key, is_admitted);
+                let waited = self.waiting.remove(&key);
+                if let Some((request, _)) = waited.filter(|_| is_admitted && takes_newcomers) {
+                    self.on_admitted(cx.now, request, &mut out);
+                }
+            }
             In::Proven(key) => self.records.prove(key),
             In::Tick { is_whole } => {
                 if self.rejoin.fires(cx.now) && is_whole {
@@ -345,11 +358,10 @@ impl Inter {
         }
     }
 
-    fn on_admit(&mut self, now: Time, key: PublicKey, is_admitted: bool, out: &mut Vec<Out>) {
-        self.records.answer(key, is_admitted);
-        let Some((request, _)) = self.waiting.remove(&key).filter(|_| is_admitted) else { return };
-        // Its signature was found good; the rest may have changed while the application thought.
-        let is_new = !self.recommended.contains_key(&key);
+    /// Recommends a request that waited for the application. Its signature was found good; the rest
+    /// may have changed meanwhile.
+    fn on_admitted(&mut self, now: Time, request: Box<JoinRequest>, out: &mut Vec<Out>) {
+        let is_new = !self.recommended.contains_key(&request.key);
         if is_new && self.has_room(now) && self.judge(now, &request, false).is_ok() {
             let hash = request_hash(&request);
             self.recommend(now, hash, request, out);

@@ -171,8 +171,8 @@ impl<'a> Draft<'a> {
     }
 
     /// By how many the certain are fewer than a quorum: those that it keeps, without anything said
-    /// against them, and that are Active or signed some of the evidence. Another Silenced member may
-    /// be down, and not be suspected again yet.
+    /// against them, and that are Active or were heard in this view. Another Silenced member may be
+    /// down, and not be suspected again yet.
     fn missing(&self, subjects: &Subjects) -> usize {
         let is_certain = |(rank, status): &(Rank, &Option<Status>)| {
             let is_there = status.is_some() && subjects.heard.contains(rank);

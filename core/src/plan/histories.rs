@@ -255,12 +255,19 @@ impl World {
             let doubts = [Change::Suspected(rank), Change::Leaves(rank)];
             doubts.iter().any(|change| changes.contains(change))
         };
+        let (n, f) = (self.view.members.len(), self.view.quorum().f());
+        let is_vouching = |joining: &Joining| {
+            let by: BTreeSet<_> = joining.recommended_by.iter().collect();
+            self.view.rank_of(&joining.key).is_none() && by.len() >= n - f
+        };
+        let is_vouched = facts.joining.iter().any(is_vouching);
         let is_there = |rank: Rank| {
             let own = |joining: &Joining| self.view.rank_of(&joining.key) == Some(rank);
             let is_enough = |joining: &Joining| {
                 joining.recommended_by.iter().collect::<BTreeSet<_>>().len() >= weak
             };
-            facts.joining.iter().any(|joining| own(joining) && is_enough(joining))
+            is_vouched
+                || facts.joining.iter().any(|joining| own(joining) && is_enough(joining))
                 || facts.joining.iter().any(|joining| joining.recommended_by.contains(&rank))
                 || facts.suspicions.iter().any(|said| said.signer == rank)
         };

@@ -407,6 +407,29 @@ fn the_silenced_are_certain_once_they_sign() {
     Case::of(4).joins(3, 1).joins(9, 1).next_is("0a 1a 2a 3s 9a");
 }
 
+/// A liar that was Silenced, and lives without signing anything, keeps nobody out.
+#[test]
+fn the_silenced_are_certain_if_all_but_f_recommend_a_newcomer() {
+    let by = |case: Case, ranks: core::ops::Range<u16>| {
+        let mut case = case.joins(9, 1);
+        case.facts.joining[0].recommended_by = ranks.map(Rank::new).collect();
+        case
+    };
+    by(Case::of(4).silenced(&[3]), 0..2).next_is("0a 1a 2a 3s");
+    by(Case::of(4).silenced(&[3]), 0..3).next_is("0a 1a 2a 3s 9a");
+    by(Case::of(7).silenced(&[5, 6]), 0..4).next_is("0a 1a 2a 3a 4a 5s 6s");
+    by(Case::of(7).silenced(&[5, 6]), 0..5).next_is("0a 1a 2a 3a 4a 5s 6s 9a");
+    // Those that it recommends say nothing of members that weak suspect, whoever these are.
+    by(Case::of(4).silenced(&[3]), 0..3).suspected(3).next_is("0a 1a 2a 9a");
+    let lied = by(Case::of(7).silenced(&[5, 6]), 0..5).proven(4).opinion(6, &[0, 1, 4]);
+    lied.next_is("0a 1a 2a 3a 5s 6s 9a");
+    let lied = by(Case::of(7).silenced(&[5, 6]), 0..5).proven(4).opinion(6, &[0, 1, 4]);
+    lied.opinion(5, &[0, 1, 4]).next_is("0a 1a 2a 3a 5s 6s");
+    // A member that begins anew is recommended whatever is known of others.
+    let anew = by(Case::of(4).silenced(&[3]), 0..2);
+    anew.joins(2, 2).next_is("0a 1a 3s 2a2");
+}
+
 /// It has lost its state, and is handed it as soon as it is Active again.
 #[test]
 fn an_active_member_that_asks_falls_silent() {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::{Stack, Step};
 use crate::crypto::{JoinRequest, PublicKey, Recommend};
 use crate::fault::LinkFault;
+use crate::layer::group::Group;
 use crate::layer::inter::Origin;
 use crate::layer::{Post, To, group, inter};
 use crate::member::{PeerId, Rank};
@@ -27,7 +28,7 @@ impl Stack {
         request: Box<JoinRequest>,
     ) {
         let rank = self.view.rank_of(&request.key);
-        if rank.is_none() && !self.is_judged() {
+        if rank.is_none() && !self.takes_newcomers() {
             // It asks again.
             return;
         }
@@ -91,10 +92,17 @@ impl Stack {
         answer.count() >= self.roster.quorum().q()
     }
 
-    /// Whether every member was heard in this view, or is suspected by enough to be one that the next
-    /// view does not count on (protocol.md section 8). Who stopped before the view began may not be
-    /// suspected yet: newcomers that were taken in at once would be counted on in its place.
-    fn is_judged(&self) -> bool {
+    /// Tells whether newcomers may be recommended (protocol.md section 8): every member was heard in
+    /// this view, or is suspected by enough to be one that the next view does not count on, and this
+    /// member has not flushed. A member that stopped before the view began may not be suspected yet:
+    /// newcomers that were taken in at once would be counted on in its place. So a recommendation
+    /// vouches for the members, and the suspicions it rests on are listed in the Flush after it.
+    fn takes_newcomers(&self) -> bool {
+        let has_flushed = self.group.as_ref().is_some_and(Group::has_flushed);
+        !has_flushed && self.has_judged_all()
+    }
+
+    fn has_judged_all(&self) -> bool {
         let weak = self.roster.quorum().weak();
         let mut others = Rank::all(self.view.members.len()).filter(|rank| *rank != self.me);
         others.all(|rank| self.stable.counter(rank) > 0 || self.suspect.accusers(rank) >= weak)
@@ -119,7 +127,8 @@ impl Stack {
 
     /// The application said whether a key may join.
     pub(super) fn admit(&mut self, step: &mut Step<'_>, key: PublicKey, is_admitted: bool) {
-        self.run_inter(step, inter::In::Admit(key, is_admitted));
+        let takes_newcomers = self.takes_newcomers();
+        self.run_inter(step, inter::In::Admit { key, is_admitted, takes_newcomers });
     }
 
     /// A view of this group that this process was never in, and the one before it if that is known.

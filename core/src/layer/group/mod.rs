@@ -263,6 +263,11 @@ impl Group {
         self.readied.is_none() && self.phase != Phase::Decided
     }
 
+    /// Tells whether this member has said its Flush.
+    pub(crate) const fn has_flushed(&self) -> bool {
+        self.own.flush.is_some()
+    }
+
     /// The layer for `view`, seen from rank `me`.
     pub(crate) fn new(
         genesis: Arc<Genesis>,

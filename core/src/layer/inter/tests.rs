@@ -48,6 +48,11 @@ fn is_refused(outs: &[Out], expected: JoinRefusal) -> bool {
     matches!(outs, [Out::Refuse(PeerId(1), _, why)] if *why == expected)
 }
 
+/// The application's answer about a request, at a time when newcomers may be recommended.
+fn answer(request: &JoinRequest, is_admitted: bool) -> In {
+    In::Admit { key: request.key, is_admitted, takes_newcomers: true }
+}
+
 #[test]
 fn what_is_known_against_a_request_costs_no_signature_check() {
     let mut solo = Solo::new(Joiners::Application);
@@ -97,7 +102,7 @@ fn an_admitted_key_is_recommended_without_being_asked_again() {
     let outs = solo.ask(Origin::Seconded, &request);
     assert_eq!(outs, [Out::Wanted(request.clone())]);
     assert!(is_refused(&solo.ask(PEER, &request), JoinRefusal::Undecided));
-    assert_eq!(solo.step(In::Admit(request.key, true)), [Out::Recommend(request)]);
+    assert_eq!(solo.step(answer(&request, true)), [Out::Recommend(request)]);
     for index in 10..110 {
         let request = solo.request(index, 1);
         solo.ask(PEER, &request);
@@ -148,13 +153,13 @@ fn a_no_of_the_application_bars_former_members_and_no_restart() {
     for joiners in [Joiners::Nobody, Joiners::Application] {
         let mut solo = Solo::new(joiners);
         let restarts = solo.request(2, 1);
-        solo.step(In::Admit(restarts.key, false));
+        solo.step(answer(&restarts, false));
         assert_eq!(solo.ask(PEER, &restarts), [Out::Recommend(restarts.clone())]);
         solo.pass(&without_the_last(&solo, Departure::Opinion));
         let request = solo.request(3, 1);
-        solo.step(In::Admit(request.key, false));
+        solo.step(answer(&request, false));
         assert!(is_refused(&solo.ask(PEER, &request), JoinRefusal::NotAuthorised));
-        solo.step(In::Admit(request.key, true));
+        solo.step(answer(&request, true));
         assert_eq!(solo.ask(PEER, &request), [Out::Recommend(request.clone())]);
     }
 }
@@ -163,7 +168,7 @@ fn a_no_of_the_application_bars_former_members_and_no_restart() {
 fn a_yes_of_the_application_is_for_one_coming() {
     let mut solo = Solo::new(Joiners::Application);
     let request = solo.request(9, 1);
-    solo.step(In::Admit(request.key, true));
+    solo.step(answer(&request, true));
     assert_eq!(solo.ask(PEER, &request), [Out::Recommend(request.clone())]);
     let mut came = solo.inter.view.clone();
     came.number += 1;

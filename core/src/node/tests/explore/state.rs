@@ -55,6 +55,9 @@ pub(super) struct State {
     pub(super) full: u8,
     /// Members that were down when the newest view took in others, at most `f`, and known as such.
     pub(super) known: u8,
+    /// Silenced members of the newest view that were up when it began: they may have been heard in
+    /// it, as a set.
+    pub(super) seen: u8,
     /// Members that the newest view lists first.
     pub(super) newcomers: u8,
     /// Processes that are cut off.
@@ -176,6 +179,7 @@ impl State {
             }
         }
         (self.known, self.cut) = (rename(self.known), rename(self.cut));
+        self.seen = rename(self.seen);
         self.newcomers = rename(self.newcomers);
         for (view, shape) in self.views.iter_mut().zip(shapes) {
             let seat = |seat: &Seat| Seat {

@@ -78,9 +78,11 @@ fn course(world: &mut World, (newest, up, joining): (u16, u8, [u8; PROCS])) -> O
         let asking = asking.fold(0_u8, |set, process| set | 1 << process);
         let suspected = shape.members() & !up;
         let (again, heard) = (silent & up, silent & up);
-        let said = Said { suspected, joining: asking, again, heard, proven: 0, leaving: 0 };
-        let sayable =
-            Sayable { shape: newest, joining, again: silent & up, provable: 0, leaving: 0 };
+        let (proven, leaving) = (0, 0);
+        let said =
+            Said { suspected, joining: asking, again, heard, proven, leaving, is_vouched: true };
+        let (unheard, provable) = (silent & !up, 0);
+        let sayable = Sayable { shape: newest, joining, again, unheard, provable, leaving };
         let Next { shape: next, .. } = world.book.next(&sayable, said);
         if next == newest {
             return of(up & silent | asking).next();

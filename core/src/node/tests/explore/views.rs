@@ -58,6 +58,8 @@ pub(super) struct Sayable {
     pub(super) joining: [u8; PROCS],
     /// Silenced members that may sign something and ask to be Active again, by process, as a set.
     pub(super) again: u8,
+    /// Silenced members that nobody has heard in this view, as a set.
+    pub(super) unheard: u8,
     /// Who may be proven to lie, as a set.
     pub(super) provable: u8,
     /// Who may ask to leave, as a set.
@@ -68,8 +70,8 @@ pub(super) struct Sayable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Next {
     pub(super) shape: u16,
-    /// If it takes in somebody: the members that were suspected, or were Silenced, still are and
-    /// signed nothing. The group knew that they may be down.
+    /// If it takes in somebody: the members that were suspected, or were Silenced, still are, signed
+    /// nothing and were not vouched for. The group knew that they may be down.
     pub(super) known: u8,
 }
 
@@ -182,9 +184,19 @@ impl Book {
                 for (again, heard) in pairs(sayable.again) {
                     for proven in subsets(sayable.provable) {
                         for leaving in subsets(sayable.leaving).filter(is_one) {
-                            let said = Said { suspected, joining, again, heard, proven, leaving };
-                            let next = self.next(&sayable, said);
-                            add(&mut nexts, next);
+                            let said = Said {
+                                suspected,
+                                joining,
+                                again,
+                                heard,
+                                proven,
+                                leaving,
+                                is_vouched: false,
+                            };
+                            for said in said.by_sponsors(&sayable) {
+                                let next = self.next(&sayable, said);
+                                add(&mut nexts, next);
+                            }
                         }
                     }
                 }
@@ -212,14 +224,16 @@ impl Book {
         };
         let is_heard = |seat: &&Seat| said.heard >> seat.process & 1 == 1;
         let silent = shape.seats.iter().filter(stays_silent).filter(|seat| !is_heard(seat));
-        let known = silent.fold(said.suspected, |set, seat| set | 1 << seat.process);
+        let silent = silent.fold(0, |set, seat| set | 1 << seat.process);
+        let known = said.suspected | if said.is_vouched { 0 } else { silent };
         let known = if after.seats.iter().any(|seat| is_new(&seat)) { known } else { 0 };
         let stays = after.seats.iter().filter(|seat| !is_new(seat));
         let known = known & stays.fold(0, |set, seat| set | 1 << seat.process);
         Next { shape: self.number(after), known }
     }
 
-    /// The evidence; every other member says it that is Active, or said to be heard.
+    /// The evidence; every other member says it that is Active, or said to be heard. Unless members
+    /// are vouched for, newcomers are recommended by fewer than it takes for that.
     fn facts(&self, sayable: &Sayable, shape: &Shape, said: Said) -> Facts {
         let n = shape.seats.len();
         let rank = |process: usize| {
@@ -239,6 +253,8 @@ impl Book {
                 facts.suspicions.extend(suspicions);
             }
         }
+        let vouching = n - (n - 1) / 3;
+        let few = signing.len().min(if said.is_vouched { n } else { vouching - 1 }.max(1));
         for process in of(said.joining | said.again) {
             let seat = shape.seat(process).filter(|_| said.again >> process & 1 == 1);
             let life = seat.map_or(sayable.joining[process], |seat| seat.life);
@@ -249,7 +265,11 @@ impl Book {
                 key: self.keys[process],
                 incarnation: life.into(),
                 addr: alloc::vec![small(process)],
-                recommended_by: signing.clone(),
+                recommended_by: if seat.is_some() {
+                    signing.clone()
+                } else {
+                    signing[..few].to_vec()
+                },
             });
         }
         facts
@@ -266,6 +286,18 @@ pub(super) struct Said {
     pub(super) heard: u8,
     pub(super) proven: u8,
     pub(super) leaving: u8,
+    /// So many recommend the newcomers that some of them are correct and have heard each member, or
+    /// list it as suspected.
+    pub(super) is_vouched: bool,
+}
+
+impl Said {
+    /// With few recommendations of newcomers, and with many where there can be.
+    pub(super) fn by_sponsors(self, sayable: &Sayable) -> impl Iterator<Item = Self> {
+        let is_possible = self.joining != 0 && sayable.unheard & !self.suspected == 0;
+        let many = is_possible.then_some(Self { is_vouched: true, ..self });
+        [self].into_iter().chain(many)
+    }
 }
 
 /// Of two that differ only in what was known, the one in which more was is asked more of.

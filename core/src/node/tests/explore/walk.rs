@@ -59,7 +59,9 @@ fn step(
             heard: again | random.some_of(sayable.again),
             proven: random.some_of(sayable.provable),
             leaving: random.some_of(sayable.leaving),
+            is_vouched: false,
         };
+        let said = said.by_sponsors(&sayable).nth(random.below(2)).unwrap_or(said);
         let next = world.book.next(&sayable, said);
         return Some(world.decided(state, (next, random.below(2) == 0), present));
     }

@@ -63,6 +63,7 @@ impl World {
             top: 0,
             full: 0,
             known: 0,
+            seen: 0,
             newcomers: 0,
             cut: 0,
             budget: setting.budget,
@@ -155,6 +156,7 @@ impl World {
             shape: state.newest(),
             joining: core::array::from_fn(asks),
             again: silenced & (present | liars),
+            unheard: silenced & !state.seen,
             provable: liars,
             leaving: if setting.leaves { present } else { 0 },
         };
@@ -197,7 +199,17 @@ impl World {
                 new.place = if new.lies { Place::In(state.top) } else { Place::Listed(state.top) };
             }
         }
+        state.seen = Self::up(state, &after);
         self.place_liars(state);
+    }
+
+    /// Silenced members of a view that are up, as a set; a liar may be heard whenever it likes.
+    fn up(state: &State, shape: &Shape) -> u8 {
+        let is_up = |seat: &&Seat| {
+            let at = &state.processes[usize::from(seat.process)];
+            seat.is_silenced && (at.lies || at.life == seat.life)
+        };
+        shape.seats.iter().filter(is_up).fold(0, |set, seat| set | 1 << seat.process)
     }
 
     /// A liar is wherever it is a member.
