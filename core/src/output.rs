@@ -249,12 +249,18 @@ pub enum Event {
     },
     /// This process missed bodies that nobody keeps any more, because it was cut off for long or
     /// silenced. It goes on as a voter at once, and delivers nothing more: what the application has
-    /// is the past. Own casts that were accepted are delivered by the others all the same. Started
-    /// anew with a higher incarnation it can get the state, but that takes its vote from the others:
-    /// only if they can do without (protocol.md sections 8 and 10). Where members hand over their
-    /// state it gets it by itself: it is Silenced, if it is not already, and once it is Active again
-    /// [`Event::State`] begins anew, from its first byte.
+    /// is the past. Own casts that were accepted are delivered by the others all the same. It gets on
+    /// by itself (protocol.md section 10). Where members hand over their state it is Silenced, if it is
+    /// not already, and once it is Active again [`Event::State`] begins anew, from its first byte.
+    /// Elsewhere [`Event::Resumed`] comes with the first view in which it is Active.
     StateLost,
+    /// This process delivers again from the beginning of this view on, like one that joins with it. What
+    /// was cast since [`Event::StateLost`] it has missed for good: members of this group hand over no
+    /// state.
+    Resumed {
+        /// The number of the view.
+        view: u64,
+    },
     /// How many members may fail before the group stops, where that changed with the view.
     Resilience {
         /// How many Active members may stop before fewer than a quorum answer, if those that are

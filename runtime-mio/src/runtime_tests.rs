@@ -114,13 +114,11 @@ fn a_waker_ends_a_turn() {
 fn who_is_handed_no_state_wants_another_life_until_it_comes_after_all() {
     let mut runtime = start(QuorumRule::Sound).unwrap();
     runtime.life.is_lasting = true;
-    for (hands_over, event, comes_back) in [
-        (true, Event::StateLost, false),
-        (true, Event::StateStalled { view: 3 }, true),
-        (true, Event::StateLoaded { view: 3, total: 9 }, false),
-        (false, Event::StateLost, true),
+    for (event, comes_back) in [
+        (Event::StateLost, false),
+        (Event::StateStalled { view: 3 }, true),
+        (Event::StateLoaded { view: 3, total: 9 }, false),
     ] {
-        runtime.life.config.genesis.state_transfer = hands_over;
         let text = format!("{event:?}");
         runtime.sorted.take([Output::Event(event)]);
         runtime.note_end();

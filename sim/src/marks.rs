@@ -85,6 +85,8 @@ pub enum Mark {
     Excluded,
     /// A silenced correct member went on without having delivered everything.
     VoterWithoutState,
+    /// One that had not delivered everything delivers again, where members hand over no state.
+    Resumed,
     /// An application was told of an attempt given up.
     TransitionalView,
     /// A member met no quorum.
@@ -123,7 +125,7 @@ pub enum Mark {
 
 impl Mark {
     /// All marks. A large campaign must come by each.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::ForkProven,
         Self::TwoRepliesProven,
         Self::TwoRowsProven,
@@ -163,6 +165,7 @@ impl Mark {
         Self::Expelled,
         Self::Excluded,
         Self::VoterWithoutState,
+        Self::Resumed,
         Self::TransitionalView,
         Self::NoQuorum,
         Self::SuspectedApplication,
@@ -231,6 +234,7 @@ impl Mark {
             Self::Expelled => "expelled",
             Self::Excluded => "excluded",
             Self::VoterWithoutState => "voter_without_state",
+            Self::Resumed => "resumed",
             Self::TransitionalView => "transitional_view",
             Self::NoQuorum => "no_quorum",
             Self::SuspectedApplication => "suspected_application",

@@ -85,11 +85,6 @@ impl Gate {
         !matches!(core::mem::replace(&mut self.phase, Phase::Lost), Phase::Lost)
     }
 
-    /// Whether the application has all that was delivered, or can be handed it.
-    pub(super) fn is_whole(&self) -> bool {
-        self.hands_over || !matches!(self.phase, Phase::Lost)
-    }
-
     /// Whether the application has missed something, and is not being handed a state.
     pub(super) const fn is_lost(&self) -> bool {
         matches!(self.phase, Phase::Lost)
@@ -156,6 +151,16 @@ impl Gate {
         }
     }
 
+    /// Opens again where an Active member that has lost its state enters a view, if there is no state to
+    /// be handed: like a newcomer it goes on from there. Returns whether it does.
+    fn resume(&mut self) -> bool {
+        let resumes = !self.hands_over && self.is_lost();
+        if resumes {
+            self.phase = Phase::Open;
+        }
+        resumes
+    }
+
     /// A view begins; `is_first` for this process, or `is_back` for who was Silenced and is Active
     /// again: to such the others hand over their state. Says how it stands to that.
     fn begin(&mut self, is_first: bool, is_back: bool) -> Stand {
@@ -188,6 +193,9 @@ impl Stack {
         let is_back = self.is_back(before);
         if is_back && step.gate.is_loading() && step.gate.lose(step.cx.now) {
             step.event(Event::StateLost);
+        }
+        if self.is_active(self.me) && step.gate.resume() {
+            step.event(Event::Resumed { view: number });
         }
         let stand = step.gate.begin(before.is_none(), is_back);
         let (view, roster, me) = (&self.view, &self.roster, self.me);

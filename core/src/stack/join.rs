@@ -149,8 +149,7 @@ impl Stack {
     pub(super) fn tick_inter(&mut self, step: &mut Step<'_>) {
         if self.inter.deadline().is_some_and(|due| due <= step.cx.now) {
             let mut logs = Rank::all(self.view.members.len());
-            let is_whole = step.gate.is_whole()
-                && logs.all(|log| self.reliable.have(log) >= self.stable.threshold(log));
+            let is_whole = logs.all(|log| self.reliable.have(log) >= self.stable.threshold(log));
             self.run_inter(step, inter::In::Tick { is_whole });
         }
     }

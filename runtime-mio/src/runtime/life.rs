@@ -37,8 +37,6 @@ pub(super) struct End {
 pub(super) enum Ending {
     /// It is no member any more.
     Out(Exclusion),
-    /// It is a member without state, and nobody hands it one.
-    StateLost,
     /// The state that it is to join with does not come: who had it may be gone. Its next life is
     /// handed a newer one.
     StateStalled,
@@ -117,8 +115,6 @@ impl Runtime {
     pub(super) fn note_end(&mut self) {
         let Some(end) = self.sorted.end.take() else { return };
         let comes_back = match end.why {
-            // The others hand it the state as it is.
-            Ending::StateLost if self.life.config.genesis.state_transfer => return,
             Ending::StateLoaded => {
                 self.life.from = None;
                 return;
@@ -130,7 +126,7 @@ impl Runtime {
                 self.life.from = Some(newest.unwrap_or_else(|| self.node.view().clone()));
                 return;
             }
-            Ending::StateLost | Ending::StateStalled => true,
+            Ending::StateStalled => true,
             Ending::Out(why) => {
                 matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)
             }

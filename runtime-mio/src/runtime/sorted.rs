@@ -58,7 +58,6 @@ impl Sorted {
             Event::Fork { .. } if !self.is_outside => {
                 (self.is_out, self.has_changed) = (true, true)
             }
-            Event::StateLost => self.end = Some(End { why: Ending::StateLost, view: None }),
             Event::StateStalled { .. } => {
                 self.end = Some(End { why: Ending::StateStalled, view: None });
             }

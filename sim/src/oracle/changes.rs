@@ -232,6 +232,22 @@ impl Oracles {
         self.judge(now_us, Promise::P3, result);
     }
 
+    /// `by` says that it delivers again from the view of this number on, which it has just installed.
+    pub(super) fn resumed(&mut self, now_us: u64, by: usize, number: u64) {
+        self.marks.hit(Mark::Resumed);
+        let present = self.views.present(by);
+        let may = !self.hands_over
+            && self.changes.is_stateless(by)
+            && present.is_active(by)
+            && present.view.number == number;
+        let before = self.views.by_id(&present.view.prev).map_or(0, |(before, _)| before);
+        let text = || format!("process {by} goes on delivering with view {number}");
+        let result = may.then_some(()).ok_or_else(text);
+        self.judge(now_us, Promise::State, result);
+        self.changes.regains(by);
+        self.fifo.joins(by, before);
+    }
+
     /// Correct member `by` learns that it is no member of `next`.
     pub(super) fn excluded(
         &mut self,

@@ -119,10 +119,7 @@ impl Oracles {
         let (here, senders, whole) = self.standing_now(&present);
         let changes = &self.changes;
         // Who asked to leave and has to stay does not ask to be Active.
-        let can_stand = |process| {
-            let has_state = self.hands_over || !changes.is_stateless(process);
-            has_state && !changes.parting.is_leaving(process)
-        };
+        let can_stand = |process| !changes.parting.is_leaving(process);
         changes
             .progress
             .missing(&self.views, &present)

@@ -411,6 +411,7 @@ impl Oracles {
             }
             Event::Writable => self.marks.hit(Mark::Writable),
             Event::StateLost => self.state_lost(now_us, by),
+            Event::Resumed { view } => self.resumed(now_us, by, *view),
             Event::State { .. } => self.changes.state.piece(by),
             Event::SnapshotReleased { view } => self.changes.state.released(by, *view),
             Event::StateLoaded { view, .. } => self.state_loaded(now_us, by, *view),

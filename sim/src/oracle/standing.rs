@@ -1,8 +1,5 @@
 //! No innocent pays for good: correct members that are up end Active, and none is silenced or removed
 //! more often than each liar, the network and the applications give reason for.
-//!
-//! A process that has lost its state, where nobody hands one over, cannot be Active again: it has to
-//! come back as its next life.
 
 use std::collections::BTreeMap;
 

@@ -59,10 +59,6 @@ impl Run<'_> {
                 if self.life(host) != Some(life) || self.crashed.contains(&host) {
                     return Ok(());
                 }
-                // Where nobody hands over a state it stays as a voter without one.
-                if !self.world.hands_over && !self.processes[life].is_spared() {
-                    return Ok(());
-                }
                 if self.processes.len() == self.scenario.lives_max() {
                     let text =
                         format!("there is no end to processes that come back, on {host} too");

@@ -209,14 +209,6 @@ impl Process {
         }
     }
 
-    /// Whether the others can do without it: a member that begins anew takes its vote away.
-    pub(super) fn is_spared(&self) -> bool {
-        match &self.actor {
-            Actor::Node(node) => node.is_spared(),
-            _ => true,
-        }
-    }
-
     /// Stops for ever.
     pub(super) fn crash(&mut self, world: &mut World) {
         if matches!(self.actor, Actor::Node(_)) {

@@ -40,8 +40,6 @@ impl Stepped {
                     Event::Writable => self.is_writable = true,
                     Event::View(_) => self.has_view = true,
                     Event::Excluded { why, .. } => self.is_out |= is_to_return(*why),
-                    // Where members hand over their state it gets it back by itself.
-                    Event::StateLost => self.is_out |= !world.hands_over,
                     // Nobody may keep the state any more that it waits for.
                     Event::StateStalled { .. } => self.is_out = true,
                     _ => {}

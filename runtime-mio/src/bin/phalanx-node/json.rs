@@ -73,6 +73,7 @@ fn event(event: &Event) -> Value {
         Event::Block => json!({"event": "block"}),
         Event::MustStay => json!({"event": "must_stay"}),
         Event::StateLost => json!({"event": "state_lost"}),
+        Event::Resumed { view } => json!({"event": "resumed", "view": view}),
         Event::Unblock => json!({"event": "unblock"}),
         Event::TransitionalView { attempt } => {
             json!({"event": "transitional_view", "attempt": attempt.value()})

@@ -288,7 +288,10 @@ fn log_joins(naming: &Naming<'_>, notice: &Notice) {
         }
         Notice::Event(Event::StateLost) => {
             let view = naming.view().number;
-            tracing::warn!(view, "missed casts that nobody keeps: delivers nothing more");
+            tracing::warn!(view, "missed casts that nobody keeps: delivers nothing for now");
+        }
+        Notice::Event(Event::Resumed { view }) => {
+            tracing::warn!(view, "delivers again from this view on; what it missed is lost to it");
         }
         Notice::Event(Event::MustStay) => {
             tracing::warn!("cannot be spared now: leaves as soon as another one joins");
@@ -315,6 +318,7 @@ impl Tally {
                 self.lost += u64::try_from(lost.len()).unwrap_or(u64::MAX);
             }
             Notice::Event(Event::StateLost) => self.is_blind = true,
+            Notice::Event(Event::Resumed { .. }) => self.is_blind = false,
             Notice::Event(Event::View(_)) => self.was_member = true,
             Notice::Event(Event::Fork { .. }) => self.is_forked = true,
             Notice::ComesBack { .. } => self.out = None,
