@@ -143,3 +143,38 @@ fn every_decision_says_what_would_change_it() {
     }
     assert!(decisions.len() >= 10, "{decisions:?}");
 }
+
+/// Events, requests and the like that documents name are variants of the types in these files.
+#[test]
+fn variants_that_documents_name_exist() {
+    let types = [
+        ("Event::", "core/src/output.rs"),
+        ("Refusal::", "core/src/output.rs"),
+        ("Output::", "core/src/output.rs"),
+        ("Request::", "core/src/input.rs"),
+        ("Input::", "core/src/input.rs"),
+        ("Part::", "core/src/wire/mod.rs"),
+        ("QuorumRule::", "core/src/quorum.rs"),
+    ];
+    let (mut missing, mut seen) = (Vec::new(), 0);
+    for (name, file) in types {
+        let source = read(file);
+        for (path, text) in documents() {
+            for rest in text.split(name).skip(1) {
+                let end = rest.find(|letter: char| !letter.is_alphanumeric());
+                let variant = &rest[..end.unwrap_or(rest.len())];
+                let is_one = |line: &str| {
+                    let rest =
+                        line.strip_prefix("    ").and_then(|line| line.strip_prefix(variant));
+                    rest.is_some_and(|rest| rest.starts_with([',', '(', ' ']))
+                };
+                seen += 1;
+                if !source.lines().any(is_one) {
+                    missing.push(format!("{}: {name}{variant}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "there is no such thing:\n{}", missing.join("\n"));
+    assert!(seen > 20, "{seen}");
+}
