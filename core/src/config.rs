@@ -58,12 +58,12 @@ pub struct Timeouts {
     /// The longest that an attempt of a view change may come to take. Divided by `attempt_us` it is
     /// how many times longer the other time-outs may come to be.
     pub attempt_max_us: u64,
-    /// A member that says for this long after a change that it has not installed the view is
-    /// suspected.
+    /// A member that nobody can show to have installed the view this long after a change is suspected.
     pub installed_us: u64,
     /// How long a process that is no member any more answers those that do not know it yet.
     pub linger_us: u64,
-    /// How long bodies of a view that was left are kept, while no more than `f` may need them.
+    /// How long a member waits for a body of the cut that it is missing, and how long a snapshot is
+    /// kept for a joiner. Bodies of a view that was left are kept as long as a member may need them.
     pub retain_us: u64,
     /// How long a Silenced member is in a view before it asks to be Active again, and the first
     /// pause before it asks once more.
@@ -429,7 +429,7 @@ pub enum ConfigError {
 ///
 /// A process never signs in a view in which it has lost what it signed. Whoever restarts without
 /// its protocol state must come back with a higher incarnation, made durable before the first
-/// frame is sent.
+/// frame that must be remembered is sent ([`crate::Node::is_bound`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boot {
     /// This life's number.

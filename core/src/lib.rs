@@ -52,7 +52,8 @@
 //! * [`Request::Cast`] is all or nothing: [`Event::Accepted`] or [`Event::Refused`], and
 //!   [`Event::Writable`] when a full queue has room again.
 //! * A process never signs in a view in which it has lost what it signed: whoever restarts without
-//!   this state needs a higher incarnation, made durable before its first frame ([`Boot`]).
+//!   this state needs a higher incarnation, made durable before its first frame that must be remembered ([`Boot`],
+//!   [`Node::is_bound`]).
 //! * Nothing from outside is an error or a panic. Three wrongs are never mixed: ours
 //!   ([`ConfigError`], [`Refusal`]), a peer's ([`Proof`], [`LinkFault`], [`Reason`]), and anyone's
 //!   (dropped and counted, [`Counters`]).

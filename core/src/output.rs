@@ -160,8 +160,8 @@ pub enum Event {
         /// authenticated.
         refusals: Vec<(Rank, JoinRefusal)>,
     },
-    /// A process that was never a member wants to be one, and `joiners` leaves it to the
-    /// application: [`crate::Request::Admit`] answers. Told once for each life of a process and
+    /// A process wants to be a member that never was one, or left, or was put out long ago, and
+    /// `joiners` leaves it to the application: [`crate::Request::Admit`] answers. Told once for each life of a process and
     /// view, and again after a while if there is no answer.
     JoinWanted {
         /// Its key; it signed the request.

@@ -369,7 +369,6 @@ impl Stack {
             Part::Lacks { sender, number } => {
                 self.run_reliable(step, reliable::In::Lacks(from, sender, number));
             }
-            // Nobody here has asked for a state, or offers one.
             Part::Transfer(part) => {
                 return self.run_transfer(step, transfer::In::Part(from, part));
             }

@@ -12,8 +12,8 @@
 //!
 //! * [`Runtime`] is the loop, and follows the views of its node; put out by opinion it begins again as
 //!   a new incarnation. It hands the state of the application to those that join, see
-//!   [`Runtime::offer`]. It drains all sockets before it lets the node sign, and sleeps until
-//!   a socket is ready or the node's deadline comes: there is no other timer.
+//!   [`Runtime::offer`]. It reads what is at hand, from each peer its share of a turn, before
+//!   it lets the node sign, and sleeps until a socket is ready or the node's deadline comes: there is no other timer.
 //! * [`net`] moves frames. They carry their own MACs, so a connection needs no handshake; it is
 //!   trusted to reach a peer once an authentic frame came through it. **Frames are authenticated,
 //!   not encrypted.**
@@ -22,7 +22,7 @@
 //!
 //! Memory, besides the node's own (see [`phalanx_core::Node::memory`]): for each peer the write
 //! queue ([`net::NetworkConfig::queue_bytes`]) and a read buffer of 512 KiB that grows to one
-//! longest frame, 8 MiB, only if such a frame arrives; for all strangers together 16 MiB and 64
+//! longest frame, 16 MiB, only if such a frame arrives; for all strangers together 32 MiB and 64
 //! connections, and 16 more for guests that may want to join, with 256 KiB of queue each.
 //!
 //! ```no_run

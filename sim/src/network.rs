@@ -2,7 +2,8 @@
 //! any number of arrivals.
 //!
 //! Until the network heals it loses, delays, duplicates, reorders, replays, corrupts and cuts as
-//! the scenario says; from then on frames take `min_us` to `max_us` and arrive once, unchanged.
+//! the scenario says; from then on frames take `min_us` to `max_us`, longer only where a link is too
+//! narrow for them, and arrive once, unchanged.
 
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 //!
 //! With the all-zero oracle secret these are the paper's dummy cryptography: anybody can forge
 //! them. With a secret that only a simulator knows they stand in for a table of really made
-//! signatures: code that has no access to the secret cannot make one that verifies. Built only
-//! with the feature `insecure-study`; the network runtime is built without it.
+//! signatures: code that does not use the secret cannot make one that verifies. Built only
+//! with the feature `insecure-study`, which a runtime has only for its demonstrations.
 
 use super::hash::hash;
 use super::types::{Hash32, PublicKey, Signature};

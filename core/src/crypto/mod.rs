@@ -1,5 +1,5 @@
-//! The one door to cryptography: everything signed, verified, hashed or MACed passes here and is
-//! counted here (protocol.md sections 2, 3 and 16).
+//! The one door to cryptography: everything that a node signs, verifies, hashes or MACs on its way
+//! passes a [`Door`] and is counted there (protocol.md sections 2, 3 and 16).
 //!
 //! A signature that was found good is not checked again: positive verdicts are kept, bounded, by
 //! signer, statement and signature together. Nothing else about a verdict is remembered.

@@ -8,8 +8,8 @@
 //!   throughput is found, however it spreads that. A log that it holds back may be one whose sender
 //!   keeps its bodies from it; of more than `f` logs one has a correct sender, and this member knows
 //!   what it sent itself.
-//! * Lagging: of any single log it has to reach, in `lag_us`, what this member held when the watch
-//!   began. Bodies that their sender keeps from it can be fetched from others in that time.
+//! * Lagging: of any single log it has to reach, in `lag_us` and the time to ask, what this member
+//!   held when the watch began. Bodies that their sender keeps from it can be fetched from others in that time.
 //!
 //! All are asked for a newer row before an opinion is formed. What a member owes goes over into the
 //! next view, most of it; while it is Silenced nothing is repaid.

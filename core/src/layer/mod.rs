@@ -1,6 +1,6 @@
 //! The layers, by the paper's names. Each is a machine of its own, `step(input) -> outputs`, with no
-//! clock and no socket; [`crate::Node`] passes their outputs on. All but Bottom, which belongs to
-//! the process, are built afresh for a view.
+//! clock and no socket; [`crate::Node`] passes their outputs on. Bottom, Transfer and Heal belong to the
+//! process; all others are built afresh for a view.
 
 pub(crate) mod bottom;
 pub(crate) mod group;

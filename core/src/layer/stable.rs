@@ -1,7 +1,7 @@
-//! Layer Stable: the stability matrix of signed rows (protocol.md section 5, RM8).
+//! Layer Stable: the stability matrix of signed rows (protocol.md section 5; RM8 in section 4).
 //!
-//! Promises upwards: [`Out::Threshold`] rises only to what all Active members and a quorum signed
-//! that they hold. Rows are relayed on request, so all correct members see the same ones. What a
+//! Promises upwards: [`Out::Threshold`] rises only to what a quorum signed that it holds, and all
+//! Active members but the sender of the log and those proven to lie. Rows are relayed on request, so all correct members see the same ones. What a
 //! faulty member can try: overstate (its own word counts only for itself, and a threshold needs all
 //! Active members), stand still or creep (it is lagging or slow, an opinion), hold its own log back
 //! (a sender holds what it wrote: its row is not waited for there), sign two rows that contradict

@@ -10,9 +10,9 @@
 //! 42  whole:         packet length u32, packet, casts
 //!     fragment:      message u64, index u16, count u16, total u32, stamp u32: when it was sent,
 //!                piece of a frame's part from 42 on
-//!     acknowledgement: message u64, stamp u32 of the fragment that arrived last, base u16: all
-//!                fragments below it arrived, then a bit for each from base on that did, least
-//!                significant first, the last byte not zero
+//!     acknowledgement: message u64, of the fragment that arrived last its stamp u32 and when it
+//!                arrived u32, base u16: all fragments below it arrived, then a bit for each from base
+//!                on that did, least significant first, the last byte not zero
 //!     stranger:  what is said without a link, see [`super::stranger`]
 //! ```
 //!

@@ -126,7 +126,7 @@ pub enum Part {
     Installed(Signed<Installed>),
     /// Asks for the Installed of a member.
     AskInstalled(Rank),
-    /// A Silenced member asks to be Active again.
+    /// A Silenced member asks to be Active again, or an Active one that lost its state to be Silenced.
     Join(Box<JoinRequest>),
     /// The state of the application on its way to a joiner.
     Transfer(TransferPart),

@@ -161,7 +161,7 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
     whole.extend(CASTS);
     let fields: &[u8] = b"\x05\0\0\0\0\0\0\0\x01\0\x02\0\x2c\x01\0\0\x07\0\0\0";
     let fragment = seal_small(&key(), &header(FrameKind::Fragment), &[fields, &[0xf0; 100]]);
-    let ack: &[u8] = b"\x05\0\0\0\0\0\0\0\x07\0\0\0\x03\0\x01\x02";
+    let ack: &[u8] = b"\x05\0\0\0\0\0\0\0\x07\0\0\0\x09\0\0\0\x03\0\x01\x02";
     let ack = seal_small(&key(), &header(FrameKind::FragmentAck), &[ack]);
     alloc::vec![("frame_whole", whole), ("frame_fragment", fragment), ("frame_ack", ack)]
 }

@@ -3,8 +3,8 @@
 //! whatever the liars still do. [`bound_us`] states it.
 //!
 //! The clock of a cast begins when it was accepted, the network was well, the last fault or request
-//! of the scenario had happened, and both members were Active and had their state; nothing that
-//! members do to each other begins it again.
+//! of the scenario had happened, and both members were Active and had their state. It begins again
+//! only if one of them is Silenced and Active again.
 
 use phalanx_core::Order;
 

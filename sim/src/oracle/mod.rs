@@ -1,8 +1,8 @@
 //! The judges of a run: one promise per file. They import no protocol logic and know quorums from
 //! a literal table ([`quorums`]).
 //!
-//! The first violation of each promise is kept. Everything is checked while the run goes on, apart
-//! from what is owed at its end ([`owed`], [`agreement`], [`suspicion`]).
+//! The first violation of each promise is kept. Safety is checked while the run goes on, what is owed
+//! at its end.
 
 pub mod agreement;
 pub mod arrivals;

@@ -3,8 +3,9 @@
 //! Ready-to-Switch and Need-More-Change).
 //!
 //! A single-shot Byzantine agreement on the next view, cut included. Attempt `a` of the change of
-//! view number `v` is led by rank `v + a mod n`. Everything that comes in goes into a store that only grows; then the rules are tried
-//! until none applies, so that no order of arrival matters (flaws.md, F22).
+//! view number `v` is led by rank `v + a mod n`. Everything that comes in goes into a store, from which
+//! only what is superseded is dropped; then the rules are tried until none applies, so that no order
+//! of arrival matters (flaws.md, F22).
 //!
 //! Promises upwards: all correct members of the view decide on the same next view (P6), it was
 //! computed from valid evidence (P8) and its cut covers whatever any correct member delivered (P3,

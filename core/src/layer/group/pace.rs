@@ -3,8 +3,8 @@
 //! Two things follow. The first attempt of the next change is given what the last change turned out
 //! to need: otherwise each change of a slow group would begin with attempts that are too short, and
 //! with opinions against the leaders of them. And what judges lateness elsewhere is lengthened, but
-//! only by what the changes of `f + 1` different leaders all needed: a slow network slows every one
-//! of them, and one of them is correct.
+//! only by what the changes of the last `f + 1` different leaders all needed: a slow network slows
+//! every one of them, and one of them is correct. While fewer have led, those that have count.
 //!
 //! What a faulty member can try: leading slowly. Its changes are as slow as the attempt timer lets
 //! them be; they do not lengthen it, see [`super::clock`], and the next change has another leader.
