@@ -219,13 +219,6 @@ impl Node {
         !matches!(self.phase, Phase::Member) || !self.stack.is_unheard(signatures)
     }
 
-    /// Whether the others can decide without this process: a quorum of them is Active and answers.
-    /// Who begins a new life takes its vote away from them.
-    #[must_use]
-    pub fn is_spared(&self) -> bool {
-        !matches!(self.phase, Phase::Member) || self.stack.spares_me()
-    }
-
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -353,9 +353,9 @@ pub enum Event {
         /// Its length in bytes.
         length: u64,
     },
-    /// For `retain_us` nothing came of the state that this process is to join with. It goes on
-    /// asking; but those that had the state may have gone or given it up, and then only a start with
-    /// a higher incarnation helps, which is handed the state of a newer view.
+    /// For `retain_us` nothing came of the state that this process is to join with: those that had it
+    /// may have gone or given it up. [`Event::StateLost`] follows, and with it the way to the state of
+    /// a newer view.
     StateStalled {
         /// The state with which this view began.
         view: u64,

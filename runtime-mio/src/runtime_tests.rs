@@ -109,19 +109,3 @@ fn a_waker_ends_a_turn() {
     runtime.turn(Some(Duration::from_secs(10))).unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
 }
-
-#[test]
-fn who_is_handed_no_state_wants_another_life_until_it_comes_after_all() {
-    let mut runtime = start(QuorumRule::Sound).unwrap();
-    runtime.life.is_lasting = true;
-    for (event, comes_back) in [
-        (Event::StateLost, false),
-        (Event::StateStalled { view: 3 }, true),
-        (Event::StateLoaded { view: 3, total: 9 }, false),
-    ] {
-        let text = format!("{event:?}");
-        runtime.sorted.take([Output::Event(event)]);
-        runtime.note_end();
-        assert_eq!(runtime.life.from.is_some(), comes_back, "{text}");
-    }
-}

@@ -277,7 +277,7 @@ impl Stack {
                 }
                 transfer::Out::Diverged(view) => step.event(Event::SnapshotDiverged { view }),
                 transfer::Out::TooLarge(length) => step.event(Event::StateTooLarge { length }),
-                transfer::Out::Stalled(view) => step.event(Event::StateStalled { view }),
+                transfer::Out::Stalled(view) => self.give_up_state(step, view),
                 transfer::Out::Opinion(member, reason) => {
                     self.run_suspect(step, suspect::In::Opinion(member, reason));
                 }
@@ -292,6 +292,16 @@ impl Stack {
                 }
             }
         }
+    }
+
+    /// Gives up the state with which this view began: those that had it may be gone. Like any other
+    /// member that lacks its state this one is handed a newer one once it is Active again.
+    fn give_up_state(&mut self, step: &mut Step<'_>, view: u64) {
+        step.event(Event::StateStalled { view });
+        if step.gate.lose(step.cx.now) {
+            step.event(Event::StateLost);
+        }
+        self.inter.lacks_state(step.cx.now);
     }
 
     /// The application has the state: it gets what waited, and then whatever is due.

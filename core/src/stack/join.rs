@@ -82,16 +82,6 @@ impl Stack {
         Some(JoinRefusal::BeyondRepair)
     }
 
-    /// Whether the others are a quorum without this member, of those that are Active and answer.
-    pub(crate) fn spares_me(&self) -> bool {
-        let others = Rank::all(self.view.members.len()).filter(|rank| *rank != self.me);
-        let answer = others.filter(|rank| {
-            let is_heard = self.stable.counter(*rank) > 0 && self.suspect.hears(*rank);
-            self.is_active(*rank) && is_heard
-        });
-        answer.count() >= self.roster.quorum().q()
-    }
-
     /// Tells whether newcomers may be recommended (protocol.md section 8): every member was heard in
     /// this view, or is suspected by enough to be one that the next view does not count on, and this
     /// member has not flushed. A member that stopped before the view began may not be suspected yet:

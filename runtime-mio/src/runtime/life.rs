@@ -37,11 +37,6 @@ pub(super) struct End {
 pub(super) enum Ending {
     /// It is no member any more.
     Out(Exclusion),
-    /// The state that it is to join with does not come: who had it may be gone. Its next life is
-    /// handed a newer one.
-    StateStalled,
-    /// It came after all: this life goes on.
-    StateLoaded,
     /// It is over before it began: this incarnation of it was a member, or a later one.
     Spent(u64),
 }
@@ -115,10 +110,6 @@ impl Runtime {
     pub(super) fn note_end(&mut self) {
         let Some(end) = self.sorted.end.take() else { return };
         let comes_back = match end.why {
-            Ending::StateLoaded => {
-                self.life.from = None;
-                return;
-            }
             Ending::Spent(highest) => {
                 // Nothing was signed, so there is nothing to come back from: it has not begun.
                 self.life.spent = self.life.spent.max(highest);
@@ -126,7 +117,6 @@ impl Runtime {
                 self.life.from = Some(newest.unwrap_or_else(|| self.node.view().clone()));
                 return;
             }
-            Ending::StateStalled => true,
             Ending::Out(why) => {
                 matches!(why, Exclusion::Departed(Departure::Opinion) | Exclusion::Overtaken)
             }
@@ -139,12 +129,6 @@ impl Runtime {
     /// Begins again if it has to and can.
     pub(super) fn come_back(&mut self) {
         let Some(from) = self.life.from.take() else { return };
-        // Whoever still has a vote takes it away from the others: they must be able to do without.
-        let is_member = !self.sorted.is_out && !self.sorted.is_outside;
-        if is_member && !self.node.is_spared() {
-            self.life.from = Some(from);
-            return;
-        }
         match self.life.again(&from, self.clock.now()) {
             Ok((boot, node)) => {
                 self.node = node;

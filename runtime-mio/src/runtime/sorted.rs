@@ -58,12 +58,6 @@ impl Sorted {
             Event::Fork { .. } if !self.is_outside => {
                 (self.is_out, self.has_changed) = (true, true)
             }
-            Event::StateStalled { .. } => {
-                self.end = Some(End { why: Ending::StateStalled, view: None });
-            }
-            Event::StateLoaded { .. } => {
-                self.end = Some(End { why: Ending::StateLoaded, view: None });
-            }
             Event::SnapshotReleased { view } => self.released.push(*view),
             _ => {}
         }

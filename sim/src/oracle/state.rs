@@ -8,7 +8,7 @@
 //! Liveness: a state is owed to an Active process as long as enough correct members keep it that
 //! weak of them can sign it, or, once the first piece came, as long as one does. A process that was
 //! cut off for longer than `retain_us`, and was not even silenced for it, is told that it stands
-//! still, and has to come back as its next life.
+//! still, and gets a newer one once it was Silenced and is Active again.
 
 use std::collections::{BTreeMap, BTreeSet};
 

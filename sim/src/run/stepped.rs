@@ -40,8 +40,6 @@ impl Stepped {
                     Event::Writable => self.is_writable = true,
                     Event::View(_) => self.has_view = true,
                     Event::Excluded { why, .. } => self.is_out |= is_to_return(*why),
-                    // Nobody may keep the state any more that it waits for.
-                    Event::StateStalled { .. } => self.is_out = true,
                     _ => {}
                 }
                 if let (Event::View(view), Ok(by)) = (&event, u16::try_from(self.process)) {

@@ -39,8 +39,6 @@ pub(super) struct World {
     pub(super) oracles: Oracles,
     pub(super) recorder: Recorder,
     pub(super) cost: Cost,
-    /// Whether members hand over their state.
-    pub(super) hands_over: bool,
     /// Whether processes that are out come back.
     pub(super) rejoins: bool,
     /// Comings and goings that are still to happen.
@@ -78,7 +76,6 @@ impl World {
             oracles,
             recorder,
             cost: Cost::of(scenario.cost),
-            hands_over: scenario.state_transfer,
             rejoins: scenario.rejoin,
             pending: 0,
             script: Script::new(scenario, genesis, stream("script")),

@@ -434,3 +434,25 @@ fn the_state_stays_though_all_that_have_it_leave_while_others_load() {
     agree(&mut world, 10, &[1]);
     assert_eq!(world.apps[1].count, 5);
 }
+
+/// No application answers for longer than a state is waited for. The newcomer keeps its life and vote.
+#[test]
+fn a_state_that_does_not_come_is_given_up_for_a_newer_one() {
+    let mut world = world(4, 1, 3 * CHUNK_BYTES, |_| {});
+    load(&mut world, &[0, 1, 2, 3], 5);
+    world.run(1_000);
+    world.apps[..4].iter_mut().for_each(|app| app.manner = Manner::Silent);
+    world.join(4, FIRST, &[0, 1, 2]);
+    world.settle(5, &[0, 1, 2, 3, 4]);
+    let stalled = |event: &Event| matches!(event, Event::StateStalled { .. });
+    let end = world.now.plus(2 * world.config.timeouts.retain_us);
+    assert!(world.run_until(end, |world| has(world, 4, stalled)));
+    assert!(has(&world, 4, is_lost) && !world.apps[4].is_loaded);
+    world.apps[..4].iter_mut().for_each(|app| app.manner = Manner::Correct);
+    let end = world.now.plus(60_000_000);
+    assert!(world.run_until(end, |world| world.apps[4].is_loaded));
+    agree(&mut world, 20, &[0, 1, 2, 3, 4]);
+    load(&mut world, &[0, 4], 5);
+    agree(&mut world, 20, &[0, 1, 2, 3, 4]);
+    assert_eq!(world.node(0).view().members[4].incarnation, FIRST, "the same life");
+}
