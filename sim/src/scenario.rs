@@ -535,6 +535,19 @@ impl Scenario {
         cuts.max().unwrap_or(0)
     }
 
+    /// Hosts with slow links to or from more than `f` others.
+    pub fn slow_hosts(&self, f: usize) -> impl Iterator<Item = u16> + '_ {
+        let is_slow = |a: u16, b: u16| {
+            let links = |link: &SlowLink| {
+                let is = |from, to| link.from.contains(&from) && link.to.contains(&to);
+                is(a, b) || is(b, a)
+            };
+            a != b && self.slow_links.iter().any(links)
+        };
+        let slow = move |host: &u16| (0..self.hosts()).filter(|b| is_slow(*host, *b)).count() > f;
+        (0..self.hosts()).filter(slow)
+    }
+
     /// Whether no correct member has any reason to suspect another: the network is timely from the
     /// beginning and nobody is slow.
     #[must_use]

@@ -208,6 +208,7 @@ impl Oracles {
                 scenario.liar_ranks().len(),
                 scenario.is_calm(),
                 scenario.suspects.iter().flat_map(|suspect| suspect.of.iter().copied()),
+                scenario.slow_hosts(quorums::faulty(scenario.members)),
             ),
             hurt: None,
             work: Work::new(scenario),

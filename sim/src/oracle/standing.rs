@@ -12,25 +12,37 @@ const HURTS_PER_LIAR: usize = 2;
 /// How often a network that was bad may: what was seen then may still be told after it is well.
 const HURTS_PER_NETWORK: usize = 2;
 
+/// How often slow links may, at a member that has them to so many others that these can silence it:
+/// they stay slow, and the pauses between its returns grow four times each, from 2 s to 300 s, which is
+/// as long as a run.
+const HURTS_PER_SLOW_HOST: usize = 5;
+
 /// How often each correct process was silenced, or removed for an opinion, since the network is well.
 #[derive(Debug)]
 pub struct Standing {
     /// Reasons that hold for everybody.
     common: usize,
-    /// By process of the genesis view or host: how often applications are told to suspect it.
-    told: BTreeMap<u16, usize>,
+    /// By host: reasons that hold for it alone.
+    own: BTreeMap<u16, usize>,
     hurt: BTreeMap<usize, usize>,
 }
 
 impl Standing {
-    /// For so many liars; `told` are the hosts that applications suspect, each as often as they do.
+    /// For so many liars; `told` are the hosts that applications suspect, each as often as they do, and
+    /// `slow` those whose links are.
     #[must_use]
-    pub fn new(liars: usize, is_calm: bool, told: impl Iterator<Item = u16>) -> Self {
+    pub fn new(
+        liars: usize,
+        is_calm: bool,
+        told: impl Iterator<Item = u16>,
+        slow: impl Iterator<Item = u16>,
+    ) -> Self {
         let network = if is_calm { 0 } else { HURTS_PER_NETWORK };
         let common = HURTS_PER_LIAR * liars + network;
-        let mut counts = BTreeMap::new();
-        told.for_each(|host| *counts.entry(host).or_default() += 1);
-        Self { common, told: counts, hurt: BTreeMap::new() }
+        let mut own = BTreeMap::new();
+        told.for_each(|host| *own.entry(host).or_default() += 1);
+        slow.for_each(|host| *own.entry(host).or_default() += HURTS_PER_SLOW_HOST);
+        Self { common, own, hurt: BTreeMap::new() }
     }
 
     /// Correct `process` on a host, which is there and did not ask to leave, is silenced or put out.
@@ -40,7 +52,7 @@ impl Standing {
     pub fn hurt(&mut self, process: usize, host: u16) -> Result<(), String> {
         let times = self.hurt.entry(process).or_default();
         *times += 1;
-        let most = self.common + self.told.get(&host).copied().unwrap_or(0);
+        let most = self.common + self.own.get(&host).copied().unwrap_or(0);
         if *times <= most {
             return Ok(());
         }
@@ -88,12 +100,13 @@ mod tests {
 
     #[test]
     fn who_is_hurt_again_and_again_is_seen() {
-        let mut calm = Standing::new(0, true, [3, 3].into_iter());
+        let mut calm = Standing::new(0, true, [3, 3].into_iter(), [].into_iter());
         assert!(calm.hurt(1, 1).is_err(), "there is no reason at all");
         assert!(calm.hurt(3, 3).is_ok() && calm.hurt(3, 3).is_ok() && calm.hurt(3, 3).is_err());
-        let mut bad = Standing::new(1, false, [].into_iter());
+        let mut bad = Standing::new(1, false, [].into_iter(), [1].into_iter());
         assert!((0..4).all(|_| bad.hurt(2, 2).is_ok()));
         assert!(bad.hurt(2, 2).unwrap_err().contains("5 times"));
-        assert!(bad.hurt(1, 1).is_ok());
+        assert!((0..9).all(|_| bad.hurt(1, 1).is_ok()), "its links are slow");
+        assert!(bad.hurt(1, 1).unwrap_err().contains("10 times"));
     }
 }
