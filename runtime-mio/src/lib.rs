@@ -56,6 +56,6 @@ mod runtime;
 mod start;
 
 pub use runtime::{
-    Clock, Handle, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses,
+    Clock, Handle, Inputs, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses,
 };
 pub use start::{StartError, StartOptions};
