@@ -14,6 +14,8 @@
 //!   a new incarnation. It hands the state of the application to those that join, see
 //!   [`Runtime::offer`]. It drains all sockets before it lets the node sign, and sleeps until
 //!   a socket is ready or the node's deadline comes: there is no other timer.
+//!   A disk never holds it up: views are written, and snapshots read, by threads of their own. Only
+//!   the boot record is written in the loop, once in a life, before anything leaves that counts on it.
 //! * [`net`] moves frames. They carry their own MACs, so a connection needs no handshake; it is
 //!   trusted to reach a peer once an authentic frame came through it. **Frames are authenticated,
 //!   not encrypted.**

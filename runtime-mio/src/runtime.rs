@@ -13,6 +13,7 @@
 //! here, whatever features the core was built with.
 
 mod aside;
+mod clock;
 mod handle;
 mod inputs;
 mod life;
@@ -27,13 +28,14 @@ use std::time::{Duration, Instant};
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
     Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Joiners, Membership, Node,
-    Order, Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, Time, View,
+    Order, Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, View,
 };
 
 use crate::boot::{BootError, Record};
 use crate::keys::SecretKey;
 use crate::net::{Network, NetworkConfig, NetworkError, NetworkStats};
 use aside::Aside;
+pub use clock::Clock;
 use handle::Command;
 pub use handle::{Handle, Stopped};
 pub use inputs::Inputs;
@@ -112,30 +114,6 @@ pub struct Stats {
     pub network: NetworkStats,
     /// Times around the loop.
     pub turns: u64,
-}
-
-/// Microseconds since it was made, from the system's monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock {
-    /// The present.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
-    /// How long from now until `moment`.
-    #[must_use]
-    pub fn until(&self, moment: Time) -> Duration {
-        Duration::from_micros(moment.since(self.now()))
-    }
 }
 
 /// A node on a network.

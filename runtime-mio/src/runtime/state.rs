@@ -93,6 +93,11 @@ impl Default for Offers {
 
 impl Offers {
     fn offer(&mut self, view: u64, snapshot: Snapshot, handle: Handle) -> io::Result<()> {
+        if self.wanted.contains_key(&view) {
+            // The group was told of the first one, or will be.
+            tracing::warn!(view, "a snapshot of this view is offered already");
+            return Ok(());
+        }
         let (wanted, asks) = sync_channel(ASKS);
         let results = self.sender.clone();
         let work = move || {

@@ -187,7 +187,8 @@ fn last_line() -> Vec<u8> {
     format!("{}\n", json!({"event": "output_ended", "why": why})).into_bytes()
 }
 
-/// Where the state goes. The file is opened when there is something to write.
+/// Where the state goes. The file is open while a state is on its way, and never longer: by the next
+/// one the application may have put another in its place.
 struct StateFile {
     path: PathBuf,
     file: Option<File>,
@@ -279,12 +280,19 @@ impl Writer {
                 })
             }
             (Item::State(offset, bytes), Some(state)) => {
+                if *offset == 0 {
+                    state.file = None;
+                }
                 persist(&name, || state.open()?.write_all_at(bytes, *offset))
             }
-            (Item::Loaded(total), Some(state)) => persist(&name, || {
-                state.open()?.set_len(*total)?;
-                state.open()?.sync_all()
-            }),
+            (Item::Loaded(total), Some(state)) => {
+                let result = persist(&name, || {
+                    state.open()?.set_len(*total)?;
+                    state.open()?.sync_all()
+                });
+                state.file = None;
+                result
+            }
             (Item::State(..) | Item::Loaded(_), None) => Ok(()),
         }
     }
@@ -317,5 +325,34 @@ fn persist(what: &str, mut write: impl FnMut() -> io::Result<()>) -> Result<(), 
                 std::thread::sleep(RETRY);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_state_does_not_touch_the_file_of_an_earlier_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("state"), dir.path().join("in use"));
+        std::fs::write(&path, b"a longer one of before").unwrap();
+        let queue = Mutex::new(Queue::default());
+        let shared = Arc::new(Shared { queue, changed: Condvar::new(), room: 0 });
+        let mut writer = Writer { shared, state: Some(StateFile::new(&path).unwrap()) };
+        for (text, file) in [(&b"first"[..], &moved), (b"2nd", &path)] {
+            let (head, tail) = text.split_at(2);
+            for item in [
+                Item::State(0, head.to_vec()),
+                Item::State(2, tail.to_vec()),
+                Item::Loaded(text.len().try_into().unwrap()),
+            ] {
+                assert!(writer.write(&item).is_ok());
+            }
+            std::fs::rename(&path, file).unwrap();
+        }
+        assert_eq!(std::fs::read(moved).unwrap(), b"first");
+        assert_eq!(std::fs::read(path).unwrap(), b"2nd");
+        assert!(StateFile::new(Path::new("/proc/no-such/state")).is_err());
     }
 }

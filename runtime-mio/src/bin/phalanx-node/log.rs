@@ -154,6 +154,10 @@ impl Log {
                 queue.is_busy = true;
                 return line;
             }
+            if !queue.has_failed {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             let waited = self.changed.wait_timeout(queue, RETRY);
             let timeout;
             (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
