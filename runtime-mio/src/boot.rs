@@ -67,8 +67,8 @@ pub enum BootError {
     },
 }
 
-/// Whether a life may have this incarnation: 0 is that of no life, and above the last there is none
-/// to come back as.
+/// Returns whether a life may have this incarnation: 0 is that of no life, and above the last there
+/// is none to come back as.
 #[must_use]
 pub const fn is_legal(incarnation: u64) -> bool {
     incarnation != 0 && incarnation != u64::MAX
@@ -170,14 +170,14 @@ impl Record {
         self.claim(self.last.unwrap_or(0).max(other).saturating_add(1))
     }
 
-    /// Where the newest view is kept.
+    /// Returns the file of the newest view.
     #[must_use]
     pub fn view_file(&self) -> ViewFile {
         ViewFile::new(&self.state_dir, &self.group)
     }
 }
 
-/// Where the view that a process saw last is kept, to find the group again from there.
+/// The file of the view that a process saw last: from there it finds the group again.
 #[derive(Clone, Debug)]
 pub struct ViewFile {
     state_dir: PathBuf,
@@ -186,14 +186,14 @@ pub struct ViewFile {
 }
 
 impl ViewFile {
-    /// The file in this directory for this group.
+    /// Names the file in this directory for this group.
     #[must_use]
     pub fn new(state_dir: &Path, group: &Hash32) -> Self {
         let path = state_dir.join(format!("view-{:016x}", group.prefix()));
         Self { state_dir: state_dir.to_owned(), path, group: *group }
     }
 
-    /// The file.
+    /// Returns where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -129,9 +129,9 @@ pub struct Runtime {
     life: Life,
     offers: Offers,
     inputs: Inputs,
-    /// Which life of the process this is.
+    /// The incarnation of this process.
     incarnation: u64,
-    /// Writes the views.
+    /// The thread that writes views.
     aside: Aside,
     /// Which incarnations the members were at the last look.
     lives: BTreeMap<PeerId, u64>,
@@ -461,13 +461,13 @@ impl Runtime {
         !self.sorted.is_outside && !self.sorted.is_out
     }
 
-    /// What the node was handed last: for the report of a bug.
+    /// Returns a view on the last inputs of the node, for the report of a bug.
     #[must_use]
     pub fn inputs(&self) -> Inputs {
         self.inputs.clone()
     }
 
-    /// Which life of the process this is.
+    /// Returns the incarnation of this process.
     #[must_use]
     pub const fn incarnation(&self) -> u64 {
         self.incarnation

@@ -81,7 +81,7 @@ struct NewcomerFile {
     public_key: Hex32,
 }
 
-/// The incarnation of a member of which the file does not give one.
+/// The incarnation of a member if the file gives none.
 const FIRST_INCARNATION: u64 = 1;
 
 /// A group as its file describes it.
@@ -281,7 +281,7 @@ fn incarnation(source: &Source, given: Option<&Spanned<u64>>) -> Result<u64, Fil
     Err(source.error(Some(given.span()), message))
 }
 
-/// The limit of liars, which the first view has to bear.
+/// Checks the limit of liars, which the first view has to bear.
 fn pledge(
     source: &Source,
     given: Option<&Spanned<u16>>,
@@ -316,7 +316,7 @@ pub(super) fn address(source: &Source, text: &Spanned<String>) -> Result<SocketA
     }
 }
 
-/// What kind of address it is, if not that of one host.
+/// Names the kind of an address that is not that of one host.
 pub(super) fn no_host(address: &SocketAddr) -> Option<&'static str> {
     match address.ip().to_canonical() {
         ip if ip.is_unspecified() => Some("unspecified"),

@@ -110,7 +110,7 @@ pub struct Home {
     pub secret: SecretKey,
     /// Where that is kept.
     pub key_path: PathBuf,
-    /// Others than its owner may use the key file: nobody should run with it.
+    /// The error of a key file that others than its owner may use: not to be run with.
     pub exposed: Option<FileError>,
     /// Configuration of the core.
     pub config: Config,
@@ -184,7 +184,8 @@ impl Home {
 }
 
 impl NodeFile {
-    /// The home may say whose it is; and nobody listens at the address of another.
+    /// Checks that the key is that of the member named, and that it does not listen at the address of
+    /// another one.
     fn check_member(
         &self,
         source: &Source,
@@ -223,7 +224,7 @@ impl NodeFile {
         Err(source.error(Some(bind.span()), message))
     }
 
-    /// What to say if others may use the key file.
+    /// Returns the error of a key file that others may use.
     fn exposed(&self, source: &Source, path: &Path) -> Result<Option<FileError>, FileError> {
         let told = |message: String| source.error(Some(self.key.span()), message);
         let is_exposed =

@@ -1,4 +1,4 @@
-//! What a bug says when it ends the process: once, with what its authors need.
+//! The report of a bug that ends the process: once, with what the authors need.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ const REPORT: &str = "panic-report.txt";
 /// How long the file may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a report of `run` says besides.
+/// What a report of `run` tells besides: where to keep it, and the inputs.
 static MEMBER: OnceLock<(PathBuf, Inputs)> = OnceLock::new();
 static HAS_CRASHED: AtomicBool = AtomicBool::new(false);
 

@@ -22,10 +22,10 @@ use crate::keeper::try_dir;
 
 /// Before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// What waits costs this much more than its bytes.
+/// The cost of an item that waits, beyond its bytes.
 const COST: usize = 64;
 
-/// Where events go.
+/// The output of events.
 pub(crate) struct Events {
     shared: Arc<Shared>,
     /// Lines of this turn.
@@ -115,8 +115,8 @@ impl Events {
         }
     }
 
-    /// Waits a moment if the disk cannot follow the state that comes in: who waits asks for no more
-    /// of it meanwhile.
+    /// Waits a moment if the disk cannot follow the state that comes in: a process that waits asks for
+    /// no more of it meanwhile.
     pub(crate) fn pace(&self, moment: Duration) {
         let is_behind = |queue: &mut Queue| queue.state_bytes > self.shared.room / 2;
         let queue = self.shared.lock();
@@ -125,22 +125,22 @@ impl Events {
         }
     }
 
-    /// Whether the output has ended before the member did.
+    /// Returns whether the output has ended before the member did.
     pub(crate) fn has_ended(&self) -> bool {
         self.shared.lock().has_ended
     }
 
-    /// Bytes that wait, and that may wait.
+    /// Returns the bytes that wait, and the most that may.
     pub(crate) fn held(&self) -> (usize, usize) {
         (self.shared.lock().bytes, self.shared.room)
     }
 
-    /// How much has come so far.
+    /// Returns the number of items that have come so far.
     pub(crate) fn mark(&self) -> u64 {
         self.shared.lock().pushed
     }
 
-    /// Whether all that had come by then is written, or never will be.
+    /// Returns whether all that had come by then is written, or never will be.
     pub(crate) fn is_past(&self, mark: u64) -> bool {
         let queue = self.shared.lock();
         queue.has_ended || queue.written >= mark
@@ -187,7 +187,7 @@ fn last_line() -> Vec<u8> {
     format!("{}\n", json!({"event": "output_ended", "why": why})).into_bytes()
 }
 
-/// Where the state goes. The file is open while a state is on its way, and never longer: by the next
+/// The file of the state. It is open while a state is on its way, and never longer: by the next
 /// one the application may have put another in its place.
 struct StateFile {
     path: PathBuf,
@@ -216,7 +216,7 @@ impl StateFile {
     }
 }
 
-/// The thread.
+/// The thread that writes.
 struct Writer {
     shared: Arc<Shared>,
     state: Option<StateFile>,

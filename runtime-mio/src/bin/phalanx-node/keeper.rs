@@ -60,7 +60,7 @@ impl Keeper {
         self.0.changed.notify_all();
     }
 
-    /// Proofs that wait.
+    /// Returns the number of proofs that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.0.lock().proofs.len()
     }

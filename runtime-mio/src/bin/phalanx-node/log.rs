@@ -76,7 +76,7 @@ pub(crate) fn write(line: fmt::Arguments<'_>) {
     log().push(format!("{line}\n").into_bytes());
 }
 
-/// Lines that were dropped so far.
+/// Returns the number of lines that were dropped so far.
 pub(crate) fn lost() -> u64 {
     log().lock().lost
 }
@@ -101,7 +101,7 @@ fn log() -> &'static Log {
     log
 }
 
-/// What the subscriber writes its lines to.
+/// The writer of the subscriber.
 struct Lines;
 
 impl Write for Lines {
@@ -190,8 +190,8 @@ impl Queue {
         }
     }
 
-    /// What to write next. While nothing can be written, each new line is tried, and once in a while
-    /// what is to be told of the earlier ones, which then stands before it.
+    /// Returns what to write next. While nothing can be written, each new line is tried, and once in a
+    /// while the note of the dropped ones, which stands before it.
     fn next(&mut self, has_waited: bool) -> Option<Line> {
         if self.has_failed && self.dropped > 0 && (has_waited || !self.lines.is_empty()) {
             let line = Line::note(std::mem::take(&mut self.dropped));

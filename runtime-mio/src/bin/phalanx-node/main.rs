@@ -179,7 +179,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// The exit code of a failure, which is told unless nobody would read it.
+/// Returns the exit code of a failure, and logs the failure unless nobody reads results any more.
 fn code_of(why: &Failure) -> ExitCode {
     if why.is::<console::NobodyReads>() {
         return ExitCode::SUCCESS;

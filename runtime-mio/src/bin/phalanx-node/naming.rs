@@ -55,17 +55,17 @@ impl<'a> Naming<'a> {
         member.map_or_else(|| "?".to_owned(), |member| self.group.name_of(&member.key))
     }
 
-    /// What the member with a key is called.
+    /// Returns the name of the member with a key.
     pub(crate) fn name_of(&self, key: &PublicKey) -> String {
         self.group.name_of(key)
     }
 
-    /// A view as it is always printed; the rank `me` is marked.
+    /// Describes a view as it is always printed; the rank `me` is marked.
     pub(crate) fn describe(&self, view: &View, me: Option<Rank>) -> String {
         self.group.view_line(view, me)
     }
 
-    /// What the member with a key was proven to have done, or was suspected of last.
+    /// Returns what the member with a key was proven to have done, or was last suspected of.
     pub(crate) fn opinion(&self, key: &PublicKey) -> Option<String> {
         let proven = self.proofs.get(key).map(|what| format!("proven guilty: {what}"));
         proven.or_else(|| self.opinions.get(key).map(|what| format!("suspected: {what}")))

@@ -1,5 +1,5 @@
-//! SIGHUP: the settings are read again. Who may join, and what is logged, change at once; the rest
-//! takes a new start, and a file that is wrong changes nothing.
+//! SIGHUP: the settings are read again. The list of joiners and the log level change at once; the rest
+//! needs a new start, and a file that is wrong changes nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use phalanx_mio::{Handle, Runtime};
 use crate::input::Flags;
 use crate::log;
 
-/// What can be set anew.
+/// The settings that can change while the member runs.
 pub(crate) struct Reload {
     dir: PathBuf,
-    /// The command line says what is logged.
+    /// The command line gives the log level.
     is_level_fixed: bool,
 }
 
 impl Reload {
-    /// For the home in this directory.
+    /// Watches the settings of the home in this directory.
     pub(crate) const fn new(dir: PathBuf, is_level_fixed: bool) -> Self {
         Self { dir, is_level_fixed }
     }
@@ -37,7 +37,7 @@ impl Reload {
         }
     }
 
-    /// Reads them on a thread of its own: the disk may take its time.
+    /// Reads the settings on a thread of its own: the disk may take its time.
     fn read(&self, flags: &Arc<Flags>, handle: Handle) {
         let (flags, dir) = (Arc::clone(flags), self.dir.clone());
         let read = move || {
@@ -70,7 +70,7 @@ impl Reload {
     }
 }
 
-/// The settings that differ and take a new start.
+/// Returns the names of the settings that differ and need a new start.
 fn stale(old: &Home, new: &Home) -> Vec<&'static str> {
     let local = |home: &Home| {
         let config = &home.config;

@@ -26,11 +26,11 @@ const TURN: Duration = Duration::from_secs(1);
 /// How long a member that was told to leave waits at the end of its input for the others to agree.
 const LEAVE: Duration = Duration::from_secs(10);
 
-/// How long the loop waits in a turn for a disk that cannot follow the state that comes in. It bears
-/// some ten mebibytes a second; the room for what waits bears less for a while.
+/// Duration that the loop waits in a turn for a disk that cannot follow the state that comes in. Then a
+/// mebibyte comes in with each turn: ten in a second, and a slower disk fills the backlog.
 const PACE: Duration = Duration::from_millis(100);
 
-/// How long the end waits for what is still to be written, each.
+/// Duration that the end waits for each output that is still to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Options of `run`.
@@ -238,7 +238,7 @@ impl Service<'_> {
         status::write(&self.runtime, &self.naming, &waiting);
     }
 
-    /// Whether it has nothing left to do.
+    /// Returns whether the member has nothing left to do.
     fn is_over(&mut self) -> bool {
         let has_ended = self.flags.end.load(Ordering::Acquire);
         let linger = Duration::from_micros(self.args.linger.0);
@@ -258,14 +258,14 @@ impl Service<'_> {
         Instant::now() >= *self.leave_at.get_or_insert_with(|| Instant::now() + linger)
     }
 
-    /// Whether the reader has all events that there were when it had nothing left to do: it may be
+    /// Returns whether the reader has all events that there were when nothing was left to do. It may be
     /// slow, and the member goes on meanwhile.
     fn is_read(&mut self) -> bool {
         let Some(events) = &self.events else { return true };
         events.is_past(*self.last.get_or_insert_with(|| events.mark()))
     }
 
-    /// Lets out what is still to be written, within bounds.
+    /// Waits for what is still to be written, within bounds.
     fn finish(&mut self) {
         if let Some(events) = &mut self.events {
             events.flush();

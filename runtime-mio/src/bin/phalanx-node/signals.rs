@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use crate::input::Flags;
 use crate::log;
 
-/// How long the process may take to end after it was told to.
+/// Duration that the process may take to end after it was told to.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts to listen, for `run`: SIGTERM and SIGINT end it, SIGHUP reads the settings again, SIGUSR1

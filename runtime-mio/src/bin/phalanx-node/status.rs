@@ -6,7 +6,7 @@ use phalanx_mio::{Runtime, Stats};
 use crate::log;
 use crate::naming::Naming;
 
-/// What waits in this process.
+/// The queues of this process.
 pub(crate) struct Waiting {
     /// Bytes of events and their bound, if there is an output of events.
     pub(crate) events: Option<(usize, usize)>,
@@ -14,7 +14,7 @@ pub(crate) struct Waiting {
     pub(crate) proofs: usize,
 }
 
-/// Writes it.
+/// Writes the status.
 pub(crate) fn write(runtime: &Runtime, naming: &Naming<'_>, waiting: &Waiting) {
     let node = runtime.node();
     let me = runtime.is_member().then(|| node.rank());
