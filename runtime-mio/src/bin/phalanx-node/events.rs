@@ -198,7 +198,11 @@ impl StateFile {
     /// Checks whether the file could be written.
     fn new(path: &Path) -> Result<Self, Failure> {
         if path.exists() {
-            let opened = OpenOptions::new().write(true).open(path);
+            let opened = if path.is_file() {
+                OpenOptions::new().write(true).open(path).map_err(|why| why.to_string())
+            } else {
+                Err("this is no regular file, and the state needs one".to_owned())
+            };
             opened.map_err(|why| format!("{}: {why}", path.display()))?;
         } else {
             try_dir(path.parent().unwrap_or(path))?;
@@ -353,6 +357,8 @@ mod tests {
         }
         assert_eq!(std::fs::read(moved).unwrap(), b"first");
         assert_eq!(std::fs::read(path).unwrap(), b"2nd");
-        assert!(StateFile::new(Path::new("/proc/no-such/state")).is_err());
+        for wrong in [Path::new("/proc/no-such/state"), Path::new("/dev/null"), dir.path()] {
+            assert!(StateFile::new(wrong).is_err(), "{}", wrong.display());
+        }
     }
 }

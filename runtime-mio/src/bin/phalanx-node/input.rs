@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -114,8 +114,8 @@ fn obey(line: Line, flags: &Flags, handle: &Handle, order: Order) -> Result<(), 
             handle.wake();
         }
         Line::Snapshot(view, file) => {
-            // Opened here, because a file may keep whoever opens it waiting.
-            match (File::open(&file), flags.snapshots.lock()) {
+            // Opened here, because a disk may keep whatever opens a file waiting.
+            match (open(&file), flags.snapshots.lock()) {
                 (Ok(file), Ok(mut snapshots)) => snapshots.push((view, file)),
                 (Err(why), _) => tracing::warn!(path = %file.display(), %why, "no snapshot"),
                 (Ok(_), Err(_)) => {}
@@ -127,6 +127,15 @@ fn obey(line: Line, flags: &Flags, handle: &Handle, order: Order) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Opens a file to read; nothing else is a snapshot, and a pipe that nobody writes would keep the input
+/// waiting.
+fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("this is no regular file"));
+    }
+    File::open(path)
 }
 
 #[cfg(test)]
