@@ -219,6 +219,74 @@ fn a_snapshot_that_is_a_pipe_holds_up_nobody() {
     assert_eq!(code_within(&mut members[1].child, STOP), Some(0));
 }
 
+/// A member that lies to rank 1 when it is told to.
+fn liar(home: &Path) -> Child {
+    let mut liar = node();
+    liar.args(["child", "--rate", "100", "--payload", "16", "--mutant-for", "1", "--home"]);
+    liar.arg(home).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    liar.spawn().unwrap()
+}
+
+/// The last member lies; the others prove it, put it out, and go on.
+fn convict(members: &mut [Member], mut liar: Child) {
+    works(members, "after the start");
+    liar.stdin.as_mut().unwrap().write_all(b"cast\nlie\n").unwrap();
+    for member in members.iter() {
+        let fault = member.next("fault", PATIENCE).expect("the event does not wait for the disk");
+        assert_eq!(fault["culprit"], 3);
+        let view = member.next("view", PATIENCE).unwrap();
+        assert_eq!(view["departed"][0]["why"], "proof");
+    }
+    let _ = (liar.kill(), liar.wait());
+    works(members, "without the liar");
+}
+
+/// The disks are full when a member lies: small ones of their own.
+#[test]
+fn a_full_disk_and_one_lie_end_nobody() {
+    let can_mount = "mount -t tmpfs tmpfs /mnt";
+    let apart = ["--user", "--map-root-user", "--mount", "sh", "-c"];
+    let can_mount = Command::new("unshare").args(apart).arg(can_mount).output();
+    if !can_mount.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: no disk can be mounted here");
+        return;
+    }
+    let testnet = Testnet::new(4, "tcp");
+    let start = |home: &std::path::PathBuf| {
+        fs::create_dir(home.join("state")).unwrap();
+        let mut command = Command::new("unshare");
+        let mounted = "mount -t tmpfs -o size=128k tmpfs \"$0/state\" && exec \"$@\"";
+        command.args(apart).arg(mounted).arg(home).arg(env!("CARGO_BIN_EXE_phalanx-node"));
+        command.args(["run", "--pipe", "--home"]).arg(home);
+        Member::spawn(command.stderr(File::create(home.join("log")).unwrap()))
+    };
+    let mut members: Vec<Member> = testnet.homes[..3].iter().map(start).collect();
+    let liar = liar(&testnet.homes[3]);
+    works(&mut members, "before");
+    let state = |member: &Member, home: &Path| {
+        let inside = format!("/proc/{}/root{}/state", member.child.id(), home.display());
+        Path::new(&inside).to_owned()
+    };
+    for (member, home) in members.iter().zip(&testnet.homes) {
+        let filler = state(member, home).join("filler");
+        assert!(fs::write(filler, vec![0; 256 * 1024]).is_err(), "the disk is full");
+    }
+    convict(&mut members, liar);
+    for (member, home) in members.iter().zip(&testnet.homes) {
+        let log = log_with(home, "cannot keep a proof");
+        assert!(log.contains("state/evidence") && log.contains("No space left"), "{log}");
+        assert!(log.contains("cannot keep the view"), "{log}");
+        let state = state(member, home);
+        fs::remove_file(state.join("filler")).unwrap();
+        log_with(home, "a proof is kept");
+        assert_eq!(fs::read_dir(state.join("evidence")).unwrap().count(), 2, "with its view");
+    }
+    for member in &mut members {
+        signal(&member.child, "TERM");
+        assert_eq!(code_within(&mut member.child, STOP), Some(0));
+    }
+}
+
 /// A liar, and members that cannot keep the proof of it.
 #[test]
 fn a_proof_that_cannot_be_written_is_held_and_tried_again() {
@@ -235,20 +303,7 @@ fn a_proof_that_cannot_be_written_is_held_and_tried_again() {
     let mut members: Vec<Member> =
         testnet.homes[..3].iter().map(|home| logged(home, &[])).collect();
     assert!(log_with(&testnet.homes[0], "cannot be kept").contains("state/evidence"));
-    let mut liar = node();
-    liar.args(["child", "--rate", "100", "--payload", "16", "--mutant-for", "1", "--home"]);
-    liar.arg(&testnet.homes[3]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut liar = liar.spawn().unwrap();
-    works(&mut members, "before");
-    liar.stdin.as_mut().unwrap().write_all(b"cast\nlie\n").unwrap();
-    for member in &members {
-        let fault = member.next("fault", PATIENCE).expect("the event does not wait for the disk");
-        assert_eq!(fault["culprit"], 3);
-        let view = member.next("view", PATIENCE).unwrap();
-        assert_eq!(view["departed"][0]["why"], "proof");
-    }
-    let _ = (liar.kill(), liar.wait());
-    works(&mut members, "after");
+    convict(&mut members, liar(&testnet.homes[3]));
     for home in &testnet.homes[..3] {
         let log = log_with(home, "cannot keep a proof");
         assert!(log.contains("state/evidence: "), "{log}");

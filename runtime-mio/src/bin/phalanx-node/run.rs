@@ -270,6 +270,10 @@ impl Service<'_> {
         if let Some(events) = &mut self.events {
             events.flush();
             events.drain(PATIENCE);
+            let (bytes, _) = events.held();
+            if bytes > 0 {
+                tracing::warn!(bytes, "the last events are lost: their reader takes too little");
+            }
         }
         self.keeper.drain(PATIENCE);
     }
