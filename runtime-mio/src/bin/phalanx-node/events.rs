@@ -22,6 +22,8 @@ use crate::keeper::try_dir;
 
 /// Before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// Bytes of lines that go to the thread at once.
+const BATCH: usize = 64 * 1024;
 /// The cost of an item that waits, beyond its bytes.
 const COST: usize = 64;
 
@@ -89,10 +91,13 @@ impl Events {
         Ok(events)
     }
 
-    /// Adds a line, to go out with the next [`Events::flush`].
+    /// Adds a line, to go out with the next [`Events::flush`] at the latest.
     pub(crate) fn line(&mut self, line: &Value) {
         // Writing to a Vec cannot fail.
         let _ = writeln!(self.lines, "{line}");
+        if self.lines.len() >= BATCH {
+            self.flush();
+        }
     }
 
     /// Takes in what an event says of the state, before its line.
@@ -335,6 +340,21 @@ fn persist(what: &str, mut write: impl FnMut() -> io::Result<()>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// However many events one turn brings, what waits has a bound.
+    #[test]
+    fn one_turn_does_not_exceed_the_room() {
+        let room = 4 * BATCH;
+        let queue = Mutex::new(Queue::default());
+        let shared = Arc::new(Shared { queue, changed: Condvar::new(), room });
+        let mut events = Events { shared: Arc::clone(&shared), lines: vec![], has_file: false };
+        let line = json!({"event": "cast", "text": "x".repeat(1_000)});
+        (0..2_000).for_each(|_| events.line(&line));
+        assert!(events.has_ended());
+        let queue = shared.lock();
+        assert!(queue.bytes > room / 2 && queue.bytes <= room + BATCH, "{}", queue.bytes);
+        assert!(matches!(queue.items.back(), Some(Item::Last(_))));
+    }
 
     #[test]
     fn a_later_state_does_not_touch_the_file_of_an_earlier_one() {
