@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::config::{Boot, Config, ConfigError};
+use crate::config::{Boot, Config, ConfigError, Joiners};
 use crate::crypto::{CryptoCounters, Door, Identity, Roster};
 use crate::input::Input;
 use crate::layer::bottom::Bottom;
@@ -171,6 +171,12 @@ impl Node {
             Input::Tick => self.on_tick(),
         }
         Outputs { node: self }
+    }
+
+    /// Replaces [`Config::joiners`]. It has a say in requests to join that come from now on.
+    pub fn set_joiners(&mut self, joiners: Joiners) {
+        self.stack.set_joiners(&joiners);
+        self.config.joiners = joiners;
     }
 
     /// By when [`Input::Tick`] is owed; `None` if only an input can change anything. At or before

@@ -9,8 +9,8 @@
 //! ([`phalanx_core::Node::is_bound`]): so a first start that found nobody spoils nothing.
 //!
 //! Beside the record lies the view that this process saw last. It is a convenience: from there it
-//! finds the group again when the members of the group file are gone. Without it, or if it is
-//! spoilt, the process begins at the genesis view.
+//! finds the group again when the members of the group file are gone. Without it the process begins at
+//! the genesis view; if it is damaged the process does not start, for the disk may have lost more.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -35,6 +35,22 @@ pub enum BootError {
     /// The record is not one.
     #[error("{0}: not a boot record; if the disk is damaged, start with a new key")]
     Damaged(PathBuf),
+    /// No life of a process has this incarnation.
+    #[error(
+        "{path}: incarnation {incarnation} is none: they are 1 to 2^64 - 2; if the file was not \
+         changed by hand, start with a new key"
+    )]
+    OutOfRange {
+        /// Which one.
+        incarnation: u64,
+        /// Where it stands, or was to be recorded.
+        path: PathBuf,
+    },
+    /// The view that was kept is none.
+    #[error(
+        "{0}: {1}; delete the file, and the member finds the group again from the first view on"
+    )]
+    View(PathBuf, String),
     /// Another process runs with it.
     #[error("{0}: another process runs with this state directory")]
     InUse(PathBuf),
@@ -49,6 +65,13 @@ pub enum BootError {
         /// Where that is recorded.
         path: PathBuf,
     },
+}
+
+/// Returns whether a life may have this incarnation: 0 is that of no life, and above the last there
+/// is none to come back as.
+#[must_use]
+pub const fn is_legal(incarnation: u64) -> bool {
+    incarnation != 0 && incarnation != u64::MAX
 }
 
 /// Where the record of this group is kept.
@@ -66,7 +89,8 @@ pub fn last(state_dir: &Path, group: &Hash32) -> Result<Option<u64>, BootError> 
     let mut text = String::new();
     match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
         Ok(_) => match text.strip_suffix('\n').unwrap_or_default().parse() {
-            Ok(incarnation) => Ok(Some(incarnation)),
+            Ok(incarnation) if is_legal(incarnation) => Ok(Some(incarnation)),
+            Ok(incarnation) => Err(BootError::OutOfRange { incarnation, path }),
             Err(_) => Err(BootError::Damaged(path)),
         },
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -115,8 +139,11 @@ impl Record {
     /// sent that must be remembered.
     ///
     /// # Errors
-    /// If it or a later one was used.
+    /// If it or a later one was used, or there is no such incarnation.
     pub fn unused(&self, incarnation: u64) -> Result<Boot, BootError> {
+        if !is_legal(incarnation) {
+            return Err(BootError::OutOfRange { incarnation, path: self.path.clone() });
+        }
         if self.last.is_some_and(|last| last >= incarnation) {
             return Err(BootError::Spent { incarnation, path: self.path.clone() });
         }
@@ -129,7 +156,7 @@ impl Record {
     /// If it or a later one was used before, or the record cannot be kept.
     pub fn claim(&mut self, incarnation: u64) -> Result<Boot, BootError> {
         let boot = self.unused(incarnation)?;
-        replace(&self.state_dir, &self.path, format!("{incarnation}\n").as_bytes(), true)
+        replace(&self.state_dir, &self.path, format!("{incarnation}\n").as_bytes())
             .map_err(|source| BootError::Io { path: self.path.clone(), source })?;
         self.last = Some(incarnation);
         Ok(boot)
@@ -143,43 +170,73 @@ impl Record {
         self.claim(self.last.unwrap_or(0).max(other).saturating_add(1))
     }
 
-    /// Keeps a view, to find the group again from there.
-    ///
-    /// # Errors
-    /// If it cannot be written; the next start then begins at an earlier view.
-    pub fn remember(&self, view: &View) -> io::Result<()> {
-        let bytes = postcard::to_allocvec(view).map_err(io::Error::other)?;
-        replace(&self.state_dir, &self.view_path(), &bytes, false)
-    }
-
-    /// The view that was kept last; none if there is none, or none of this group.
+    /// Returns the file of the newest view.
     #[must_use]
-    pub fn remembered(&self) -> Option<View> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.view_path()).ok()?;
-        file.take(VIEW_MAX).read_to_end(&mut bytes).ok()?;
-        let view: View = postcard::from_bytes(&bytes).ok()?;
-        (view.group == self.group && view.is_legal()).then_some(view)
-    }
-
-    fn view_path(&self) -> PathBuf {
-        self.state_dir.join(format!("view-{:016x}", self.group.prefix()))
+    pub fn view_file(&self) -> ViewFile {
+        ViewFile::new(&self.state_dir, &self.group)
     }
 }
 
-fn replace(state_dir: &Path, path: &Path, bytes: &[u8], is_durable: bool) -> io::Result<()> {
+/// The file of the view that a process saw last: from there it finds the group again.
+#[derive(Clone, Debug)]
+pub struct ViewFile {
+    state_dir: PathBuf,
+    path: PathBuf,
+    group: Hash32,
+}
+
+impl ViewFile {
+    /// Names the file in this directory for this group.
+    #[must_use]
+    pub fn new(state_dir: &Path, group: &Hash32) -> Self {
+        let path = state_dir.join(format!("view-{:016x}", group.prefix()));
+        Self { state_dir: state_dir.to_owned(), path, group: *group }
+    }
+
+    /// Returns where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the view, durably: a file that was cut off by the end of the machine would be taken
+    /// for damage.
+    ///
+    /// # Errors
+    /// If it cannot be written; the next start then begins at an earlier view.
+    pub fn write(&self, view: &View) -> io::Result<()> {
+        let bytes = postcard::to_allocvec(view).map_err(io::Error::other)?;
+        replace(&self.state_dir, &self.path, &bytes)
+    }
+
+    /// Reads the view that was kept last, if there is one.
+    ///
+    /// # Errors
+    /// If there is a file that holds no view of this group.
+    pub fn read(&self) -> Result<Option<View>, BootError> {
+        let mut bytes = Vec::new();
+        let read =
+            File::open(&self.path).and_then(|file| file.take(VIEW_MAX).read_to_end(&mut bytes));
+        match read {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(BootError::View(self.path.clone(), why.to_string())),
+            Ok(_) => {}
+        }
+        let view = postcard::from_bytes(&bytes).ok();
+        let view = view.filter(|view: &View| view.group == self.group && view.is_legal());
+        let damaged = || BootError::View(self.path.clone(), "not a view of this group".to_owned());
+        view.map(Some).ok_or_else(damaged)
+    }
+}
+
+fn replace(state_dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
     let mut file = File::create(&draft)?;
     file.write_all(bytes)?;
-    if is_durable {
-        file.sync_all()?;
-    }
+    file.sync_all()?;
     fs::rename(&draft, path)?;
-    if is_durable {
-        // The name must be durable too.
-        File::open(state_dir)?.sync_all()?;
-    }
-    Ok(())
+    // The name must be durable too.
+    File::open(state_dir)?.sync_all()
 }
 
 #[cfg(test)]
@@ -196,7 +253,7 @@ mod tests {
         assert_eq!(record.last(), None);
         assert_eq!(record.claim(1).unwrap(), Boot { incarnation: 1 });
         assert!(matches!(record.claim(1), Err(BootError::Spent { incarnation: 1, .. })));
-        assert!(matches!(record.claim(0), Err(BootError::Spent { .. })));
+        assert!(matches!(record.claim(0), Err(BootError::OutOfRange { .. })));
         assert_eq!(record.claim_above(0).unwrap(), Boot { incarnation: 2 });
         assert_eq!(record.claim_above(6).unwrap(), Boot { incarnation: 7 });
         drop(record);
@@ -211,8 +268,13 @@ mod tests {
     fn the_last_incarnation_has_none_after_it() {
         let dir = tempfile::tempdir().unwrap();
         let mut record = Record::open(dir.path(), &GROUP).unwrap();
-        record.claim(u64::MAX).unwrap();
-        assert!(matches!(record.claim_above(0), Err(BootError::Spent { .. })));
+        record.claim(u64::MAX - 1).unwrap();
+        assert!(matches!(record.claim_above(0), Err(BootError::OutOfRange { .. })));
+        for text in ["0\n", "18446744073709551615\n"] {
+            fs::write(record_path(dir.path(), &GROUP), text).unwrap();
+            let told = last(dir.path(), &GROUP).unwrap_err().to_string();
+            assert!(told.contains("incarnation-") && told.contains("new key"), "{told}");
+        }
     }
 
     #[test]
@@ -253,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_remembered_and_a_spoilt_one_is_none() {
+    fn a_view_is_remembered_and_a_damaged_one_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let genesis = phalanx_core::Genesis {
             name: "test".into(),
@@ -272,14 +334,17 @@ mod tests {
             state_transfer: false,
         };
         let view = genesis.view();
-        let record = Record::open(dir.path(), &view.group).unwrap();
-        assert_eq!(record.remembered(), None);
-        record.remember(&view).unwrap();
-        assert_eq!(record.remembered(), Some(view.clone()));
-        fs::write(record.view_path(), b"rubbish").unwrap();
-        assert_eq!(record.remembered(), None);
-        let other = Record::open(dir.path(), &GROUP).unwrap();
-        other.remember(&view).unwrap();
-        assert_eq!(other.remembered(), None, "it is another group's");
+        let file = Record::open(dir.path(), &view.group).unwrap().view_file();
+        assert_eq!(file.read().unwrap(), None);
+        file.write(&view).unwrap();
+        assert_eq!(file.read().unwrap(), Some(view.clone()));
+        for text in [&b"rubbish"[..], b""] {
+            fs::write(file.path(), text).unwrap();
+            let why = file.read().unwrap_err().to_string();
+            assert!(why.contains("view-") && why.contains("delete the file"), "{why}");
+        }
+        let other = ViewFile::new(dir.path(), &GROUP);
+        other.write(&view).unwrap();
+        assert!(matches!(other.read(), Err(BootError::View(..))), "it is another group's");
     }
 }

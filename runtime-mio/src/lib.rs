@@ -12,8 +12,11 @@
 //!
 //! * [`Runtime`] is the loop, and follows the views of its node; put out by opinion it begins again as
 //!   a new incarnation. It hands the state of the application to those that join, see
-//!   [`Runtime::offer`]. It reads what is at hand, from each peer its share of a turn, before
-//!   it lets the node sign, and sleeps until a socket is ready or the node's deadline comes: there is no other timer.
+//!   [`Runtime::offer`]. It reads what is at hand, from each peer its share of a turn, before it lets
+//!   the node sign, and sleeps until a socket is ready or the node's deadline comes: there is no other
+//!   timer. A disk never holds it up: views are written, and snapshots read, by threads of their own.
+//!   Only the boot record is written in the loop, once in a life, before anything leaves that counts on
+//!   it.
 //! * [`net`] moves frames. They carry their own MACs, so a connection needs no handshake; it is
 //!   trusted to reach a peer once an authentic frame came through it. **Frames are authenticated,
 //!   not encrypted.**
@@ -56,6 +59,6 @@ mod runtime;
 mod start;
 
 pub use runtime::{
-    Clock, Handle, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses,
+    Clock, Handle, Inputs, Notice, Runtime, RuntimeError, Snapshot, Stats, Stopped, addresses,
 };
 pub use start::{StartError, StartOptions};

@@ -12,7 +12,10 @@
 //! It always uses real signatures and sound quorums: a group configured for a study is refused
 //! here, whatever features the core was built with.
 
+mod aside;
+mod clock;
 mod handle;
+mod inputs;
 mod life;
 mod sorted;
 mod state;
@@ -24,15 +27,18 @@ use std::time::{Duration, Instant};
 
 use phalanx_core::crypto::peer_id;
 use phalanx_core::{
-    Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Membership, Node, Order,
-    Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, Time, View,
+    Boot, Config, ConfigError, Counters, Event, Fault, Identity, Input, Joiners, Membership, Node,
+    Order, Output, PeerId, PublicKey, QuorumRule, Rank, Refusal, Request, Ticket, View,
 };
 
 use crate::boot::{BootError, Record};
 use crate::keys::SecretKey;
 use crate::net::{Network, NetworkConfig, NetworkError, NetworkStats};
+use aside::Aside;
+pub use clock::Clock;
 use handle::Command;
 pub use handle::{Handle, Stopped};
+pub use inputs::Inputs;
 pub(crate) use life::{Contact, contacts};
 use life::{Life, reachable};
 use sorted::Sorted;
@@ -110,30 +116,6 @@ pub struct Stats {
     pub turns: u64,
 }
 
-/// Microseconds since it was made, from the system's monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl Clock {
-    /// The present.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
-    }
-
-    /// How long from now until `moment`.
-    #[must_use]
-    pub fn until(&self, moment: Time) -> Duration {
-        Duration::from_micros(moment.since(self.now()))
-    }
-}
-
 /// A node on a network.
 #[derive(Debug)]
 pub struct Runtime {
@@ -146,6 +128,11 @@ pub struct Runtime {
     handle: Handle,
     life: Life,
     offers: Offers,
+    inputs: Inputs,
+    /// The incarnation of this process.
+    incarnation: u64,
+    /// The thread that writes views.
+    aside: Aside,
     /// Which incarnations the members were at the last look.
     lives: BTreeMap<PeerId, u64>,
     /// When to look again whom the node has to reach, though nothing has happened.
@@ -265,6 +252,9 @@ impl Runtime {
                 spent: 0,
             },
             offers: Offers::default(),
+            inputs: Inputs::default(),
+            incarnation: boot.incarnation,
+            aside: Aside::default(),
             lives: BTreeMap::new(),
             look_at: None,
             turns: 0,
@@ -289,6 +279,7 @@ impl Runtime {
     /// If the system cannot poll.
     pub fn turn(&mut self, wait: Option<Duration>) -> Result<(), RuntimeError> {
         self.turns += 1;
+        self.inputs.stand(self.node.view().number, self.incarnation);
         let wait = if self.sorted.notices.is_empty() && self.sorted.outbox.is_empty() {
             let due = self.node.deadline().map(|deadline| self.clock.until(deadline));
             wait.into_iter().chain(due).min()
@@ -302,6 +293,7 @@ impl Runtime {
         self.take_commands();
         let now = self.clock.now();
         if self.node.deadline().is_some_and(|deadline| deadline <= now) {
+            self.inputs.note(now, &Input::Tick);
             let outputs = self.node.step(now, Input::Tick);
             self.sorted.take(outputs);
         }
@@ -341,8 +333,9 @@ impl Runtime {
         let lives = view.members.iter().map(|member| (peer_id(&member.key), member.incarnation));
         let lives: BTreeMap<PeerId, u64> = lives.collect();
         if self.life.seen != Some(view.number) {
-            self.remember(view);
+            let view = view.clone();
             self.life.seen = Some(view.number);
+            self.remember(view);
         }
         for (peer, life) in lives.iter().filter(|(peer, life)| self.lives.get(peer) != Some(life)) {
             tracing::debug!(%peer, life, "a new member");
@@ -352,10 +345,12 @@ impl Runtime {
     }
 
     fn receive(&mut self) {
-        let Self { node, network, clock, sorted, .. } = self;
+        let Self { node, network, clock, sorted, inputs, .. } = self;
         network.receive(&mut |frame| {
             let before = unread(&node.counters());
-            sorted.take(node.step(clock.now(), Input::Frame(frame)));
+            let (now, input) = (clock.now(), Input::Frame(frame));
+            inputs.note(now, &input);
+            sorted.take(node.step(now, input));
             unread(&node.counters()) == before
         });
     }
@@ -429,9 +424,17 @@ impl Runtime {
         self.request(Request::Admit { key, is_admitted })
     }
 
+    /// Replaces the list of those that may join, see [`Config::joiners`]; also for its next lives.
+    pub fn set_joiners(&mut self, joiners: Joiners) {
+        self.node.set_joiners(joiners.clone());
+        self.life.config.joiners = joiners;
+    }
+
     fn step_request(&mut self, ticket: Ticket, request: Request<'_>) -> Result<(), Refusal> {
         let mut answer = Ok(());
-        for output in self.node.step(self.clock.now(), Input::Request(ticket, request)) {
+        let (now, input) = (self.clock.now(), Input::Request(ticket, request));
+        self.inputs.note(now, &input);
+        for output in self.node.step(now, input) {
             match output {
                 Output::Event(Event::Accepted(which)) if which == ticket => {}
                 Output::Event(Event::Refused(which, why)) if which == ticket => answer = Err(why),
@@ -456,6 +459,18 @@ impl Runtime {
     #[must_use]
     pub const fn is_member(&self) -> bool {
         !self.sorted.is_outside && !self.sorted.is_out
+    }
+
+    /// Returns a view on the last inputs of the node, for the report of a bug.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        self.inputs.clone()
+    }
+
+    /// Returns the incarnation of this process.
+    #[must_use]
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// The node.

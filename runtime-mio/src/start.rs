@@ -70,7 +70,7 @@ impl Home {
 
     fn begin(&self, record: &mut Record, joins: bool) -> Result<Begin, StartError> {
         let genesis = &self.group.genesis;
-        let (key, seen) = (self.secret.public_key(), self.seen(record));
+        let (key, seen) = (self.secret.public_key(), self.seen(record)?);
         if seen.expelled.contains(&key) {
             return Err(StartError::Expelled);
         }
@@ -95,10 +95,10 @@ impl Home {
     }
 
     /// The newest view that this process knows of.
-    fn seen(&self, record: &Record) -> View {
-        let told = [record.remembered(), self.config.anchor.clone()].into_iter().flatten();
+    fn seen(&self, record: &Record) -> Result<View, BootError> {
+        let told = [record.view_file().read()?, self.config.anchor.clone()].into_iter().flatten();
         let newest = told.max_by_key(|view| view.number);
-        newest.unwrap_or_else(|| self.group.genesis.view())
+        Ok(newest.unwrap_or_else(|| self.group.genesis.view()))
     }
 
     /// The name that frames give this process.

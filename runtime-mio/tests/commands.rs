@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use support::{Testnet, run};
@@ -82,7 +83,7 @@ fn check_warns_of_a_key_that_others_can_read() {
     let key = testnet.homes[1].join("key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let (_, stdout, _) = run(&["check", "--home", testnet.homes[1].to_str().unwrap()]);
-    assert!(stdout.contains("others can read"), "{stdout}");
+    assert!(stdout.contains("others can use"), "{stdout}");
 }
 
 #[test]
@@ -128,4 +129,126 @@ fn bytes_that_are_no_proof_prove_nothing() {
     let (code, _, stderr) = run(&args);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("no proof"), "{stderr}");
+}
+
+/// A change to a file, and what is said of it by `check` and by `run`.
+fn refused(file: &str, old: &str, new: &str, parts: &[&str]) {
+    let testnet = Testnet::new(4, "tcp");
+    let path = testnet.homes[0].join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{old}");
+    let line = text[..text.find(old).unwrap()].matches('\n').count() + 1;
+    fs::write(&path, text.replacen(old, new, 1)).unwrap();
+    for command in ["check", "run"] {
+        let (code, _, stderr) = run(&[command, "--home", testnet.homes[0].to_str().unwrap()]);
+        assert_eq!(code, Some(1), "{command} with {new}: {stderr}");
+        let place = format!("{}:{line}: ", Path::new(file).file_name().unwrap().to_str().unwrap());
+        for part in parts.iter().chain([&place.as_str()]) {
+            assert!(stderr.contains(part), "{command} with {new}: {part} is not in {stderr}");
+        }
+    }
+}
+
+#[test]
+fn nonsense_in_a_file_is_refused_with_its_line_and_what_to_do() {
+    let group = |old: &str, new: &str, parts: &[&str]| refused("../group.toml", old, new, parts);
+    group("# pledge = 1 ", "pledge = 2 #", &["pledge: ", "4 members bear 1 liars", "lower it"]);
+    for wrong in ["0", "18446744073709551615", "-1"] {
+        group("incarnation = 1", &format!("incarnation = {wrong}"), &["incarnation: "]);
+    }
+    for (wrong, kind) in [
+        ("224.0.0.1:7400", "which is multicast"),
+        ("[ff02::1]:7400", "which is multicast"),
+        ("255.255.255.255:7400", "which is broadcast"),
+        ("0.0.0.0:7400", "which is unspecified"),
+        ("[::]:7400", "which is unspecified"),
+        ("[::ffff:0.0.0.0]:7400", "which is unspecified"),
+        ("127.0.0.1:0", "port 0"),
+    ] {
+        let new = format!("address = \"{wrong}\" # ");
+        group("address = ", &new, &["address: other members cannot send", kind, "give"]);
+        if kind != "port 0" {
+            let new = format!("address = \"{wrong}\" # ");
+            refused("node.toml", "# address = ", &new, &["address: other members", kind]);
+        }
+    }
+    refused("node.toml", "bind = ", "bind = \"224.0.0.1:7400\" # ", &["bind: ", "multicast"]);
+    let (old, new) = ("# stable = \"100 ms\"", "stable = \"999 us\"");
+    refused("node.toml", old, new, &["stable: ", "at least 1 ms"]);
+    refused("node.toml", "member = \"alice\"", "member = \"zoe\"", &["no such member"]);
+}
+
+#[test]
+fn the_key_of_another_member_is_refused() {
+    let testnet = Testnet::new(4, "tcp");
+    let (home, key) = (&testnet.homes[0], testnet.homes[0].join("key.pem"));
+    fs::remove_file(&key).unwrap();
+    fs::copy(testnet.homes[1].join("key.pem"), &key).unwrap();
+    let told = |command| {
+        let (code, _, stderr) = run(&[command, "--home", home.to_str().unwrap()]);
+        assert_eq!(code, Some(1), "{stderr}");
+        stderr
+    };
+    for command in ["check", "run"] {
+        let stderr = told(command);
+        assert!(
+            stderr.contains("node.toml:4: key: the key in key.pem is that of bob, not of alice")
+        );
+        assert!(stderr.contains("copy the right key file here"), "{stderr}");
+    }
+    // A home that does not say whose it is listens at somebody's address.
+    testnet.edit(0, "member = ", "# member = ");
+    for command in ["check", "run"] {
+        let stderr = told(command);
+        assert!(stderr.contains("node.toml:5: bind: this is the address of alice"), "{stderr}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_use_is_not_run_with() {
+    use std::os::unix::fs::PermissionsExt;
+    let testnet = Testnet::new(1, "tcp");
+    let key = testnet.homes[0].join("key.pem");
+    for mode in [0o604, 0o640, 0o660] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let (code, _, stderr) = run(&["run", "--home", testnet.homes[0].to_str().unwrap()]);
+        assert_eq!(code, Some(1));
+        assert!(stderr.contains("node.toml:4: key: others can use"), "{stderr}");
+        assert!(stderr.contains("chmod 600"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_is_damaged_in_the_state_directory_is_told() {
+    let testnet = Testnet::new(4, "tcp");
+    let (home, state) = (&testnet.homes[0], testnet.homes[0].join("state"));
+    let group = phalanx_mio::config::Group::read(&testnet.group()).unwrap().genesis.group();
+    let record = phalanx_mio::boot::record_path(&state, &group);
+    let view = phalanx_mio::boot::ViewFile::new(&state, &group);
+    fs::create_dir(&state).unwrap();
+    for (file, text, what) in [
+        (record.as_path(), "0\n", "incarnation 0 is none"),
+        (&record, "18446744073709551615\n", "start with a new key"),
+        (&record, "seven\n", "not a boot record"),
+        (view.path(), "rubbish", "delete the file"),
+        (view.path(), "", "not a view of this group"),
+    ] {
+        fs::write(file, text).unwrap();
+        for command in ["check", "run"] {
+            let (code, _, stderr) = run(&[command, "--home", home.to_str().unwrap()]);
+            assert_eq!(code, Some(1), "{command}: {stderr}");
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(stderr.contains(name) && stderr.contains(what), "{command}: {stderr}");
+        }
+        fs::remove_file(file).unwrap();
+    }
+    // A state directory that cannot be used.
+    fs::remove_dir_all(&state).unwrap();
+    fs::write(&state, b"in the way").unwrap();
+    for command in ["check", "run"] {
+        let (code, _, stderr) = run(&[command, "--home", home.to_str().unwrap()]);
+        assert_eq!(code, Some(1), "{command}: {stderr}");
+        assert!(stderr.contains("/state"), "{command}: {stderr}");
+    }
 }

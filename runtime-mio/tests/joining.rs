@@ -121,6 +121,7 @@ fn who_is_not_authorised_is_told_why_and_counted() {
     // Another key than the one that they were told of.
     fs::remove_file(testnet.homes[4].join("key.pem")).unwrap();
     SecretKey::generate().unwrap().write(&testnet.homes[4].join("key.pem")).unwrap();
+    testnet.edit(4, "member = ", "# member = ");
     let (code, _, stderr) = run(&["run", "--home", testnet.homes[4].to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("start with --join"), "{stderr}");

@@ -150,6 +150,15 @@ impl Inter {
         }
     }
 
+    /// Replaces the list of those that may join; requests of before are judged anew when they are
+    /// repeated.
+    pub(crate) fn set_joiners(&mut self, joiners: &Joiners) {
+        if let Joiners::Listed(keys) = joiners {
+            keys.iter().for_each(|key| self.records.know(key));
+        }
+        self.joiners = joiners.clone();
+    }
+
     /// Takes over what was remembered in the view before.
     pub(crate) fn inherit(&mut self, before: Self, now: Time) {
         self.records = before.records;

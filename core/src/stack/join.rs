@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::{Stack, Step};
+use crate::config::Joiners;
 use crate::crypto::{JoinRequest, PublicKey, Recommend};
 use crate::fault::LinkFault;
 use crate::layer::group::Group;
@@ -119,6 +120,11 @@ impl Stack {
     pub(super) fn admit(&mut self, step: &mut Step<'_>, key: PublicKey, is_admitted: bool) {
         let takes_newcomers = self.takes_newcomers();
         self.run_inter(step, inter::In::Admit { key, is_admitted, takes_newcomers });
+    }
+
+    /// Replaces the list of those that may join.
+    pub(crate) fn set_joiners(&mut self, joiners: &Joiners) {
+        self.inter.set_joiners(joiners);
     }
 
     /// A view of this group that this process was never in, and the one before it if that is known.

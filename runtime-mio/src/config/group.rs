@@ -1,7 +1,7 @@
 //! `group.toml`: what makes a group this group. Its canonical record, not the file, is hashed.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use phalanx_core::crypto::Suite;
@@ -14,6 +14,7 @@ use toml::Spanned;
 
 use super::units::{Amount, Hex32};
 use super::{FileError, Source};
+use crate::boot::is_legal;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +25,7 @@ struct GroupFile {
     membership: MembershipName,
     #[serde(default)]
     state_transfer: bool,
-    pledge: Option<u16>,
+    pledge: Option<Spanned<u16>>,
     #[serde(default)]
     pattern: PatternName,
     #[serde(default)]
@@ -69,8 +70,7 @@ struct MemberFile {
     name: Spanned<String>,
     address: Spanned<String>,
     public_key: Spanned<Hex32>,
-    #[serde(default = "first_incarnation")]
-    incarnation: u64,
+    incarnation: Option<Spanned<u64>>,
 }
 
 /// What people call somebody who may join later; no part of the group.
@@ -81,9 +81,8 @@ struct NewcomerFile {
     public_key: Hex32,
 }
 
-const fn first_incarnation() -> u64 {
-    1
-}
+/// The incarnation of a member if the file gives none.
+const FIRST_INCARNATION: u64 = 1;
 
 /// A group as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +108,7 @@ impl Group {
             check_name(&source, file.names().take(rank), &entry.name)?;
             members.push(Member {
                 key: PublicKey(entry.public_key.get_ref().0),
-                incarnation: entry.incarnation,
+                incarnation: incarnation(&source, entry.incarnation.as_ref())?,
                 addr: address(&source, &entry.address)?.to_string().into_bytes(),
                 status: Status::Active,
             });
@@ -121,7 +120,7 @@ impl Group {
             name: file.name.clone(),
             nonce: Hash32(file.nonce.0),
             members,
-            pledge: file.pledge,
+            pledge: pledge(&source, file.pledge.as_ref(), file.member.len())?,
             pattern: match file.pattern {
                 PatternName::Swift => Pattern::Swift,
                 PatternName::Paper => Pattern::Paper,
@@ -273,16 +272,58 @@ fn check_name<'a>(
     Ok(())
 }
 
+fn incarnation(source: &Source, given: Option<&Spanned<u64>>) -> Result<u64, FileError> {
+    let Some(given) = given else { return Ok(FIRST_INCARNATION) };
+    if is_legal(*given.get_ref()) {
+        return Ok(*given.get_ref());
+    }
+    let message = "incarnation is out of range: it must be 1 to 2^64 - 2, and is 1 in a new group";
+    Err(source.error(Some(given.span()), message))
+}
+
+/// Checks the limit of liars, which the first view has to bear.
+fn pledge(
+    source: &Source,
+    given: Option<&Spanned<u16>>,
+    members: usize,
+) -> Result<Option<u16>, FileError> {
+    let Some(given) = given else { return Ok(None) };
+    let borne = members.saturating_sub(1) / 3;
+    if usize::from(*given.get_ref()) <= borne {
+        return Ok(Some(*given.get_ref()));
+    }
+    let message = format!(
+        "pledge is out of range: {members} members bear {borne} liars at the most; lower it, list \
+         more members, or leave it out: then it follows the size of the group"
+    );
+    Err(source.error(Some(given.span()), message))
+}
+
 pub(super) fn address(source: &Source, text: &Spanned<String>) -> Result<SocketAddr, FileError> {
     let error = |message: &str| source.error(Some(text.span()), message);
     let address: SocketAddr = text
         .get_ref()
         .parse()
         .map_err(|_| error("an address is an IP address and a port, like \"192.0.2.1:7400\""))?;
-    if address.ip().is_unspecified() || address.port() == 0 {
-        return Err(error("other members cannot send to this address"));
+    if address.port() == 0 {
+        return Err(error("other members cannot send to port 0: give the one that it listens on"));
     }
-    Ok(address)
+    match no_host(&address) {
+        Some(kind) => Err(error(&format!(
+            "other members cannot send to this address, which is {kind}: give that of one host"
+        ))),
+        None => Ok(address),
+    }
+}
+
+/// Names the kind of an address that is not that of one host.
+pub(super) fn no_host(address: &SocketAddr) -> Option<&'static str> {
+    match address.ip().to_canonical() {
+        ip if ip.is_unspecified() => Some("unspecified"),
+        ip if ip.is_multicast() => Some("multicast"),
+        IpAddr::V4(ip) if ip.is_broadcast() => Some("broadcast"),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
 }
 
 /// Points at what the core found wrong.

@@ -10,10 +10,10 @@ use phalanx_core::{Config, ConfigError, Joiners, PublicKey, Rank, View};
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::group::{Group, address};
+use super::group::{Group, address, no_host};
 use super::units::{Amount, Micros, public_key};
 use super::{FileError, Source};
-use crate::keys::SecretKey;
+use crate::keys::{SecretKey, is_exposed};
 use crate::net::{NetworkConfig, TransportKind};
 
 /// A peer that pauses for less is not slow.
@@ -23,6 +23,7 @@ const STALL_MIN_US: u64 = 100_000;
 #[serde(deny_unknown_fields)]
 struct NodeFile {
     group: PathBuf,
+    member: Option<Spanned<String>>,
     key: Spanned<PathBuf>,
     bind: Option<Spanned<String>>,
     address: Option<Spanned<String>>,
@@ -109,6 +110,8 @@ pub struct Home {
     pub secret: SecretKey,
     /// Where that is kept.
     pub key_path: PathBuf,
+    /// The error of a key file that others than its owner may use: not to be run with.
+    pub exposed: Option<FileError>,
     /// Configuration of the core.
     pub config: Config,
     /// Configuration of the sockets; its seed is 0.
@@ -140,6 +143,7 @@ impl Home {
         let rank = view.rank_of(&secret.public_key());
         let listed = rank.and_then(|rank| view.member(rank));
         let listed = listed.map(|member| String::from_utf8_lossy(&member.addr).into_owned());
+        file.check_member(&source, &group, &secret.public_key())?;
         let own = file.own_address(&source, listed)?;
         let bind = bind(&source, file.bind.as_ref(), own.as_deref().unwrap_or_default())?;
         let addr = own.unwrap_or_else(|| bind.to_string());
@@ -159,6 +163,7 @@ impl Home {
         Ok(Self {
             rank,
             secret,
+            exposed: file.exposed(&source, &key_path)?,
             key_path,
             network: file.network_config(bind),
             config,
@@ -179,6 +184,55 @@ impl Home {
 }
 
 impl NodeFile {
+    /// Checks that the key is that of the member named, and that it does not listen at the address of
+    /// another one.
+    fn check_member(
+        &self,
+        source: &Source,
+        group: &Group,
+        key: &PublicKey,
+    ) -> Result<(), FileError> {
+        let place = group.place_of(key);
+        let owner = || match place {
+            Some(_) => format!("is that of {}", group.name_of(key)),
+            None => "is nobody's in the group file".to_owned(),
+        };
+        if let Some(member) = &self.member {
+            let Some(named) = group.names.iter().position(|name| name == member.get_ref()) else {
+                let message = "the group file has no such member or newcomer";
+                return Err(source.error(Some(member.span()), message));
+            };
+            if place != Some(named) {
+                let (file, name) = (self.key.get_ref().display(), member.get_ref());
+                let message = format!(
+                    "the key in {file} {}, not of {name}: copy the right key file here, or correct \
+                     or delete `member`",
+                    owner()
+                );
+                return Err(source.error(Some(self.key.span()), message));
+            }
+        }
+        let Some(bind) = self.bind.as_ref().filter(|_| place.is_some()) else { return Ok(()) };
+        let others = group.genesis.members.iter().filter(|member| member.key != *key);
+        let other = others.into_iter().find(|other| other.addr == bind.get_ref().as_bytes());
+        let Some(other) = other else { return Ok(()) };
+        let message = format!(
+            "this is the address of {}, and the key {}: this home has the key of another member",
+            group.name_of(&other.key),
+            owner()
+        );
+        Err(source.error(Some(bind.span()), message))
+    }
+
+    /// Returns the error of a key file that others may use.
+    fn exposed(&self, source: &Source, path: &Path) -> Result<Option<FileError>, FileError> {
+        let told = |message: String| source.error(Some(self.key.span()), message);
+        let is_exposed =
+            is_exposed(path).map_err(|why| told(format!("{}: {why}", path.display())))?;
+        let message = format!("others can use {}: chmod 600 it", path.display());
+        Ok(is_exposed.then(|| told(message)))
+    }
+
     /// Where others reach this process.
     fn own_address(
         &self,
@@ -255,7 +309,15 @@ fn bind(
 ) -> Result<SocketAddr, FileError> {
     let message = "an address to bind is an IP address and a port, like \"0.0.0.0:7400\"";
     let span = given.map(Spanned::span);
-    given.map_or(own, |text| text.get_ref()).parse().map_err(|_| source.error(span, message))
+    let parsed = given.map_or(own, |text| text.get_ref()).parse();
+    let bind: SocketAddr = parsed.map_err(|_| source.error(span.clone(), message))?;
+    match no_host(&bind).filter(|_| !bind.ip().is_unspecified()) {
+        Some(kind) => {
+            let message = format!("nothing listens at this address, which is {kind}: {message}");
+            Err(source.error(span, message))
+        }
+        None => Ok(bind),
+    }
 }
 
 /// Who may join: `"ask"`, or a list of keys; nobody by default.
@@ -300,6 +362,8 @@ fn locate(source: &Source, why: &ConfigError) -> FileError {
 /// What a node file is written from.
 #[derive(Clone, Debug)]
 pub struct NodeEntry {
+    /// Whose home it is.
+    pub name: String,
     /// How frames travel.
     pub transport: TransportKind,
     /// Where to listen.
@@ -317,12 +381,13 @@ pub fn node_text(entry: &NodeEntry) -> String {
         TransportKind::Tcp => "tcp",
         TransportKind::Udp => "udp",
     };
-    let NodeEntry { bind, is_testnet, .. } = entry;
+    let NodeEntry { name, bind, is_testnet, .. } = entry;
     let joiners: Vec<String> = entry.joiners.iter().map(|key| format!("\"{key}\"")).collect();
     let joiners = joiners.join(", ");
     format!(
         "# One member's own settings. Paths are relative to this directory.\n\
          group = \"../group.toml\"\n\
+         member = \"{name}\"       # whose home this is: the key must be that of this member\n\
          key = \"key.pem\"\n\
          bind = \"{bind}\"\n\
          transport = \"{transport}\"      # the same at every member\n\
@@ -337,7 +402,14 @@ pub fn node_text(entry: &NodeEntry) -> String {
          [timeouts]             # these are the defaults\n\
          # stable = \"100 ms\"    # between two rows of the stability matrix, the heartbeat\n\
          # mute = \"2 s\"         # silence before a member is asked about and suspected\n\
+         # mute_max = \"30 s\"    # to which mute adapts at the most after false alarms\n\
+         # ask = \"200 ms\"       # between asking all about a member and suspecting it\n\
          # slot = \"1 s\"         # how long an unsettled slot may hold up the total order\n\
+         # lag = \"2 s\"          # how long a member may hold the window of a sender back\n\
+         # fetch = \"150 ms\"     # before a missing body is asked for, and between two tries\n\
+         # resend = \"100 ms\"    # first pause before what was said is repeated; doubles\n\
+         # resend_max = \"2 s\"\n\
+         # retransmit = \"50 ms\" # before a message to one member, or a fragment, is sent again\n\
          # heads_delay = \"0 us\" # how long a signature may wait for company\n\
          # grace = \"20 ms\"      # the leader of a view change waits so long for the last ones\n\
          # attempt = \"1 s\"      # how long the first attempt of a view change may take\n\
@@ -352,7 +424,10 @@ pub fn node_text(entry: &NodeEntry) -> String {
          \n\
          [limits]\n\
          # cast_queue = \"4 MiB\" # casts that may wait before one is refused\n\
+         # send_queue = \"1 MiB\" # messages to one member that may wait for its acknowledgement\n\
+         # send_tries = 10      # times that such a message is sent before it is given up\n\
          # peer_queue = \"8 MiB\" # frames that may wait for one peer, at least the longest\n\
+         # partial_frames = 32  # frames in fragments per peer; the same at every member\n\
          # join_tokens = 8      # frames of strangers that are looked at in a second\n\
          # join_buffer = \"8 MiB\" # casts that may wait until a joiner has the state\n\
          # state_max = \"4 GiB\" # a longer state is not loaded\n"

@@ -39,6 +39,7 @@ impl Rig {
         );
         let bind = members[0].address;
         let node = node_text(&NodeEntry {
+            name: "a".to_owned(),
             transport: TransportKind::Udp,
             bind,
             is_testnet: true,
@@ -236,7 +237,8 @@ fn weak_keys_and_empty_groups_are_refused() {
 
 #[test]
 fn a_key_of_nobody_is_that_of_one_who_may_join() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
+    rig.node = rig.node.replacen("member = ", "# member = ", 1);
     let path = rig.dir.path().join("a/key.pem");
     fs::remove_file(&path).unwrap();
     let error = rig.read().unwrap_err();
@@ -266,5 +268,42 @@ fn who_may_join_is_a_list_or_asked_for() {
     for wrong in ["\"all\"", "[\"abc\"]", "[7]", "true"] {
         let error = with(wrong).unwrap_err();
         assert_eq!(error.key.as_deref(), Some("joiners"), "{error}");
+    }
+}
+
+/// Whatever can be set stands there with its default.
+#[test]
+fn the_templates_name_every_setting_with_its_default() {
+    let mut rig = Rig::new();
+    let plain = rig.read().unwrap();
+    // The settings that begin with a comment sign, without it; but those that have no default.
+    let uncommented = |text: &str| {
+        let line = |line: &str| match line.strip_prefix("# ").filter(|rest| {
+            let key = rest.split(" = ").next().unwrap_or_default();
+            rest.contains(" = ")
+                && !key.contains(' ')
+                && !["address", "anchor", "pledge"].contains(&key)
+        }) {
+            Some(setting) => format!("{setting}\n"),
+            None => format!("{line}\n"),
+        };
+        text.lines().map(line).collect::<String>()
+    };
+    (rig.node, rig.group) = (uncommented(&rig.node), uncommented(&rig.group));
+    let all = rig.read().unwrap();
+    assert_eq!((&all.config, &all.group), (&plain.config, &plain.group));
+    assert_eq!(all.network.stall, plain.network.stall);
+    assert_eq!(all.network.queue_bytes, plain.network.queue_bytes);
+    // What an unknown key is told to be one of is all there is.
+    for section in ["timeouts", "limits"] {
+        let mut wrong = Rig::new();
+        let header = format!("[{section}]");
+        wrong.node = wrong.node.replacen(&header, &format!("[{section}]\nzzz = 1 #"), 1);
+        let message = wrong.read().unwrap_err().message;
+        let names = message.split('`').skip(3).step_by(2);
+        assert!(names.clone().count() >= 8, "{message}");
+        for name in names {
+            assert!(rig.node.contains(&format!("\n{name} = ")), "{name} is not in the template");
+        }
     }
 }

@@ -122,7 +122,7 @@ impl Runtime {
             }
         };
         let view = end.view.unwrap_or_else(|| self.node.view().clone());
-        self.remember(&view);
+        self.remember(view.clone());
         self.life.from = (comes_back && self.life.is_lasting).then_some(view);
     }
 
@@ -139,6 +139,7 @@ impl Runtime {
                 self.sorted.has_changed = true;
                 self.network.set_outside(true);
                 let incarnation = boot.incarnation;
+                self.incarnation = incarnation;
                 self.sorted.notices.push_back(Notice::ComesBack { incarnation });
             }
             Err(why) => self.sorted.notices.push_back(Notice::StaysOut { why }),
@@ -146,9 +147,16 @@ impl Runtime {
     }
 
     /// Keeps the view where the next start finds it.
-    pub(super) fn remember(&self, view: &View) {
+    pub(super) fn remember(&mut self, view: View) {
         let Some(record) = &self.life.record else { return };
-        if let Err(why) = record.remember(view) {
+        let file = record.view_file();
+        let keep = move || {
+            if let Err(why) = file.write(&view) {
+                let file = file.path().display();
+                tracing::warn!(%file, %why, "cannot keep the view; the next start begins earlier");
+            }
+        };
+        if let Err(why) = self.aside.put(keep) {
             tracing::warn!(%why, "cannot keep the view; the next start begins at an earlier one");
         }
     }

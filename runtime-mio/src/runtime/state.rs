@@ -1,20 +1,25 @@
 //! Handing the state of the application to those that join.
 //!
 //! The application offers a snapshot, which is a piece of memory or a file that nobody changes any
-//! more. It is hashed on a thread of its own, for that may take seconds, and its chunks are read
-//! when joiners want them: neither this process nor a joiner ever holds a state that is in a file.
+//! more. A thread of its own hashes it, which may take seconds, and reads its chunks when joiners
+//! want them: neither this process nor a joiner ever holds a state that is in a file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use phalanx_core::crypto::sha256;
 use phalanx_core::wire::transfer::CHUNK_BYTES;
 use phalanx_core::{Event, Hash32, Refusal, Request};
 
-use super::{Handle, Notice, Runtime};
+use super::{Handle, Notice, Runtime, Stopped};
+
+/// Chunks of one snapshot that may wait to be read: more than joiners ask for at a time.
+const ASKS: usize = 1_024;
+/// Results of the threads that may wait for the loop; a thread that would exceed it waits.
+const RESULTS: usize = 64;
 
 /// The state of the application as it was at one moment.
 #[derive(Debug)]
@@ -61,51 +66,80 @@ impl Snapshot {
     }
 }
 
-/// A snapshot whose hashes are known, or the reason why they are not.
+/// What the thread of a snapshot has done.
 #[derive(Debug)]
-struct Hashed {
-    view: u64,
-    result: io::Result<(u64, Vec<Hash32>)>,
+enum Done {
+    /// The hashes of its chunks, and its length.
+    Hashed(io::Result<(u64, Vec<Hash32>)>),
+    /// A chunk with its index.
+    Read(u32, io::Result<Vec<u8>>),
 }
 
-/// The snapshots that are offered, by the number of the view that began with them.
+/// The snapshots that are offered, by the number of the view that began with them. Each has a thread,
+/// which ends when nobody wants the snapshot any more.
 #[derive(Debug)]
 pub(super) struct Offers {
-    snapshots: BTreeMap<u64, (Arc<Snapshot>, u64)>,
-    results: Receiver<Hashed>,
-    sender: Sender<Hashed>,
+    wanted: BTreeMap<u64, SyncSender<u32>>,
+    results: Receiver<(u64, Done)>,
+    sender: SyncSender<(u64, Done)>,
 }
 
 impl Default for Offers {
     fn default() -> Self {
-        let (sender, results) = channel();
-        Self { snapshots: BTreeMap::new(), results, sender }
+        let (sender, results) = sync_channel(RESULTS);
+        Self { wanted: BTreeMap::new(), results, sender }
     }
 }
 
 impl Offers {
     fn offer(&mut self, view: u64, snapshot: Snapshot, handle: Handle) -> io::Result<()> {
-        let (snapshot, length) = (Arc::new(snapshot), 0);
-        let (shared, sender) = (Arc::clone(&snapshot), self.sender.clone());
+        if self.wanted.contains_key(&view) {
+            // The group was told of the first one, or will be.
+            tracing::warn!(view, "a snapshot of this view is offered already");
+            return Ok(());
+        }
+        let (wanted, asks) = sync_channel(ASKS);
+        let results = self.sender.clone();
         let work = move || {
-            let hashed = || {
-                let length = shared.len()?;
-                Ok((length, shared.hashes(length)?))
-            };
-            // Nobody waits for it if the process has begun anew, or ends.
-            let _ = sender.send(Hashed { view, result: hashed() });
-            handle.wake();
+            serve(&snapshot, &asks, &|done| {
+                // The loop has begun anew, or is over.
+                results.send((view, done)).map_err(|_| Stopped)?;
+                handle.wake();
+                Ok(())
+            })
         };
         std::thread::Builder::new().name(format!("snapshot {view}")).spawn(work)?;
-        self.snapshots.insert(view, (snapshot, length));
+        self.wanted.insert(view, wanted);
         Ok(())
+    }
+}
+
+/// Hashes a snapshot, then reads the chunks that are asked for: the disk may take its time.
+fn serve(snapshot: &Snapshot, asks: &Receiver<u32>, tell: &dyn Fn(Done) -> Result<(), Stopped>) {
+    let hashed = || {
+        let length = snapshot.len()?;
+        Ok((length, snapshot.hashes(length)?))
+    };
+    let hashed = hashed();
+    let Some(length) = hashed.as_ref().ok().map(|(length, _)| *length) else {
+        let _ = tell(Done::Hashed(hashed));
+        return;
+    };
+    if tell(Done::Hashed(hashed)).is_err() {
+        return;
+    }
+    while let Ok(index) = asks.recv() {
+        if tell(Done::Read(index, snapshot.chunk(index, length))).is_err() {
+            return;
+        }
     }
 }
 
 impl Runtime {
     /// Offers a snapshot: the answer to [`Event::SnapshotWanted`], to be given before the next notice
     /// is taken, or with a copy of the state as it was before that. Its chunks are handed over as
-    /// joiners want them, until [`Event::SnapshotReleased`].
+    /// joiners want them, until [`Event::SnapshotReleased`]. A thread of its own reads it, so a slow
+    /// disk slows down nothing else.
     ///
     /// # Errors
     /// If the system has no more threads.
@@ -115,39 +149,46 @@ impl Runtime {
 
     /// Passes on what is known of snapshots, and the chunks that joiners want.
     pub(super) fn hand_over(&mut self) {
-        while let Ok(Hashed { view, result }) = self.offers.results.try_recv() {
-            let result = result.map_err(|why| why.to_string()).and_then(|(length, chunks)| {
-                self.note_length(view, length);
-                let ready = Request::SnapshotReady { view, length, chunks: &chunks };
-                self.request(ready).map_err(|why| why.to_string())
-            });
-            if let Err(why) = result {
-                tracing::warn!(view, why, "a snapshot is not handed over");
-                self.offers.snapshots.remove(&view);
+        for _ in 0..RESULTS {
+            let Ok((view, done)) = self.offers.results.try_recv() else { break };
+            match done {
+                Done::Hashed(result) => self.on_hashed(view, result),
+                Done::Read(index, result) => self.on_chunk(view, index, result),
             }
         }
         for (view, index) in std::mem::take(&mut self.sorted.chunks) {
-            let Some((snapshot, length)) = self.offers.snapshots.get(&view) else {
-                let wanted = Event::ChunkWanted { view, index };
-                self.sorted.notices.push_back(Notice::Event(wanted));
-                continue;
-            };
-            match snapshot.chunk(index, *length) {
-                Ok(bytes) => match self.request(Request::Chunk { view, index, bytes: &bytes }) {
-                    Ok(_) | Err(Refusal::NotWanted) => {}
-                    Err(why) => tracing::warn!(view, index, %why, "a chunk is not handed over"),
-                },
-                Err(why) => tracing::warn!(view, index, %why, "cannot read a snapshot"),
+            match self.offers.wanted.get(&view).map(|wanted| wanted.try_send(index)) {
+                Some(Ok(())) => {}
+                Some(Err(_)) => tracing::warn!(view, index, "a chunk is not read: too many wait"),
+                None => {
+                    let wanted = Event::ChunkWanted { view, index };
+                    self.sorted.notices.push_back(Notice::Event(wanted));
+                }
             }
         }
         for view in std::mem::take(&mut self.sorted.released) {
-            self.offers.snapshots.remove(&view);
+            self.offers.wanted.remove(&view);
         }
     }
 
-    fn note_length(&mut self, view: u64, length: u64) {
-        if let Some((_, known)) = self.offers.snapshots.get_mut(&view) {
-            *known = length;
+    fn on_hashed(&mut self, view: u64, result: io::Result<(u64, Vec<Hash32>)>) {
+        let result = result.map_err(|why| why.to_string()).and_then(|(length, chunks)| {
+            let ready = Request::SnapshotReady { view, length, chunks: &chunks };
+            self.request(ready).map_err(|why| why.to_string())
+        });
+        if let Err(why) = result {
+            tracing::warn!(view, why, "a snapshot is not handed over");
+            self.offers.wanted.remove(&view);
+        }
+    }
+
+    fn on_chunk(&mut self, view: u64, index: u32, result: io::Result<Vec<u8>>) {
+        match result {
+            Ok(bytes) => match self.request(Request::Chunk { view, index, bytes: &bytes }) {
+                Ok(_) | Err(Refusal::NotWanted) => {}
+                Err(why) => tracing::warn!(view, index, %why, "a chunk is not handed over"),
+            },
+            Err(why) => tracing::warn!(view, index, %why, "cannot read a snapshot"),
         }
     }
 }

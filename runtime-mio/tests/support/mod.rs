@@ -25,6 +25,24 @@ pub(crate) fn run(args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// Sends a signal, like "TERM", to a process.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// The exit code of a process that ends by itself within this time.
+pub(crate) fn code_within(child: &mut Child, patience: Duration) -> Option<i32> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(Instant::now() < deadline, "the process does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The first of `n` ports in a row that are free for both transports.
 pub(crate) fn free_ports(n: u16) -> u16 {
     let mut salt = [0; 2];
@@ -186,9 +204,7 @@ impl Member {
 
     /// Stops the process where it stands, or lets it go on.
     pub(crate) fn freeze(&self, is_frozen: bool) {
-        let signal = if is_frozen { "-STOP" } else { "-CONT" };
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
+        signal(&self.child, if is_frozen { "STOP" } else { "CONT" });
     }
 
     /// The texts of the next `count` casts.

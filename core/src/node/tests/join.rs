@@ -135,6 +135,20 @@ fn who_is_not_authorised_hears_why() {
 }
 
 #[test]
+fn a_list_that_changes_has_a_say_from_then_on() {
+    let mut world = World::new(4, 1, |config| config.joiners = Joiners::Nobody);
+    world.join(4, FIRST, &[2]);
+    world.run(1_000);
+    assert_eq!(world.node(0).view().number, 0);
+    let listed = Joiners::Listed(alloc::vec![*quick_identity(4).public_key()]);
+    for index in 0..2 {
+        world.nodes[index].as_mut().unwrap().set_joiners(listed.clone());
+    }
+    world.run(10_000);
+    assert_eq!(world.node(4).view().members.len(), 5, "f + 1 members let it in");
+}
+
+#[test]
 fn the_application_admits() {
     let mut world = World::new(4, 2, |config| config.joiners = Joiners::Application);
     world.join(4, FIRST, &[2]);

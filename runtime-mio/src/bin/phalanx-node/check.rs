@@ -5,12 +5,12 @@ use std::path::Path;
 
 use phalanx_core::Joiners;
 use phalanx_core::crypto::peer_id;
-use phalanx_mio::boot;
+use phalanx_mio::boot::{self, ViewFile};
 use phalanx_mio::config::{Home, membership_word};
-use phalanx_mio::keys::is_exposed;
 use phalanx_mio::net::TransportKind;
 
 use crate::Failure;
+use crate::keeper::try_dir;
 
 /// Prints the configuration and its weaknesses; fails if it is wrong or cannot be started.
 pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
@@ -22,34 +22,38 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
         TransportKind::Tcp => "tcp",
         TransportKind::Udp => "udp",
     };
-    println!("group      {} ({group})", home.group.genesis.name);
-    println!("view       {}", home.group.view_line(&view, home.rank));
+    print_line!("group      {} ({group})", home.group.genesis.name)?;
+    print_line!("view       {}", home.group.view_line(&view, home.rank))?;
     let limit = home.group.genesis.pledge;
     let limit = limit.map_or_else(|| "no limit set".to_owned(), |limit| format!("limit {limit}"));
-    println!("membership {}", membership_word(home.group.genesis.membership));
-    println!("pledge     {} liars are borne in every view ({limit})", view.pledge);
+    print_line!("membership {}", membership_word(home.group.genesis.membership))?;
+    print_line!("pledge     {} liars are borne in every view ({limit})", view.pledge)?;
     match home.rank {
-        Some(rank) => println!("member     {}, rank {rank}", home.group.name(rank)),
-        None => println!("member     not one of the first; run --join asks to be one"),
+        Some(rank) => print_line!("member     {}, rank {rank}", home.group.name(rank))?,
+        None => print_line!("member     not one of the first; run --join asks to be one")?,
     }
-    println!("key        {}", home.secret.public_key());
-    println!("peer id    {}", peer_id(&home.secret.public_key()));
-    println!("address    {address} over {transport}, bound to {}", home.network.bind);
+    print_line!("key        {}", home.secret.public_key())?;
+    print_line!("peer id    {}", peer_id(&home.secret.public_key()))?;
+    print_line!("address    {address} over {transport}, bound to {}", home.network.bind)?;
+    try_dir(&home.state_dir)?;
+    ViewFile::new(&home.state_dir, &group).read()?;
     match (boot::last(&home.state_dir, &group)?, home.rank) {
-        (Some(last), _) => println!("incarnation {last} was the last one; the next start joins"),
-        (None, Some(_)) => println!("incarnation {}, the first", home.incarnation()),
-        (None, None) => println!("incarnation none yet"),
+        (Some(last), _) => {
+            print_line!("incarnation {last} was the last one; the next start joins")?
+        }
+        (None, Some(_)) => print_line!("incarnation {}, the first", home.incarnation())?,
+        (None, None) => print_line!("incarnation none yet")?,
     }
-    println!("joiners    {}", joiners(&home.config.joiners));
+    print_line!("joiners    {}", joiners(&home.config.joiners))?;
     for weakness in weaknesses(&home, &address)? {
-        println!("weak       {weakness}");
+        print_line!("weak       {weakness}")?;
     }
-    println!("ok");
+    print_line!("ok")?;
     Ok(())
 }
 
 /// Who may join, in words.
-fn joiners(joiners: &Joiners) -> String {
+pub(crate) fn joiners(joiners: &Joiners) -> String {
     match joiners {
         Joiners::Nobody => "nobody new".to_owned(),
         Joiners::Application => "whom the application admits".to_owned(),
@@ -88,8 +92,11 @@ fn weaknesses(home: &Home, address: &str) -> Result<Vec<String>, Failure> {
              restart before the others have taken one in again, for good: restart one at a time"
         ));
     }
-    if is_exposed(&home.key_path)? {
-        weak.push(format!("others can read {}: chmod 600 it", home.key_path.display()));
+    if let Some(why) = &home.exposed {
+        weak.push(format!("{why}; until then `run` does not start"));
+    }
+    if let Err(why) = try_dir(&home.state_dir.join("evidence")) {
+        weak.push(format!("proofs against liars could not be kept: {why}"));
     }
     if home.is_testnet {
         weak.push("testnet = true: this home may be made to lie by `demo`".to_owned());

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::meter::{Delivery, Meter};
 use crate::naming::Naming;
 use crate::report::{Order, Report};
-use crate::{Failure, evidence, run, start_logging};
+use crate::{Failure, evidence, log, run};
 
 /// Casts handed to the node between two turns of the loop, so that reading goes on.
 const BURST: u64 = 512;
@@ -72,7 +72,7 @@ pub(crate) struct Args {
 pub(crate) fn child(args: &Args) -> Result<(), Failure> {
     let mut home = Home::read(&args.home)?;
     home.comes_back = false;
-    start_logging("info");
+    log::start("info");
     if !home.is_testnet {
         return Err("this home is not a testnet's: only those take part in demo and load".into());
     }

@@ -107,7 +107,7 @@ impl Args {
 
 /// Runs the demo; fails if anything was not as promised.
 pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
-    println!("starting {} processes ...", args.members);
+    show!("starting {} processes ...", args.members);
     let kind = Kind {
         transport: args.transport.into(),
         membership: Membership::Managed,
@@ -119,7 +119,7 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     roles.resize(fleet.records.len(), Role::Absent);
     let table = Table::new(args.cast().liar);
     let mut stage = Stage { args, fleet, roles, table, cast: args.cast() };
-    println!("{}", stage.fleet.group.view_line(&stage.fleet.group.genesis.view(), None));
+    show!("{}", stage.fleet.group.view_line(&stage.fleet.group.genesis.view(), None));
     stage.play(Duration::from_secs(args.secs))?;
     let Stage { fleet, .. } = stage;
     let Cast { killed, newcomer, liar, .. } = args.cast();
@@ -129,7 +129,7 @@ pub(crate) fn demo(args: &Args) -> Result<(), Failure> {
     summarise(&fleet, args);
     list_views(&fleet.records, began);
     for finding in &findings {
-        println!("{} {}", if finding.is_good { "ok   " } else { "FAILED" }, finding.what);
+        show!("{} {}", if finding.is_good { "ok   " } else { "FAILED" }, finding.what);
     }
     if let (Some(dir), Some(liar)) = (&args.keep, args.cast().liar) {
         keep(&fleet, dir, liar)?;
@@ -322,29 +322,27 @@ fn list_views(records: &[Record], began: Instant) {
             seen.iter().map(|seen| micros(seen.took)).filter(|took| *took > 0).collect();
         let fastest = took.iter().copied().min().unwrap_or(0);
         let slowest = took.iter().copied().max().unwrap_or(0);
-        println!("{}", view_line(records, number).unwrap_or_default());
-        println!(
+        show!("{}", view_line(records, number).unwrap_or_default());
+        show!(
             "        at {at:.1} s; casts stood still for {} to {} ms",
             millis(fastest),
             millis(slowest)
         );
     }
-    println!();
+    show!();
 }
 
 fn summarise(fleet: &Fleet, args: &Args) {
-    println!(
-        "\nmember   delivered  casts/s   p50 ms   p90 ms   p99 ms   max ms  CPU %  view  chain"
-    );
+    show!("\nmember   delivered  casts/s   p50 ms   p90 ms   p99 ms   max ms  CPU %  view  chain");
     for (rank, (name, record)) in fleet.group.names.iter().zip(&fleet.records).enumerate() {
         let Some(status) = &record.answer else { continue };
         if args.cast().liar == Some(rank) {
-            println!("{name:8} lied in {} frames", status.fired);
+            show!("{name:8} lied in {} frames", status.fired);
             continue;
         }
         let chain = status.views.get(..16).unwrap_or_default();
         let per_second = |count: u64| count.saturating_mul(1_000_000) / status.elapsed_us.max(1);
-        println!(
+        show!(
             "{name:8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>5}.{}  {:>4}  {chain}",
             status.delivered,
             per_second(status.delivered),
@@ -357,7 +355,7 @@ fn summarise(fleet: &Fleet, args: &Args) {
             status.view,
         );
     }
-    println!();
+    show!();
 }
 
 fn keep(fleet: &Fleet, dir: &std::path::Path, liar: usize) -> Result<(), Failure> {
@@ -371,7 +369,7 @@ fn keep(fleet: &Fleet, dir: &std::path::Path, liar: usize) -> Result<(), Failure
         fs::write(dir.join("liar.proof"), bytes)?;
         fs::write(dir.join("liar.view"), view)?;
         let dir = dir.display();
-        println!(
+        show!(
             "check it yourself: phalanx-node evidence verify {dir}/liar.proof --group {dir}/group.toml"
         );
     }

@@ -5,6 +5,7 @@
 //! need not be shown: a correct member signs nothing in a view that it was not in.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use phalanx_core::crypto::Suite;
@@ -47,7 +48,7 @@ pub(crate) fn evidence(command: &Command) -> Result<(), Failure> {
     };
     let verdict = verify(&group, &view, &bytes);
     let culprit = verdict.map_err(|why| format!("{}: {why}", file.display()))?;
-    println!("{}", culprit.describe(&group));
+    print_line!("{}", culprit.describe(&group))?;
     Ok(())
 }
 
@@ -98,12 +99,26 @@ pub(crate) fn file_name(proof: &Proof) -> String {
 
 /// Keeps a proof in a directory, and beside it the view in which it was made, if that is known.
 /// Returns its file.
-pub(crate) fn write(dir: &Path, proof: &Proof, view: Option<&View>) -> std::io::Result<PathBuf> {
-    fs::create_dir_all(dir)?;
+///
+/// # Errors
+/// What cannot be written, and why.
+pub(crate) fn write(dir: &Path, proof: &Proof, view: Option<&View>) -> Result<PathBuf, String> {
+    let at = |path: &Path, why: std::io::Error| format!("{}: {why}", path.display());
+    fs::create_dir_all(dir).map_err(|why| at(dir, why))?;
     let path = dir.join(file_name(proof));
-    fs::write(&path, proof.to_bytes())?;
     if let Some(view) = view {
-        fs::write(path.with_extension("view"), view_text(view))?;
+        let path = path.with_extension("view");
+        replace(&path, view_text(view).as_bytes()).map_err(|why| at(&path, why))?;
     }
+    replace(&path, &proof.to_bytes()).map_err(|why| at(&path, why))?;
     Ok(path)
+}
+
+/// Writes a file as a whole or not at all.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let draft = path.with_extension("new");
+    let mut file = fs::File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
 }

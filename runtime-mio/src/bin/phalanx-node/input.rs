@@ -1,24 +1,29 @@
 //! What `run` is told: lines on standard input, and signals.
 
+use std::fs::File;
 use std::io::{self, BufRead};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
 use phalanx_core::{Order, PublicKey, Rank};
-use phalanx_mio::config::public_key;
+use phalanx_mio::config::{FileError, Home, public_key};
 use phalanx_mio::{Handle, Stopped};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
-use crate::Failure;
 
 /// What other threads tell the loop.
 #[derive(Default)]
 pub(crate) struct Flags {
-    /// A signal came.
+    /// Wakes the loop, once there is one.
+    pub(crate) handle: OnceLock<Handle>,
+    /// A signal came: the member ends.
     pub(crate) stop: AtomicBool,
+    /// A signal came: the settings are read again.
+    pub(crate) reload: AtomicBool,
+    /// The settings that were read, or what is wrong with them.
+    pub(crate) settings: Mutex<Option<Result<Home, FileError>>>,
+    /// A signal came: the status goes to the log.
+    pub(crate) status: AtomicBool,
     /// The input has ended.
     pub(crate) end: AtomicBool,
     /// Lines to cast handed to the runtime.
@@ -28,19 +33,7 @@ pub(crate) struct Flags {
     /// Somebody wants to see the counters.
     pub(crate) stats: AtomicBool,
     /// Snapshots offered: the view and the file.
-    pub(crate) snapshots: Mutex<Vec<(u64, PathBuf)>>,
-}
-
-/// Lets SIGTERM and SIGINT end the loop.
-pub(crate) fn watch_signals(flags: Arc<Flags>, handle: Handle) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            flags.stop.store(true, Ordering::Relaxed);
-            handle.wake();
-        }
-    });
-    Ok(())
+    pub(crate) snapshots: Mutex<Vec<(u64, File)>>,
 }
 
 /// What a line of the input asks for.
@@ -121,8 +114,11 @@ fn obey(line: Line, flags: &Flags, handle: &Handle, order: Order) -> Result<(), 
             handle.wake();
         }
         Line::Snapshot(view, file) => {
-            if let Ok(mut snapshots) = flags.snapshots.lock() {
-                snapshots.push((view, file));
+            // Opened here, because a disk may keep whatever opens a file waiting.
+            match (open(&file), flags.snapshots.lock()) {
+                (Ok(file), Ok(mut snapshots)) => snapshots.push((view, file)),
+                (Err(why), _) => tracing::warn!(path = %file.display(), %why, "no snapshot"),
+                (Ok(_), Err(_)) => {}
             }
             handle.wake();
         }
@@ -131,6 +127,15 @@ fn obey(line: Line, flags: &Flags, handle: &Handle, order: Order) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Opens a file to read; nothing else is a snapshot, and a pipe that nobody writes would keep the input
+/// waiting.
+fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("this is no regular file"));
+    }
+    File::open(path)
 }
 
 #[cfg(test)]

@@ -10,15 +10,15 @@ use crate::Failure;
 pub(crate) fn keygen(out: &Path) -> Result<(), Failure> {
     let secret = SecretKey::generate()?;
     secret.write(out)?;
-    println!("{}", secret.public_key());
+    print_line!("{}", secret.public_key())?;
     Ok(())
 }
 
 /// Prints the public half of a key.
 pub(crate) fn pubkey(file: &Path) -> Result<(), Failure> {
-    println!("{}", SecretKey::read(file)?.public_key());
+    print_line!("{}", SecretKey::read(file)?.public_key())?;
     if is_exposed(file)? {
-        eprintln!("warning: others can read {}: chmod 600 it", file.display());
+        complain!("warning: others can read {}: chmod 600 it", file.display());
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Args {
 
 /// Measures and prints.
 pub(crate) fn load(args: &Args) -> Result<(), Failure> {
-    eprintln!("starting {} processes ...", args.members);
+    complain!("starting {} processes ...", args.members);
     let kind = Kind {
         transport: args.transport.into(),
         membership: args.membership.into(),
@@ -95,15 +95,15 @@ pub(crate) fn load(args: &Args) -> Result<(), Failure> {
         fleet.collect(end.min(Instant::now() + Duration::from_secs(5)))?;
         let left = end.saturating_duration_since(Instant::now()).as_secs();
         let delivered: u64 = fleet.records.iter().map(|record| record.status.delivered).sum();
-        eprintln!("{left:4} s to go, {delivered} deliveries so far");
+        complain!("{left:4} s to go, {delivered} deliveries so far");
     }
     fleet.ask_all(PATIENCE)?;
     let answers: Vec<&Status> =
         fleet.records.iter().filter_map(|record| record.answer.as_ref()).collect();
     if args.json {
-        print_json(args, &answers);
+        print_json(args, &answers)?;
     } else {
-        print_table(&fleet.group.names, &answers);
+        print_table(&fleet.group.names, &answers)?;
     }
     if !args.idle && answers.iter().any(|status| status.delivered == 0) {
         return Err("a member delivered nothing".into());
@@ -121,11 +121,11 @@ fn cpu_milli(status: &Status) -> u64 {
     per_second(status.cpu_us, status) / 1_000
 }
 
-fn print_table(names: &[String], answers: &[&Status]) {
-    println!("member     casts/s     MB/s    p50 ms    p90 ms    p99 ms    max ms   CPU %");
+fn print_table(names: &[String], answers: &[&Status]) -> Result<(), Failure> {
+    print_line!("member     casts/s     MB/s    p50 ms    p90 ms    p99 ms    max ms   CPU %")?;
     for (name, status) in names.iter().zip(answers) {
         let bytes = per_second(status.bytes, status);
-        println!(
+        print_line!(
             "{name:8} {:>9} {:>6}.{} {:>9} {:>9} {:>9} {:>9} {:>5}.{}",
             per_second(status.delivered, status),
             bytes / 1_000_000,
@@ -136,14 +136,14 @@ fn print_table(names: &[String], answers: &[&Status]) {
             millis(status.latency.max_us),
             cpu_milli(status) / 10,
             cpu_milli(status) % 10,
-        );
+        )?;
     }
     let cpu: u64 = answers.iter().map(|status| cpu_milli(status)).sum();
     let dropped: u64 = answers.iter().map(|status| status.dropped_out).sum();
-    println!("together {}.{} % of one core; {dropped} frames dropped", cpu / 10, cpu % 10);
+    print_line!("together {}.{} % of one core; {dropped} frames dropped", cpu / 10, cpu % 10)
 }
 
-fn print_json(args: &Args, answers: &[&Status]) {
+fn print_json(args: &Args, answers: &[&Status]) -> Result<(), Failure> {
     let members: Vec<_> = answers
         .iter()
         .map(|status| {
@@ -154,7 +154,7 @@ fn print_json(args: &Args, answers: &[&Status]) {
                    "dropped_out": status.dropped_out, "elapsed_us": status.elapsed_us})
         })
         .collect();
-    println!(
+    print_line!(
         "{}",
         json!({"members": args.members, "payload": args.payload, "secs": args.secs,
                "order": if args.order == OrderName::Total { "total" } else { "fifo" },
@@ -162,5 +162,5 @@ fn print_json(args: &Args, answers: &[&Status]) {
                "membership": membership_word(args.membership.into()),
                "idle": args.idle, "in_flight": args.in_flight, "rate": args.rate,
                "each": members})
-    );
+    )
 }

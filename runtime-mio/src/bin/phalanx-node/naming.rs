@@ -55,6 +55,22 @@ impl<'a> Naming<'a> {
         member.map_or_else(|| "?".to_owned(), |member| self.group.name_of(&member.key))
     }
 
+    /// Returns the name of the member with a key.
+    pub(crate) fn name_of(&self, key: &PublicKey) -> String {
+        self.group.name_of(key)
+    }
+
+    /// Describes a view as it is always printed; the rank `me` is marked.
+    pub(crate) fn describe(&self, view: &View, me: Option<Rank>) -> String {
+        self.group.view_line(view, me)
+    }
+
+    /// Returns what the member with a key was proven to have done, or was last suspected of.
+    pub(crate) fn opinion(&self, key: &PublicKey) -> Option<String> {
+        let proven = self.proofs.get(key).map(|what| format!("proven guilty: {what}"));
+        proven.or_else(|| self.opinions.get(key).map(|what| format!("suspected: {what}")))
+    }
+
     /// Its place in the group file: its rank in the genesis view, if it was in it.
     pub(crate) fn place(&self, rank: Rank) -> Option<u16> {
         self.place_of(&self.view.member(rank)?.key)

@@ -1,26 +1,37 @@
 //! `run`: one member, until a signal or the end of its input.
+//!
+//! Nothing here waits for a file or a pipe: each has a thread of its own. While the loop stands still
+//! the others get no heartbeat, and would put this member out.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use phalanx_core::{Event, Order, Refusal};
+use phalanx_core::{Event, Order, Proof, Refusal};
 use phalanx_mio::config::Home;
 use phalanx_mio::{Notice, Runtime, Snapshot, StartError, StartOptions};
 
-use crate::input::{Flags, read_lines, watch_signals};
+use crate::events::Events;
+use crate::input::{Flags, read_lines};
+use crate::keeper::{Keeper, try_dir};
 use crate::naming::Naming;
-use crate::{Failure, Forked, Out, evidence, json, start_logging};
+use crate::reload::Reload;
+use crate::status::{self, Waiting};
+use crate::{Failure, Forked, Out, OutputEnded, crash, json, log, notices};
 
 /// How long a turn of the loop lasts at most.
 const TURN: Duration = Duration::from_secs(1);
 
 /// How long a member that was told to leave waits at the end of its input for the others to agree.
 const LEAVE: Duration = Duration::from_secs(10);
+
+/// Duration that the loop waits in a turn for a disk that cannot follow the state that comes in. Then a
+/// mebibyte comes in with each turn: ten in a second, and a slower disk fills the backlog.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Duration that the end waits for each output that is still to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Options of `run`.
 #[derive(clap::Args)]
@@ -37,7 +48,8 @@ pub(crate) struct Args {
     /// `/admit KEY` and `/refuse KEY` say whether a process may join, `/stats` shows counters,
     /// `/snapshot VIEW FILE` answers a snapshot_wanted with a file; a line to cast that begins with a
     /// slash begins with two. At the end of the input the member waits for its casts and stops,
-    /// without leaving
+    /// without leaving. Without a reader, or with one that is too slow, the output ends and the member
+    /// goes on: see --backlog
     #[arg(long)]
     pipe: bool,
     /// Cast lines in the order of their sender only, not in one order for the group
@@ -46,9 +58,16 @@ pub(crate) struct Args {
     /// After the end of the input and the last own delivery, how long to stay for the others
     #[arg(long, default_value = "1 s", value_name = "TIME", requires = "pipe")]
     linger: phalanx_mio::config::Micros,
+    /// Bytes of events that may wait for a slow reader, and of state for a slow disk. When more waits
+    /// the output ends with the line output_ended, and the member goes on without it
+    #[arg(long, default_value = "64 MiB", value_name = "SIZE", requires = "pipe")]
+    backlog: phalanx_mio::config::Amount,
     /// Where to write the state that this process joins with, if the group has state transfer
     #[arg(long, requires = "pipe", value_name = "FILE")]
     state: Option<PathBuf>,
+    /// A test of the report of a bug: panic at this cast
+    #[arg(long, hide = true)]
+    panic_at: Option<u64>,
     /// Log level instead of that in node.toml: error, warn, info, debug, trace
     #[arg(long)]
     log: Option<tracing::Level>,
@@ -57,6 +76,8 @@ pub(crate) struct Args {
 /// What became of the lines.
 #[derive(Default)]
 struct Tally {
+    /// Casts delivered, of anybody.
+    casts: u64,
     refused: u64,
     delivered: u64,
     /// Accepted, and delivered by nobody: the member was out by then.
@@ -67,133 +88,194 @@ struct Tally {
     was_member: bool,
     /// Two views were decided after one: it only hands out what it has, until it is stopped.
     is_forked: bool,
-    /// Why this member is out, since when, and how long it answers those that do not know yet.
+    /// Why this member is out, and since when.
     out: Option<(String, Instant)>,
 }
 
 /// Runs the member.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, flags: &Arc<Flags>) -> Result<(), Failure> {
     let home = Home::read(&args.home)?;
-    start_logging(args.log.map_or(home.log.as_str(), |level| level.as_str()));
+    log::start(args.log.map_or(home.log.as_str(), |level| level.as_str()));
+    if let Some(why) = &home.exposed {
+        return Err(why.clone().into());
+    }
+    let evidence = home.state_dir.join("evidence");
     let options = StartOptions { joins: args.join, seed: random_seed()? };
-    let mut runtime = match home.start(options) {
+    let runtime = match home.start(options) {
         Err(why @ StartError::Expelled) => return Err(Out(why.to_string()).into()),
         started => started?,
     };
-    let flags = Arc::new(Flags::default());
-    watch_signals(Arc::clone(&flags), runtime.handle())?;
+    if let Err(why) = try_dir(&evidence) {
+        tracing::warn!(why, "proofs against liars cannot be kept, and would wait in memory");
+    }
+    crash::tell_of(home.state_dir.clone(), runtime.inputs());
+    let backlog = usize::try_from(args.backlog.0).unwrap_or(usize::MAX);
+    let events = || Events::start(backlog, args.state.as_deref());
+    let service = Service {
+        args,
+        flags,
+        home: &home,
+        events: args.pipe.then(events).transpose()?,
+        keeper: Keeper::start(evidence)?,
+        reload: Reload::new(args.home.clone(), args.log.is_some()),
+        naming: Naming::new(&home.group, Some(home.secret.public_key())),
+        tally: Tally::default(),
+        leave_at: None,
+        last: None,
+        runtime,
+    };
+    // From here on signals are the loop's.
+    let _ = flags.handle.set(service.runtime.handle());
     if args.pipe {
         let order = if args.fifo { Order::Fifo } else { Order::Total };
-        read_lines(Arc::clone(&flags), runtime.handle(), order);
+        read_lines(Arc::clone(flags), service.runtime.handle(), order);
     }
-    serve(args, &home, &mut runtime, &flags)
+    service.serve()
 }
 
-fn serve(args: &Args, home: &Home, runtime: &mut Runtime, flags: &Flags) -> Result<(), Failure> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut tally = Tally::default();
-    let mut naming = Naming::new(&home.group, Some(home.secret.public_key()));
-    let answers = Duration::from_micros(home.config.timeouts.linger_us);
-    let mut leave_at = None;
-    while !flags.stop.load(Ordering::Relaxed) {
-        runtime.turn(Some(leave_at.map_or(TURN, |_| Duration::from_millis(20))))?;
-        while let Some(notice) = runtime.next_notice() {
-            tally.count(&notice);
-            if let (Some(path), Notice::Event(event)) = (&args.state, &notice) {
-                keep_state(path, event).map_err(|why| format!("{}: {why}", path.display()))?;
-            }
-            if let (None, Notice::Event(Event::StateLoaded { total: 1.., .. })) =
-                (&args.state, &notice)
-            {
-                tracing::warn!("the state that came with joining is thrown away: no --state FILE");
-            }
-            log(home, &naming, &notice)?;
-            if let Some(line) = naming.follow(&notice) {
-                tracing::info!("{line}");
-            }
-            if args.pipe && !write(&mut out, &line(runtime, &notice))? {
-                return Ok(());
-            }
-            if let (Notice::Event(Event::Fork { .. }), false) = (&notice, tally.was_member) {
-                out.flush()?;
-                return Err(Forked.into());
-            }
+struct Service<'a> {
+    args: &'a Args,
+    flags: &'a Arc<Flags>,
+    home: &'a Home,
+    runtime: Runtime,
+    events: Option<Events>,
+    keeper: Keeper,
+    reload: Reload,
+    naming: Naming<'a>,
+    tally: Tally,
+    /// When it stops, once its input has ended.
+    leave_at: Option<Instant>,
+    /// The events that the reader gets before.
+    last: Option<u64>,
+}
+
+impl Service<'_> {
+    fn serve(mut self) -> Result<(), Failure> {
+        let result = self.work();
+        self.finish();
+        result?;
+        if self.tally.is_forked {
+            return Err(Forked.into());
         }
-        offer_snapshots(runtime, flags)?;
-        if flags.stats.swap(false, Ordering::AcqRel) && !write(&mut out, &json::stats(runtime))? {
-            return Ok(());
+        if let Some((why, _)) = self.tally.out {
+            return Err(Out(format!("this member is out of the group: {why}")).into());
         }
-        match out.flush() {
-            Err(why) if why.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            result => result?,
+        match self.events {
+            Some(events) if events.has_ended() => Err(OutputEnded.into()),
+            _ => Ok(()),
         }
-        if let Some((why, since)) = &tally.out {
-            // Whoever has closed the input does not want to wait as long as others may ask.
-            let has_ended = flags.end.load(Ordering::Acquire);
-            let linger = Duration::from_micros(args.linger.0).min(answers);
-            if since.elapsed() >= if has_ended { linger } else { answers } {
-                return Err(Out(format!("this member is out of the group: {why}")).into());
+    }
+
+    fn work(&mut self) -> Result<(), Failure> {
+        while !self.flags.stop.load(Ordering::Acquire) {
+            self.runtime.turn(Some(self.leave_at.map_or(TURN, |_| Duration::from_millis(20))))?;
+            while let Some(notice) = self.runtime.next_notice() {
+                self.on_notice(&notice);
+                // A process that never was a member has nothing to hand out.
+                if self.tally.is_forked && !self.tally.was_member {
+                    return Ok(());
+                }
             }
-            continue;
-        }
-        let told = tally.refused + tally.delivered + tally.lost;
-        let is_done = flags.end.load(Ordering::Acquire)
-            && (tally.is_blind || told >= flags.lines.load(Ordering::Acquire));
-        if is_done {
-            // Others may have to agree first, and may not be able to spare it.
-            let is_leaving = flags.leaving.load(Ordering::Acquire);
-            let linger = Duration::from_micros(args.linger.0);
-            let linger = if is_leaving { linger.max(LEAVE) } else { linger };
-            let until = *leave_at.get_or_insert_with(|| Instant::now() + linger);
-            if Instant::now() >= until {
+            self.offer_snapshots();
+            self.reload.obey(self.flags, self.home, &mut self.runtime);
+            if self.flags.status.swap(false, Ordering::AcqRel) {
+                self.tell_status();
+            }
+            if let Some(events) = &mut self.events {
+                if self.flags.stats.swap(false, Ordering::AcqRel) {
+                    events.line(&json::stats(&self.runtime));
+                }
+                events.flush();
+                events.pace(PACE);
+            }
+            if self.is_over() && self.is_read() {
                 break;
             }
         }
+        tracing::info!("stopping");
+        Ok(())
     }
-    tracing::info!("stopping");
-    if tally.is_forked {
-        return Err(Forked.into());
-    }
-    match tally.out {
-        Some((why, _)) => Err(Out(format!("this member is out of the group: {why}")).into()),
-        None => Ok(()),
-    }
-}
 
-/// Hands over the files that the input names.
-fn offer_snapshots(runtime: &mut Runtime, flags: &Flags) -> Result<(), Failure> {
-    let offered = flags.snapshots.lock().map(|mut offered| std::mem::take(&mut *offered));
-    for (view, path) in offered.unwrap_or_default() {
-        match File::open(&path) {
-            Ok(file) => runtime.offer(view, Snapshot::File(file))?,
-            Err(why) => tracing::warn!(path = %path.display(), %why, "no snapshot"),
+    fn on_notice(&mut self, notice: &Notice) {
+        if let (Some(at), Notice::Event(Event::Cast { .. })) = (self.args.panic_at, notice) {
+            self.tally.casts += 1;
+            assert!(self.tally.casts < at, "asked for by --panic-at");
+        }
+        self.tally.count(notice);
+        if let (Some(events), Notice::Event(event)) = (&mut self.events, notice) {
+            events.state(event);
+        }
+        if let (None, Notice::Event(Event::StateLoaded { total: 1.., .. })) =
+            (&self.args.state, notice)
+        {
+            tracing::warn!("the state that came with joining is thrown away: no --state FILE");
+        }
+        if let Some(events) = &mut self.events {
+            events.line(&line(&self.runtime, notice));
+        }
+        notices::log(&self.naming, notice);
+        if let Notice::Fault(fault) = notice {
+            self.keeper.keep(Proof::clone(&fault.proof), self.naming.find(&fault.proof.view));
+        }
+        if let Some(line) = self.naming.follow(notice) {
+            tracing::info!("{line}");
         }
     }
-    Ok(())
-}
 
-/// Writes a piece of the state where it belongs.
-fn keep_state(path: &Path, event: &Event) -> io::Result<()> {
-    match event {
-        Event::State { offset, bytes, .. } => {
-            let options = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-            options?.write_all_at(bytes, *offset)
+    /// Hands over the files that the input names.
+    fn offer_snapshots(&mut self) {
+        let offered = self.flags.snapshots.lock().map(|mut offered| std::mem::take(&mut *offered));
+        for (view, file) in offered.unwrap_or_default() {
+            if let Err(why) = self.runtime.offer(view, Snapshot::File(file)) {
+                tracing::warn!(view, %why, "no snapshot");
+            }
         }
-        Event::StateLoaded { total, .. } => {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-            file.set_len(*total)?;
-            file.sync_all()
-        }
-        _ => Ok(()),
     }
-}
 
-/// Writes a line; says whether anybody reads it.
-fn write(out: &mut impl Write, line: &serde_json::Value) -> Result<bool, Failure> {
-    match writeln!(out, "{line}") {
-        // Whoever read our output has gone: so may we.
-        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        result => Ok(result.map(|()| true)?),
+    fn tell_status(&self) {
+        let events = self.events.as_ref().map(Events::held);
+        let waiting = Waiting { events, proofs: self.keeper.waiting() };
+        status::write(&self.runtime, &self.naming, &waiting);
+    }
+
+    /// Returns whether the member has nothing left to do.
+    fn is_over(&mut self) -> bool {
+        let has_ended = self.flags.end.load(Ordering::Acquire);
+        let linger = Duration::from_micros(self.args.linger.0);
+        if let Some((_, since)) = &self.tally.out {
+            let answers = Duration::from_micros(self.home.config.timeouts.linger_us);
+            // Whoever has closed the input does not want to wait as long as others may ask.
+            return since.elapsed() >= if has_ended { linger.min(answers) } else { answers };
+        }
+        let told = self.tally.refused + self.tally.delivered + self.tally.lost;
+        let is_done = self.tally.is_blind || told >= self.flags.lines.load(Ordering::Acquire);
+        if !(has_ended && is_done) {
+            return false;
+        }
+        // Others may have to agree first, and may not be able to spare it.
+        let is_leaving = self.flags.leaving.load(Ordering::Acquire);
+        let linger = if is_leaving { linger.max(LEAVE) } else { linger };
+        Instant::now() >= *self.leave_at.get_or_insert_with(|| Instant::now() + linger)
+    }
+
+    /// Returns whether the reader has all events that there were when nothing was left to do. It may be
+    /// slow, and the member goes on meanwhile.
+    fn is_read(&mut self) -> bool {
+        let Some(events) = &self.events else { return true };
+        events.is_past(*self.last.get_or_insert_with(|| events.mark()))
+    }
+
+    /// Waits for what is still to be written, within bounds.
+    fn finish(&mut self) {
+        if let Some(events) = &mut self.events {
+            events.flush();
+            events.drain(PATIENCE);
+            let (bytes, _) = events.held();
+            if bytes > 0 {
+                tracing::warn!(bytes, "the last events are lost: their reader takes too little");
+            }
+        }
+        self.keeper.drain(PATIENCE);
     }
 }
 
@@ -206,102 +288,6 @@ fn line(runtime: &Runtime, notice: &Notice) -> serde_json::Value {
         line["decision"] = json::hex(&decision.to_bytes()).into();
     }
     line
-}
-
-/// Logs what an operator should know, and keeps proofs.
-fn log(home: &Home, naming: &Naming<'_>, notice: &Notice) -> Result<(), Failure> {
-    let name = |rank| naming.name(rank);
-    match notice {
-        Notice::Fault(fault) => {
-            let proof = evidence::write(
-                &home.state_dir.join("evidence"),
-                &fault.proof,
-                naming.find(&fault.proof.view),
-            )?;
-            let (proof, culprit) = (proof.display(), home.group.name_of(&fault.key));
-            tracing::warn!(culprit, %proof, "a member is proven guilty");
-        }
-        Notice::Event(Event::Suspected { subject, by, reason }) => {
-            let reason = json::reason_name(*reason);
-            tracing::warn!(subject = name(*subject), by = name(*by), reason, "suspected");
-        }
-        Notice::Event(Event::LinkClosed { peer, why }) => {
-            tracing::warn!(peer = name(*peer), ?why, "its frames are dropped from now on");
-        }
-        Notice::Event(Event::Alarm { sender, number }) => {
-            let sender = name(*sender);
-            tracing::error!(sender, %number, "certificates conflict: deliveries have stopped");
-        }
-        Notice::Event(Event::NoQuorum { missing }) => {
-            let missing: Vec<String> = missing.iter().map(|rank| name(*rank)).collect();
-            tracing::warn!(missing = missing.join(" "), "no quorum answers");
-        }
-        Notice::Event(Event::BeyondRepair { gone, quorum }) => {
-            let left = naming.view().members.len() - gone.len();
-            let gone: Vec<String> = gone.iter().map(|rank| name(*rank)).collect();
-            tracing::error!(
-                begun_anew = gone.join(" "),
-                left,
-                quorum,
-                "this group cannot go on: too many members have lost what they signed. Save what the \
-                 application has, and set up a new group (README, \"What ends a group\")"
-            );
-        }
-        Notice::Event(Event::Resilience { spare }) => {
-            tracing::warn!(spare, "this many more members may stop before the group does");
-        }
-        Notice::Event(Event::Excluded { why, lost, .. }) => {
-            let why = json::exclusion_name(*why);
-            tracing::warn!(why, lost = lost.len(), "out of the group; casts that nobody delivers");
-        }
-        Notice::ComesBack { incarnation } => {
-            tracing::warn!(incarnation, "this member begins again, and asks to be taken in");
-        }
-        Notice::StaysOut { why } => tracing::error!(why, "this member cannot begin again"),
-        Notice::Event(_) => log_joins(naming, notice),
-    }
-    Ok(())
-}
-
-/// Logs what there is to know about those that join, this process among them.
-fn log_joins(naming: &Naming<'_>, notice: &Notice) {
-    match notice {
-        Notice::Event(Event::Joining { view, refusals }) => {
-            tracing::info!(newest = view, "asks to be taken in");
-            for (rank, why) in refusals {
-                tracing::warn!(rank = rank.value(), %why, "not taken in");
-            }
-        }
-        Notice::Event(Event::JoinWanted { key, incarnation, addr }) => {
-            let addr = String::from_utf8_lossy(addr);
-            tracing::warn!(%key, incarnation, %addr, "wants to join: /admit or /refuse its key");
-        }
-        Notice::Event(Event::Fork { known, other }) => {
-            let (known, other) = (known.view.id(), other.view.id());
-            tracing::error!(%known, %other, "two views were decided after one: more than f lied");
-        }
-        Notice::Event(Event::Spent { highest }) => {
-            tracing::warn!(
-                highest,
-                "this member has lived before: its boot record was lost or set back; begins above"
-            );
-        }
-        Notice::Event(Event::StateLost) => {
-            let view = naming.view().number;
-            tracing::warn!(view, "missed casts that nobody keeps: delivers nothing for now");
-        }
-        Notice::Event(Event::Resumed { view }) => {
-            tracing::warn!(view, "delivers again from this view on; what it missed is lost to it");
-        }
-        Notice::Event(Event::MustStay) => {
-            tracing::warn!("cannot be spared now: leaves as soon as another one joins");
-        }
-        Notice::Event(Event::SnapshotWanted { view }) => {
-            tracing::info!(view, "who joins wants the state: /snapshot VIEW FILE");
-        }
-        Notice::Event(_) | Notice::Fault(_) => {}
-        Notice::ComesBack { .. } | Notice::StaysOut { .. } => {}
-    }
 }
 
 impl Tally {

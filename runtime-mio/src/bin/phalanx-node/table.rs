@@ -87,7 +87,7 @@ impl Table {
     /// Says that something happened; stays on the screen.
     pub(crate) fn say(&mut self, what: &str) {
         self.erase();
-        println!("[{:5.1} s] {what}", self.started.elapsed().as_secs_f64());
+        show!("[{:5.1} s] {what}", self.started.elapsed().as_secs_f64());
     }
 
     /// Shows how the members stand.
@@ -97,9 +97,8 @@ impl Table {
             self.erase();
             let text = self.table(group, records, roles);
             self.drawn = text.lines().count();
-            print!("{text}");
             // A terminal that is gone is no reason to stop.
-            let _ = io::stdout().flush();
+            let _ = write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
         } else if Instant::now() >= self.plain_at {
             self.plain_at = Instant::now() + PLAIN;
             let line = self.line(group, records, roles);
@@ -135,7 +134,7 @@ impl Table {
 
     fn erase(&mut self) {
         if self.drawn > 0 {
-            print!("\x1b[{}A\x1b[J", self.drawn);
+            let _ = write!(io::stdout(), "\x1b[{}A\x1b[J", self.drawn);
             self.drawn = 0;
         }
     }

@@ -94,12 +94,12 @@ pub(crate) fn testnet(args: &Args) -> Result<(), Failure> {
     let plan = Plan { kind, members, newcomers };
     let homes = plan.write(&args.out)?;
     let group = Group::read(&args.out.join("group.toml"))?;
-    println!("{}", group.view_line(&group.genesis.view(), None));
-    println!("wrote {}", args.out.join("group.toml").display());
-    println!("run each member in a terminal of its own and type lines to cast:");
+    print_line!("{}", group.view_line(&group.genesis.view(), None))?;
+    print_line!("wrote {}", args.out.join("group.toml").display())?;
+    print_line!("run each member in a terminal of its own and type lines to cast:")?;
     for (rank, home) in homes.iter().enumerate() {
         let join = if rank < members.len() { "" } else { "--join " };
-        println!("    phalanx-node run --pipe {join}--home {}", home.display());
+        print_line!("    phalanx-node run --pipe {join}--home {}", home.display())?;
     }
     Ok(())
 }
@@ -144,7 +144,8 @@ impl Plan<'_> {
         let joiners: Vec<PublicKey> = newcomers.iter().map(|entry| entry.public_key).collect();
         for (entry, home) in entries.iter().zip(&homes) {
             let (transport, bind) = (self.kind.transport, entry.address);
-            let entry = NodeEntry { transport, bind, is_testnet: true, joiners: joiners.clone() };
+            let (name, joiners) = (entry.name.clone(), joiners.clone());
+            let entry = NodeEntry { name, transport, bind, is_testnet: true, joiners };
             let file = home.join("node.toml");
             fs::write(&file, node_text(&entry)).map_err(|why| at(&file, &why))?;
         }

@@ -34,15 +34,15 @@ pub(crate) fn views(command: &Command) -> Result<(), Failure> {
     let group = Group::read(group)?;
     let text = fs::read_to_string(file).map_err(|why| format!("{}: {why}", file.display()))?;
     let mut view = group.genesis.view();
-    println!("{}", group.view_line(&view, None));
+    print_line!("{}", group.view_line(&view, None))?;
     for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let at = |why: Failure| format!("{}:{}: {why}", file.display(), line + 1);
         let bytes = from_hex(text.trim()).ok_or("this is no hexadecimal").map_err(|w| at(w.into()));
         let next = follow(&view, &bytes?).map_err(at)?;
-        println!("{}", group.change_line((&view, &next), None, &|_, _| None));
+        print_line!("{}", group.change_line((&view, &next), None, &|_, _| None))?;
         view = next;
     }
-    println!("every view was decided by a quorum of the one before; the last is {}", view.id());
+    print_line!("every view was decided by a quorum of the one before; the last is {}", view.id())?;
     Ok(())
 }
 
