@@ -109,9 +109,6 @@ pub enum JoinRefusal {
     /// Frames cannot tell it from another member; it needs another key.
     #[error("its key has the peer id of another member; it needs another key")]
     PeerIdClash,
-    /// Another member has this address.
-    #[error("its address is that of another member")]
-    AddressTaken,
     /// The group has `max_members`.
     #[error("the group is full")]
     Full,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phalanx_core::crypto::Suite;
+use phalanx_core::crypto::{Suite, peer_id};
 use phalanx_core::{Config, ConfigError, Joiners, PublicKey, Rank, View};
 use serde::Deserialize;
 use toml::{Spanned, Value};
@@ -14,7 +14,7 @@ use super::group::{Group, address};
 use super::units::{Amount, Micros, public_key};
 use super::{FileError, Source};
 use crate::keys::SecretKey;
-use crate::net::{NetworkConfig, TransportKind};
+use crate::net::{DATAGRAM_MAX, DATAGRAM_MIN, NetworkConfig, TransportKind};
 
 /// A peer that pauses for less is not slow.
 const STALL_MIN_US: u64 = 100_000;
@@ -32,6 +32,7 @@ struct NodeFile {
     anchor: Option<Spanned<PathBuf>>,
     #[serde(default)]
     transport: TransportName,
+    datagram: Option<Amount>,
     state: PathBuf,
     #[serde(default = "info")]
     log: String,
@@ -147,10 +148,7 @@ impl Home {
             let message = "a log level is one of error, warn, info, debug, trace";
             return Err(source.error(source.find("log"), message));
         }
-        if file.timeouts.stall.is_some_and(|Micros(stall)| stall < STALL_MIN_US) {
-            let message = "stall is out of range: it must be at least 100 ms";
-            return Err(source.error(source.find("stall"), message));
-        }
+        file.check_ranges(&source)?;
         let mut config = file.core_config(&group);
         config.addr = addr.into_bytes();
         config.joiners = joiners(&source, file.joiners.as_ref())?;
@@ -160,7 +158,7 @@ impl Home {
             rank,
             secret,
             key_path,
-            network: file.network_config(bind),
+            network: file.network_config(bind, &group),
             config,
             group,
             state_dir: dir.join(&file.state),
@@ -179,6 +177,19 @@ impl Home {
 }
 
 impl NodeFile {
+    /// Checks what the core does not know of.
+    fn check_ranges(&self, source: &Source) -> Result<(), FileError> {
+        let error = |key: &str, message: &str| Err(source.error(source.find(key), message));
+        if self.timeouts.stall.is_some_and(|Micros(stall)| stall < STALL_MIN_US) {
+            return error("stall", "stall is out of range: it must be at least 100 ms");
+        }
+        let is_possible = |given| (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&bytes(given));
+        if !self.datagram.is_none_or(is_possible) {
+            return error("datagram", "datagram is out of range: it must be 508 B to 65000 B");
+        }
+        Ok(())
+    }
+
     /// Where others reach this process.
     fn own_address(
         &self,
@@ -230,12 +241,14 @@ impl NodeFile {
         config
     }
 
-    fn network_config(&self, bind: SocketAddr) -> NetworkConfig {
+    fn network_config(&self, bind: SocketAddr, group: &Group) -> NetworkConfig {
         let transport = match self.transport {
             TransportName::Tcp => TransportKind::Tcp,
             TransportName::Udp => TransportKind::Udp,
         };
         let mut network = NetworkConfig::new(transport, bind);
+        network.datagram = self.datagram.map_or(network.datagram, bytes);
+        network.names = group.keys().map(|key| (peer_id(key), group.name_of(key))).collect();
         network.queue_bytes = self.limits.peer_queue.map_or(network.queue_bytes, bytes);
         if let Some(Micros(micros)) = self.timeouts.stall {
             network.stall = Duration::from_micros(micros);
@@ -326,6 +339,8 @@ pub fn node_text(entry: &NodeEntry) -> String {
          key = \"key.pem\"\n\
          bind = \"{bind}\"\n\
          transport = \"{transport}\"      # the same at every member\n\
+         # datagram = \"1400 B\"  # the longest datagram (udp), 508 to 65000 B; where a path takes less the\n\
+         #                      # member finds that out by itself, and sends 1200 B, or 508 B\n\
          state = \"state\"        # the boot record; without it start with --join\n\
          joiners = [{joiners}]  # keys that may join, or \"ask\": the application is asked\n\
          rejoin = true          # come back as a new incarnation after being put out by opinion\n\

@@ -284,6 +284,13 @@ impl Scenario {
                 return Err(("bytes_per_second", "a slow link carries something".to_owned()));
             }
         }
+        for short in &self.short_links {
+            ranks("short_link", &short.from)?;
+            ranks("short_link", &short.to)?;
+            if short.frame_max < 508 {
+                return Err(("frame_max", "every link takes 508 bytes".to_owned()));
+            }
+        }
         for crash in &self.crashes {
             ranks("rank", &[crash.rank])?;
             let given = [crash.at_us.is_some(), crash.at_casts.is_some(), crash.after.is_some()];

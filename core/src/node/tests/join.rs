@@ -310,18 +310,14 @@ fn a_full_group_takes_in_nobody_new() {
 }
 
 #[test]
-fn nobody_joins_in_the_place_of_another() {
+fn an_address_that_another_member_has_keeps_nobody_out() {
     let mut world = World::new(4, 2, |_| {});
-    let config = Config { addr: addr(2), ..world.config.clone() };
-    world.join_with(4, FIRST, &[0], config);
-    world.run(2_000);
-    assert_eq!(refusals(&world.events[4]), [JoinRefusal::AddressTaken; 4]);
-    // Two joiners that want one address: at most one of them comes in.
-    let config = Config { addr: addr(9), ..world.config.clone() };
-    world.join_with(4, FIRST, &[0], config.clone());
-    world.join_with(5, FIRST, &[3], config);
-    world.run(5_000);
-    assert_eq!(world.node(0).view().members.len(), 5);
+    // That of a member, and one that two joiners give.
+    for (joiner, of) in [(4, 2), (5, 2)] {
+        let config = Config { addr: addr(of), ..world.config.clone() };
+        world.join_with(joiner, FIRST, &[0], config);
+    }
+    world.settle(6, &[0, 1, 2, 3, 4, 5]);
 }
 
 /// Others that join ask it, too, and members refuse what it asked for before: none of that takes the

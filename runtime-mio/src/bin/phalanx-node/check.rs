@@ -13,7 +13,7 @@ use phalanx_mio::net::TransportKind;
 use crate::Failure;
 
 /// Prints the configuration and its weaknesses; fails if it is wrong or cannot be started.
-pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn check(dir: &Path, against: Option<SocketAddr>) -> Result<(), Failure> {
     let home = Home::read(dir)?;
     let group = home.group.genesis.group();
     let view = home.group.genesis.view();
@@ -43,6 +43,9 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     println!("joiners    {}", joiners(&home.config.joiners));
     for weakness in weaknesses(&home, &address)? {
         println!("weak       {weakness}");
+    }
+    if let Some(at) = against {
+        crate::against::against(&home, at)?;
     }
     println!("ok");
     Ok(())

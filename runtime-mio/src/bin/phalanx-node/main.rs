@@ -3,6 +3,7 @@
 //! Results go to standard output, logs and errors to standard error. Exit code 0 means done, 1 an
 //! error, 2 wrong usage, 4 that the member is out of the group, 5 that the group has forked.
 
+mod against;
 mod check;
 mod child;
 mod demo;
@@ -100,6 +101,9 @@ enum Command {
         /// The member's home directory
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
+        /// Ask the member that runs at this address, too: which group it is in, and how far that is
+        #[arg(long, value_name = "IP:PORT")]
+        against: Option<std::net::SocketAddr>,
     },
     /// Run a member until SIGTERM or SIGINT
     Run(run::Args),
@@ -124,7 +128,7 @@ fn main() -> ExitCode {
         Command::Keygen { out } => keys::keygen(&out),
         Command::Pubkey { file } => keys::pubkey(&file),
         Command::Testnet(args) => testnet::testnet(&args),
-        Command::Check { home } => check::check(&home),
+        Command::Check { home, against } => check::check(&home, against),
         Command::Run(args) => run::run(&args),
         Command::Evidence(command) => evidence::evidence(&command),
         Command::Views(command) => views::views(&command),

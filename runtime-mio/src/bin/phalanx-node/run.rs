@@ -80,6 +80,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Err(why @ StartError::Expelled) => return Err(Out(why.to_string()).into()),
         started => started?,
     };
+    let (group, version) = (home.group.genesis.group(), phalanx_core::wire::VERSION);
+    tracing::info!(name = home.group.genesis.name, %group, version, "the group");
     let flags = Arc::new(Flags::default());
     watch_signals(Arc::clone(&flags), runtime.handle())?;
     if args.pipe {
