@@ -31,8 +31,8 @@ pub const QUESTION_BYTES: usize = 1_200;
 /// Bytes of a question's frame without its padding: these at least, and eleven more at the most.
 const BARE_BYTES: usize = HEADER + 1 + 1 + 33 + 33 + 1;
 
-/// How many bytes of frames answer a question whose frame has so many. What is for a stranger may
-/// be sent to two addresses, so that both together get at most three times the question.
+/// How many bytes of frames answer a question whose frame has so many: they go to an address that the
+/// question may have forged.
 #[must_use]
 pub const fn answer_max(question: usize) -> usize {
     question.saturating_add(question / 2)

@@ -368,7 +368,8 @@ pub fn node_text(entry: &NodeEntry) -> String {
          [limits]\n\
          # cast_queue = \"4 MiB\" # casts that may wait before one is refused\n\
          # peer_queue = \"8 MiB\" # frames that may wait for one peer, at least the longest\n\
-         # join_tokens = 8      # frames of strangers that are looked at in a second\n\
+         # join_tokens = 8      # frames of strangers that are looked at in a second; 64 times as\n\
+         #                      # many in the names of members and of those that may join\n\
          # join_buffer = \"8 MiB\" # casts that may wait until a joiner has the state\n\
          # state_max = \"4 GiB\" # a longer state is not loaded\n"
     )
