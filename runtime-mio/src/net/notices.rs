@@ -9,12 +9,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use phalanx_core::PeerId;
+use phalanx_core::wire::VERSION;
 use phalanx_core::wire::frame::{Clear, HEADER, peek_clear, stranger};
 
 /// How long a cause is not told again.
 const AGAIN: Duration = Duration::from_secs(3_600);
 /// Causes that are remembered of those that are no peers.
 const OTHERS: usize = 64;
+/// What is above is noise, and no version.
+const VERSIONS_MAX: u8 = 64;
 /// Answers to such frames: so many in a second.
 const ANSWERS: u32 = 16;
 
@@ -27,8 +30,6 @@ pub enum Mismatch {
     Version(u8),
     /// The host of its address says that nobody listens there.
     NobodyListens,
-    /// It does not answer in the name that it was dialled for.
-    AnotherAnswers,
 }
 
 /// What was said, and what frames are compared with.
@@ -57,9 +58,9 @@ impl Notices {
     /// Why a frame is of no use, as far as it says so in clear: whose it says it is, and why.
     pub(super) fn judge(&self, frame: &[u8]) -> Option<(PeerId, Mismatch)> {
         let Clear { version, group, from } = peek_clear(frame)?;
-        let ours = phalanx_core::wire::VERSION;
-        if version != ours {
-            return Some((from, Mismatch::Version(version)));
+        if version != VERSION {
+            let is_one = (1..=VERSIONS_MAX).contains(&version);
+            return is_one.then_some((from, Mismatch::Version(version)));
         }
         self.group.filter(|ours| *ours != group).map(|_| (from, Mismatch::Group(group)))
     }
@@ -72,6 +73,10 @@ impl Notices {
         at: SocketAddr,
         now: Instant,
     ) {
+        // Noise may look like a version.
+        if !is_peer && matches!(why, Mismatch::Version(_)) {
+            return;
+        }
         let known = self.said.get(&(peer, why));
         if known.is_some_and(|said| now.saturating_duration_since(*said) < AGAIN) {
             return;
@@ -95,20 +100,14 @@ impl Notices {
                 );
             }
             Mismatch::Version(version) => {
-                let ours = phalanx_core::wire::VERSION;
                 tracing::warn!(
-                    "{name} ({at}) speaks version {version} of the protocol, we speak {ours}"
+                    "{name} ({at}) speaks version {version} of the protocol, we speak {VERSION}"
                 );
             }
             Mismatch::NobodyListens => {
                 tracing::warn!(
                     "nobody listens at {at}, the address of {name}: it does not run, or has another \
                      address or transport"
-                );
-            }
-            Mismatch::AnotherAnswers => {
-                tracing::warn!(
-                    "who answers at {at}, the address of {name}, does not prove to be it"
                 );
             }
         }
@@ -152,7 +151,7 @@ mod tests {
 
     #[test]
     fn another_group_and_another_version_are_told_from_noise() {
-        let ours = phalanx_core::wire::VERSION;
+        let ours = VERSION;
         let mut notices = Notices::new(PeerId(1), Some(7), &[], Instant::now());
         assert_eq!(notices.judge(&frame(ours, 7, 3)), None);
         let other = Some((PeerId(3), Mismatch::Group(8)));
@@ -160,6 +159,7 @@ mod tests {
         let old = Some((PeerId(3), Mismatch::Version(ours - 1)));
         assert_eq!(notices.judge(&frame(ours - 1, 8, 3)), old);
         assert_eq!(notices.judge(b"short"), None);
+        assert_eq!(notices.judge(&frame(0xaa, 8, 3)), None, "that is noise");
         // The answer to one is the answer to none.
         let answer = notices.answer(99, Instant::now()).unwrap();
         assert_eq!(notices.answer(answer.len(), Instant::now()), None);

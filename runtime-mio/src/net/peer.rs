@@ -19,6 +19,8 @@ pub(super) struct Peer {
     pub(super) backoff: Backoff,
     pub(super) dial_at: Instant,
     pub(super) dialled: u64,
+    /// Since when nobody listens at its address, as far as its host says.
+    refused: Option<Instant>,
 }
 
 impl Peer {
@@ -32,7 +34,15 @@ impl Peer {
             backoff: Backoff::default(),
             dial_at: if is_ours { now } else { now + PATIENCE },
             dialled: 0,
+            refused: None,
         }
+    }
+
+    /// It was dialled, and its host refused or not. Returns whether that refuses for so long that the
+    /// peer does not merely start a little later.
+    pub(super) fn note_refused(&mut self, is_refused: bool, now: Instant) -> bool {
+        self.refused = is_refused.then(|| self.refused.unwrap_or(now));
+        self.refused.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
     }
 
     /// The pause before it is dialled again.

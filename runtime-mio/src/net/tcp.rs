@@ -386,7 +386,9 @@ impl Tcp {
         if let Some(why) = failed {
             let now = Instant::now();
             let refused = why.kind() == io::ErrorKind::ConnectionRefused;
-            if let Some(peer) = self.peers.get(&id).filter(|_| refused) {
+            if let Some(peer) = self.peers.get_mut(&id)
+                && peer.note_refused(refused, now)
+            {
                 self.notices.tell((id, Mismatch::NobodyListens), true, peer.addr, now);
             }
             self.close(token, now, &why.to_string());
@@ -395,6 +397,7 @@ impl Tcp {
         conn.owner = Owner::Dialled(id);
         tracing::info!(peer = %id, "connected");
         if let Some(peer) = self.peers.get_mut(&id) {
+            peer.note_refused(false, Instant::now());
             peer.queue.restart();
         }
     }
