@@ -3,9 +3,17 @@
 mod support;
 
 use std::fs::{self, File};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use phalanx_core::Hash32;
+use phalanx_core::crypto::peer_id;
+use phalanx_core::wire::frame::stranger;
+use phalanx_core::wire::stranger::{Question, Stranger, encode};
+use phalanx_mio::config::Home;
 use support::{Member, PATIENCE, Testnet, node, run};
 
 /// A member whose log goes to a file in its home.
@@ -125,4 +133,62 @@ fn mismatches_are_named_over_tcp() {
 #[test]
 fn mismatches_are_named_over_udp() {
     mismatches_are_named("udp");
+}
+
+/// Sends questions in the name of a member, without its key, to some others: so many a second.
+fn flood(transport: &str, frame: &[u8], targets: &[SocketAddr], rate: u32, stop: &AtomicBool) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let framed = [&u32::try_from(frame.len()).unwrap().to_le_bytes()[..], frame].concat();
+    let (mut open, began, mut sent) = (Vec::new(), Instant::now(), 0);
+    while !stop.load(Ordering::Relaxed) {
+        for target in targets {
+            if transport == "udp" {
+                let _ = socket.send_to(frame, target);
+            } else if let Ok(mut stream) = TcpStream::connect(target) {
+                let _ = stream.write_all(&framed);
+                open.push(stream);
+            }
+        }
+        open.drain(..open.len().saturating_sub(150));
+        sent += 1;
+        let due = Duration::from_secs(1) * sent / rate;
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+    }
+}
+
+/// Whatever bears its name, it is heard at the address that the others know.
+fn a_member_comes_back_through_a_flood(transport: &str, rate: u32) {
+    let testnet = Testnet::new(4, transport);
+    let mut members: Vec<Member> = testnet.homes.iter().map(|home| start(home)).collect();
+    works(&mut members, "before");
+    let home = Home::read(&testnet.homes[3]).unwrap();
+    let key = home.secret.public_key();
+    let asks = Stranger::AskChain(Question::padded(0, key, Hash32::ZERO, 0));
+    let group = home.group.genesis.group().prefix();
+    let frame = stranger(group, peer_id(&key), &encode(&asks));
+    let address = |at| SocketAddr::from(([127, 0, 0, 1], testnet.base_port + at));
+    let (targets, stop) = ([0, 1, 2].map(address), AtomicBool::new(false));
+    let took = std::thread::scope(|scope| {
+        scope.spawn(|| flood(transport, &frame, &targets, rate, &stop));
+        std::thread::sleep(Duration::from_secs(1));
+        kill(&mut members[3]);
+        let began = Instant::now();
+        members[3] = start(&testnet.homes[3]);
+        let back = members[3].next("view", PATIENCE);
+        stop.store(true, Ordering::Relaxed);
+        back.map(|_| began.elapsed())
+    });
+    println!("{transport}: back after {took:?}");
+    assert!(took.is_some_and(|took| took < Duration::from_secs(3)), "{took:?}");
+    works(&mut members, "after");
+}
+
+#[test]
+fn a_member_comes_back_through_a_thousand_forged_datagrams_a_second() {
+    a_member_comes_back_through_a_flood("udp", 1_000);
+}
+
+#[test]
+fn a_member_comes_back_through_three_hundred_connections_a_second_in_its_name() {
+    a_member_comes_back_through_a_flood("tcp", 300);
 }

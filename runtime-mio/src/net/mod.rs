@@ -13,6 +13,7 @@ mod backoff;
 mod conn;
 mod framing;
 mod guests;
+mod hall;
 mod intake;
 mod notices;
 mod peer;

@@ -9,6 +9,8 @@
 //! say that they are strangers' may be let in as guests, see [`super::guests`]. A process that is no
 //! member itself dials everybody, for nobody knows of it.
 
+mod closing;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,32 +18,26 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use phalanx_core::wire::frame::is_stranger;
-use phalanx_core::{Config, PeerId, Transmit, peek_sender};
+use phalanx_core::{PeerId, Transmit};
 use socket2::SockRef;
 
 use super::backoff::Jitter;
-use super::conn::{Claim, Closed, Conn, Door, Owner};
+use super::conn::{Closed, Conn, Owner};
 use super::guests::Guests;
+use super::hall::Hall;
 use super::intake::Intake;
 use super::notices::{Mismatch, Notices};
 use super::peer::Peer;
 use super::queue::WriteQueue;
 use super::share::{Shares, from};
-use super::{BOUND, Deliver, FIRST_CONNECTION, NetworkConfig, NetworkStats, Origin, Source};
+use super::{BOUND, Deliver, FIRST_CONNECTION, NetworkConfig, NetworkStats};
 
 /// Accepted connections that have proven nothing.
 const STRANGERS: usize = 64;
-/// How long one may remain so.
-const STRANGER_TIME: Duration = Duration::from_secs(3);
-/// Memory for what all of them have sent.
-const STRANGER_BYTES: usize = 2 * Config::FRAME_MAX;
 /// Connections accepted in one turn.
 const ACCEPTS: usize = 64;
 /// How long accepting rests when the system has no more descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// How long to wait for a dialled connection.
-const DIAL_TIME: Duration = Duration::from_secs(3);
 /// How long a peer that is to dial us is waited for before we dial it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How often stalled connections and strangers are looked at.
@@ -496,129 +492,6 @@ impl Tcp {
                 }
             }
         }
-    }
-
-    /// Closes what has had its time: strangers, dials without an answer, peers that take nothing.
-    fn sweep(&mut self, now: Instant) {
-        self.sweep_at = now + SWEEP;
-        let mut over = Vec::new();
-        for (token, conn) in &self.conns {
-            let age = now.saturating_duration_since(conn.opened);
-            match conn.owner {
-                Owner::Stranger if age > STRANGER_TIME => over.push((*token, "it proved nothing")),
-                Owner::Dialling(_) if age > DIAL_TIME => over.push((*token, "no answer")),
-                Owner::Dialled(id) | Owner::Proven(id)
-                    if self.peers.get(&id).is_some_and(|peer| !peer.queue.is_empty())
-                        && now.saturating_duration_since(conn.took) > self.stall =>
-                {
-                    self.stats.cut_slow += 1;
-                    over.push((*token, "it takes nothing"));
-                }
-                Owner::Guest(_)
-                    if self.guests.as_ref().is_none_or(|guests| guests.is_idle(*token, now)) =>
-                {
-                    over.push((*token, "it has no more to say"));
-                }
-                Owner::Stranger
-                | Owner::Guest(_)
-                | Owner::Dialling(_)
-                | Owner::Dialled(_)
-                | Owner::Proven(_) => {}
-            }
-        }
-        for (token, why) in over {
-            self.close(token, now, why);
-        }
-    }
-
-    /// The strangers' memory is bounded together: the one that holds most goes first.
-    fn bound_strangers(&mut self, now: Instant) {
-        loop {
-            let unproven = || self.conns.iter().filter(|(_, conn)| conn.owner.is_unproven());
-            let held: usize = unproven().map(|(_, conn)| conn.held()).sum();
-            if held <= STRANGER_BYTES {
-                return;
-            }
-            let largest = unproven().max_by_key(|(_, conn)| conn.held());
-            let Some(token) = largest.map(|(token, _)| *token) else { return };
-            self.close(token, now, "strangers hold too much");
-        }
-    }
-
-    fn close(&mut self, token: usize, now: Instant, why: &str) {
-        let Some(conn) = self.conns.remove(&token) else { return };
-        let Some(id) = conn.owner.peer() else {
-            tracing::debug!(why, "closed a stranger's connection");
-            self.stats.strangers_closed += 1;
-            self.forget_guest(token);
-            return;
-        };
-        if let Some(peer) = self.peers.get_mut(&id)
-            && peer.conn == Some(token)
-        {
-            match conn.owner {
-                Owner::Dialling(_) => tracing::debug!(peer = %id, why, "cannot connect"),
-                Owner::Dialled(_) | Owner::Proven(_) | Owner::Stranger | Owner::Guest(_) => {
-                    tracing::info!(peer = %id, why, "lost the connection");
-                }
-            }
-            // It may have come by another one.
-            let other = self
-                .conns
-                .iter()
-                .find(|(_, conn)| conn.owner.peer() == Some(id) && conn.is_authentic());
-            peer.conn = other.map(|(token, _)| *token);
-            peer.queue.restart();
-            // The pause before the next dial was set when this one began; it runs from now.
-            peer.dial_at = peer.dial_at.max(now + peer.pause(&mut self.jitter));
-        }
-    }
-}
-
-/// What stands between the streams and the node.
-struct Hall<'a, 'b> {
-    peers: &'a BTreeMap<PeerId, Peer>,
-    takes_guests: bool,
-    me: PeerId,
-    /// The connection that is read, and where it comes from.
-    source: (usize, Option<IpAddr>, Option<SocketAddr>),
-    now: Instant,
-    intake: &'a mut Intake<Option<IpAddr>>,
-    notices: &'a mut Notices,
-    stats: &'a mut NetworkStats,
-    deliver: &'a mut Deliver<'b>,
-}
-
-impl Door for Hall<'_, '_> {
-    fn is_foreign(&mut self, frame: &[u8]) -> bool {
-        let Some((name, why)) = self.notices.judge(frame) else { return false };
-        self.stats.mismatched += 1;
-        if let Some(at) = self.source.2 {
-            self.notices.tell((name, why), self.peers.contains_key(&name), at, self.now);
-        }
-        true
-    }
-
-    fn claim(&self, sender: PeerId, is_stranger: bool) -> Claim {
-        match is_stranger {
-            true if self.takes_guests && sender != self.me => Claim::Guest,
-            false if self.peers.contains_key(&sender) => Claim::Peer,
-            true | false => Claim::Nobody,
-        }
-    }
-
-    fn admits(&mut self, sender: PeerId) -> bool {
-        let (_, ip, _) = self.source;
-        let known = self.peers.get(&sender).map(|peer| peer.addr.ip());
-        let is_own = known.is_some() && known == ip;
-        let admits = self.intake.admits((sender, is_own), ip, self.now);
-        self.stats.dropped_in += u64::from(!admits);
-        admits
-    }
-
-    fn deliver(&mut self, frame: &[u8]) -> bool {
-        let stranger = peek_sender(frame).filter(|_| is_stranger(frame));
-        (self.deliver)(frame, Source { origin: Origin::Connection(self.source.0), stranger })
     }
 }
 
