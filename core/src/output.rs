@@ -30,11 +30,11 @@ pub enum Output {
 /// sends a multicast without copying it. A frame that cannot be sent may be dropped.
 ///
 /// One kind of frame is for a process that has no link to this one, because it wants to join or
-/// this one does: see [`Transmit::is_stranger`]. Such a frame goes to the address that
-/// [`crate::Node::peers`] has, and also back where the last stranger's frame that named this peer
-/// ([`crate::peek_sender`]) came from: a name proves nothing, so who borrows one must not have what
-/// is for its owner sent to itself alone, and an owner may have moved. If there is neither it is
-/// dropped. It is never cut into fragments: it has at most 60 KiB, however short `frame_max` is, and
+/// this one does: see [`Transmit::is_stranger`]. If the step that made it took a stranger's frame that
+/// named this peer ([`crate::peek_sender`]) it answers that one, and goes back where that came from
+/// alone: a name proves nothing, and nobody is to draw answers to another. Otherwise it goes to the
+/// address that [`crate::Node::peers`] has, and also where the last stranger's frame that named this
+/// peer came from, for an owner may have moved. If there is neither it is dropped. It is never cut into fragments: it has at most 60 KiB, however short `frame_max` is, and
 /// fits a datagram.
 #[derive(Clone, Debug)]
 pub struct Transmit {

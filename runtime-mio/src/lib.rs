@@ -26,7 +26,8 @@
 //! Memory, besides the node's own (see [`phalanx_core::Node::memory`]): for each peer the write
 //! queue ([`net::NetworkConfig::queue_bytes`]) and a read buffer of 512 KiB that grows to one
 //! longest frame, 16 MiB, only if such a frame arrives; for all strangers together 32 MiB and 64
-//! connections, and 16 more for guests that may want to join, with 256 KiB of queue each.
+//! connections, and 80 more for guests that may want to join, 64 of them for those that bear names of
+//! peers, with 256 KiB of queue each.
 //!
 //! ```no_run
 //! use std::path::Path;

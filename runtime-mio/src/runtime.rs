@@ -206,7 +206,7 @@ impl Runtime {
         if config.genesis.quorum == QuorumRule::Paper {
             return Err(RuntimeError::PaperQuorum);
         }
-        config.frame_max = network.transport.frame_max();
+        config.frame_max = network.frame_max();
         config.fresh = fresh()?;
         let takes_guests = config.genesis.membership == Membership::Managed;
         let clock = Clock::default();
@@ -228,7 +228,8 @@ impl Runtime {
         // Over TCP what a leader proposes goes out in one frame: it must not be dropped for the next.
         let longest = config.longest_frame().saturating_add(QUEUE_SLACK);
         let queue_bytes = network.queue_bytes.max(longest);
-        let network = NetworkConfig { takes_guests, queue_bytes, ..network.clone() };
+        let group = Some(config.genesis.group().prefix());
+        let network = NetworkConfig { takes_guests, queue_bytes, group, ..network.clone() };
         let mut network = Network::bind(&network, me, &peers)?;
         network.set_outside(is_outside);
         let (handle, commands) = Handle::new(network.waker());
@@ -302,8 +303,11 @@ impl Runtime {
         self.note_end();
         self.come_back();
         self.follow();
-        for frame in self.sorted.outbox.drain(..) {
-            self.network.send(frame);
+        for (frame, source) in self.sorted.outbox.drain(..) {
+            match source {
+                Some(source) => self.network.answer(frame, source),
+                None => self.network.send(frame),
+            }
         }
         self.network.flush();
         Ok(())
@@ -346,11 +350,13 @@ impl Runtime {
 
     fn receive(&mut self) {
         let Self { node, network, clock, sorted, inputs, .. } = self;
-        network.receive(&mut |frame| {
+        network.receive(&mut |frame, source| {
             let before = unread(&node.counters());
             let (now, input) = (clock.now(), Input::Frame(frame));
             inputs.note(now, &input);
+            sorted.source = Some(source);
             sorted.take(node.step(now, input));
+            sorted.source = None;
             unread(&node.counters()) == before
         });
     }

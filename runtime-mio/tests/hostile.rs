@@ -120,7 +120,7 @@ impl Rig {
 
     /// A frame that claims to be from a member and is not.
     fn forged(&self, from: PeerId) -> Vec<u8> {
-        let header = Header { kind: FrameKind::FragmentAck, group: 0, from, counter: 7 };
+        let header = Header { kind: FrameKind::FragmentAck, group: self.group, from, counter: 7 };
         seal_small(&MacKey::derive(&[0; 32], &[]), &header, &[&[0; 16]])
     }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::rng::Stream;
-use crate::scenario::{Network as Plan, Partition, SlowLink};
+use crate::scenario::{Network as Plan, Partition, ShortLink, SlowLink};
 
 /// How many old frames are kept for replay.
 const OLD_FRAMES: usize = 64;
@@ -33,6 +33,8 @@ pub struct Tally {
     pub lost: u64,
     /// Lost to a partition.
     pub cut: u64,
+    /// Longer than the link takes.
+    pub too_long: u64,
     /// Delivered twice.
     pub duplicated: u64,
     /// Old ones delivered again.
@@ -54,6 +56,8 @@ pub struct Network {
     free_at_us: Vec<u64>,
     /// Bytes per second of links that are slower than all others.
     slow: BTreeMap<(u16, u16), u64>,
+    /// The longest frames of links that lose all longer ones.
+    short: BTreeMap<(u16, u16), usize>,
     old: Vec<(u16, u16, Vec<u8>)>,
     tally: Tally,
 }
@@ -77,6 +81,7 @@ impl Network {
             stream,
             free_at_us: vec![0; members * members],
             slow: BTreeMap::new(),
+            short: BTreeMap::new(),
             old: Vec::new(),
             tally: Tally::default(),
         }
@@ -98,6 +103,22 @@ impl Network {
         self
     }
 
+    /// The same with links that lose all long frames, for good.
+    #[must_use]
+    pub fn with_short_links(mut self, links: &[ShortLink]) -> Self {
+        for link in links {
+            for (from, to) in
+                link.from.iter().flat_map(|from| link.to.iter().map(move |to| (*from, *to)))
+            {
+                self.short.insert((from, to), link.frame_max);
+                if link.both {
+                    self.short.insert((to, from), link.frame_max);
+                }
+            }
+        }
+        self
+    }
+
     /// What it did so far.
     #[must_use]
     pub const fn tally(&self) -> &Tally {
@@ -113,6 +134,10 @@ impl Network {
         mut frame: Vec<u8>,
         arrivals: &mut Vec<Arrival>,
     ) {
+        if self.short.get(&(from, to)).is_some_and(|frame_max| frame.len() > *frame_max) {
+            self.tally.too_long += 1;
+            return;
+        }
         let start_us = self.queue(now_us, from, to, frame.len());
         if now_us >= self.heal_at_us {
             let at_us = start_us + self.stream.between(self.plan.min_us, self.plan.max_us);
@@ -312,6 +337,18 @@ mod tests {
         }
         let times: Vec<u64> = arrivals.iter().map(|arrival| arrival.at_us - HEAL).collect();
         assert_eq!(times, [1_001, 2_001, 1_001, 1]);
+    }
+
+    #[test]
+    fn a_short_link_loses_long_frames_for_good() {
+        let short = ShortLink { from: vec![0], to: vec![1], both: false, frame_max: 8 };
+        let mut network = network(Plan::default(), Vec::new()).with_short_links(&[short]);
+        let mut arrivals = Vec::new();
+        for (from, to, len) in [(0, 1, 8), (0, 1, 9), (1, 0, 9), (0, 2, 9)] {
+            network.send(HEAL, from, to, vec![0; len], &mut arrivals);
+        }
+        let sent: Vec<(u16, u16)> = arrivals.iter().map(|frame| (frame.from, frame.to)).collect();
+        assert_eq!((sent, network.tally().too_long), (vec![(0, 1), (1, 0), (0, 2)], 1));
     }
 
     #[test]

@@ -108,6 +108,9 @@ pub struct Scenario {
     /// Links that are slower than all others, for good.
     #[serde(default, rename = "slow_link", skip_serializing_if = "Vec::is_empty")]
     pub slow_links: Vec<SlowLink>,
+    /// Links that lose all frames above some length, for good.
+    #[serde(default, rename = "short_link", skip_serializing_if = "Vec::is_empty")]
+    pub short_links: Vec<ShortLink>,
     /// What becomes of one kind of message.
     #[serde(default, rename = "rule", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -287,6 +290,21 @@ pub struct SlowLink {
     pub bytes_per_second: u64,
 }
 
+/// Links from any of `from` to any of `to` lose all frames longer than so much, and nobody is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShortLink {
+    /// Senders.
+    pub from: Vec<u16>,
+    /// Receivers.
+    pub to: Vec<u16>,
+    /// And back.
+    #[serde(default)]
+    pub both: bool,
+    /// Bytes of the longest frame that arrives, at least 508.
+    pub frame_max: usize,
+}
+
 /// A member stops for ever: at a moment, once the group accepted so many casts, or once something
 /// is seen to happen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -435,6 +453,7 @@ impl Scenario {
             workload: Workload::default(),
             partitions: Vec::new(),
             slow_links: Vec::new(),
+            short_links: Vec::new(),
             rules: Vec::new(),
             crashes: Vec::new(),
             pauses: Vec::new(),
@@ -558,8 +577,10 @@ impl Scenario {
             && network.bytes_per_second == 0
             && network.max_us + network.spike_us <= 50_000;
         let is_quick = self.is_quick();
-        let is_whole =
-            self.partitions.is_empty() && self.rules.is_empty() && self.slow_links.is_empty();
+        let is_whole = self.partitions.is_empty()
+            && self.rules.is_empty()
+            && self.slow_links.is_empty()
+            && self.short_links.is_empty();
         is_timely && is_quick && is_whole && self.pauses.is_empty()
     }
 }

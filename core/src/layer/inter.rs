@@ -10,7 +10,7 @@
 //! What a faulty process can try: ask with keys of others (unsigned), with requests of the past
 //! (bound to the view), again and again (what was recommended is merely repeated; a key that comes
 //! and goes waits longer each time), crowd out others (tables are bounded, and who is authorised asks
-//! again), pose as another by name or address (refused). A liar among the members may recommend whom
+//! again), pose as another by its peer id (refused). A liar among the members may recommend whom
 //! it likes: it is one.
 
 mod records;
@@ -103,7 +103,6 @@ pub(crate) enum Out {
 struct Recommendation {
     request: Hash32,
     incarnation: u64,
-    addr: Vec<u8>,
     at: Time,
     /// As it was said, for those who missed it.
     said: Option<Box<Recommended>>,
@@ -191,8 +190,8 @@ impl Inter {
         members.filter_map(is_over).collect()
     }
 
-    /// This member is Active and has lost its state. The others hand it over only to who becomes
-    /// Active, so it asks to be Silenced first.
+    /// This member is Active and has lost its state. The others hand it over only to members
+    /// that become Active, so it asks to be Silenced first.
     pub(crate) fn lacks_state(&mut self, now: Time) {
         self.rejoin.start(now);
     }
@@ -202,6 +201,11 @@ impl Inter {
         if let Some(known) = self.recommended.get_mut(&message.request.key) {
             known.said = Some(Box::new(message.clone()));
         }
+    }
+
+    /// The request of this key that waits for the application's answer.
+    pub(crate) fn waits(&self, key: &PublicKey) -> Option<&JoinRequest> {
+        self.waiting.get(key).map(|(request, _)| &**request)
     }
 
     /// When a Tick is owed.
@@ -313,22 +317,17 @@ impl Inter {
         origin == Origin::Member && member.is_some_and(|old| old.status == Status::Active)
     }
 
-    /// What a genesis record would be refused for: frames and connections must tell members apart,
-    /// those of this view and those that this member would take in with it.
+    /// Checks that frames can tell the joiner from the members of this view, and from those that
+    /// this member would take in with it. Its address is its own business: a link is between two
+    /// keys, and whoever had that address before may be dead, or may have moved.
     fn find_clash(&self, request: &JoinRequest) -> Result<(), JoinRefusal> {
         let name = peer_id(&request.key);
-        let (key, addr) = (&request.key, &request.addr.0);
-        let members = self.view.members.iter().map(|Member { key, addr, .. }| (key, addr));
-        let joiners = self.recommended.iter().map(|(key, other)| (key, &other.addr));
-        for (other, taken) in members.chain(joiners).filter(|(other, _)| *other != key) {
-            if peer_id(other) == name {
-                return Err(JoinRefusal::PeerIdClash);
-            }
-            if taken == addr && !addr.is_empty() {
-                return Err(JoinRefusal::AddressTaken);
-            }
+        let members = self.view.members.iter().map(|member| &member.key);
+        let mut others = members.chain(self.recommended.keys());
+        match others.any(|other| *other != request.key && peer_id(other) == name) {
+            true => Err(JoinRefusal::PeerIdClash),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether somebody said that it may; if nobody did, the application may be asked.
@@ -405,8 +404,8 @@ impl Inter {
         if !self.recommended.contains_key(&request.key) && self.recommended.len() >= JOINS_MAX {
             self.oldest_over(now).and_then(|oldest| self.recommended.remove(&oldest));
         }
-        let (incarnation, addr) = (request.incarnation, request.addr.0.clone());
-        let entry = Recommendation { request: hash, incarnation, addr, at: now, said: None };
+        let incarnation = request.incarnation;
+        let entry = Recommendation { request: hash, incarnation, at: now, said: None };
         self.recommended.insert(request.key, entry);
         out.push(Out::Recommend(request));
     }

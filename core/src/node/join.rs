@@ -156,14 +156,14 @@ impl Node {
 
     /// Whether there is a token for a frame in the name of this process.
     fn takes_token(&mut self, from: PeerId) -> bool {
-        if self.tokens.take(self.now) {
-            return true;
-        }
         let is_known = match &self.phase {
             Phase::Joining(heal) => heal.peers().any(|(peer, ..)| peer == from),
             Phase::Member | Phase::Excluded => self.stack.knows(from),
         };
-        is_known && self.tokens.take_reserved(self.now, from)
+        match is_known {
+            true => self.tokens.take_reserved(self.now, from),
+            false => self.tokens.take(self.now),
+        }
     }
 
     fn count_unauthenticated(&mut self) {

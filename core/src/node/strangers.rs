@@ -1,40 +1,40 @@
 //! How many frames of strangers are looked at: a token each, so that nobody without a link can make
 //! this process check more than so many signatures in a second.
 //!
-//! A flood must not keep those out that the group knows: when the tokens are used up, a frame in the
-//! name of a process that is known takes one from a reserve as large, but one name only now and then.
-//! Names are easily borrowed, so who floods in the names of all that are known still slows them down;
-//! a name that nobody borrows is heard.
+//! A flood must not keep those out that the group knows. Frames in their names have a reserve of many
+//! more tokens, which the names share: one that is borrowed a thousand times in a second takes what
+//! the others leave, and no more. Whose frames they really are is told by where they come from, and
+//! only the transport knows that: it hands on less of one name than its share here is.
 
 use alloc::collections::BTreeMap;
 
-use crate::crypto::hash;
 use crate::member::PeerId;
 use crate::time::Time;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// A name is looked at that often on average for tokens of the reserve. The pauses differ from half
-/// of it to one and a half, or a flood in somebody's name could keep time with what it says itself.
-const LOOK_US: u64 = 500_000;
+/// So many times as many frames in the names of processes that are known are looked at as others.
+const KNOWN_TIMES: u32 = 64;
 
-/// Names remembered for that; while there are so many, no other is looked at.
-const LOOKS_MAX: usize = 256;
+/// How long tokens of the reserve are shared by the names that asked for one in such a time before.
+const WINDOW_US: u64 = SECOND_US / 4;
+
+/// Names told apart in that time; no other gets a token.
+const NAMES_MAX: usize = 256;
 
 /// Tokens for everybody, and the reserve.
 #[derive(Debug)]
 pub(super) struct Tokens {
     common: Bucket,
-    reserve: Bucket,
-    /// Until when each name waits.
-    looks: BTreeMap<PeerId, Time>,
+    reserve: Reserve,
 }
 
 impl Tokens {
-    /// Full buckets of `per_second` tokens, into each of which so many fall in a second.
+    /// A full bucket of `per_second` tokens, into which so many fall in a second, and the reserve.
     pub(super) fn new(per_second: u32, now: Time) -> Self {
-        let (common, reserve) = (Bucket::new(per_second, now), Bucket::new(per_second, now));
-        Self { common, reserve, looks: BTreeMap::new() }
+        let in_window = per_second.saturating_mul(KNOWN_TIMES) / 4;
+        let reserve = Reserve { in_window, left: in_window, ..Reserve::default() };
+        Self { common: Bucket::new(per_second, now), reserve }
     }
 
     /// Takes a token for everybody, if there is one.
@@ -44,22 +44,47 @@ impl Tokens {
 
     /// Takes a token of the reserve in the name of a process that is known.
     pub(super) fn take_reserved(&mut self, now: Time, known: PeerId) -> bool {
-        self.looks.retain(|_, until| now < *until);
-        if self.looks.contains_key(&known) || self.looks.len() >= LOOKS_MAX {
-            return false;
-        }
-        let is_taken = self.reserve.take(now);
-        if is_taken {
-            let uneven = hash("look", &[&known.0.to_le_bytes(), &now.as_micros().to_le_bytes()]);
-            let pause_us = (LOOK_US / 2).saturating_add(uneven.prefix() % LOOK_US);
-            self.looks.insert(known, now.plus(pause_us));
-        }
-        is_taken
+        self.reserve.take(now, known)
     }
 
     /// Puts a token back: it was well spent.
     pub(super) fn refund(&mut self) {
         self.common.fill(SECOND_US);
+    }
+}
+
+/// Tokens that names share.
+#[derive(Debug, Default)]
+struct Reserve {
+    in_window: u32,
+    left: u32,
+    until: Time,
+    /// Names in the window before.
+    names_before: usize,
+    /// How often each name asked in this one.
+    asked: BTreeMap<PeerId, u32>,
+}
+
+impl Reserve {
+    fn take(&mut self, now: Time, name: PeerId) -> bool {
+        if now >= self.until {
+            self.names_before = self.asked.len();
+            self.asked.clear();
+            (self.left, self.until) = (self.in_window, now.plus(WINDOW_US));
+        }
+        if self.asked.len() >= NAMES_MAX && !self.asked.contains_key(&name) {
+            return false;
+        }
+        let asked = self.asked.entry(name).or_default();
+        *asked = asked.saturating_add(1);
+        let asked = *asked;
+        let names = u32::try_from(self.names_before.max(self.asked.len())).unwrap_or(u32::MAX);
+        let share = self.in_window.checked_div(names).unwrap_or(0).max(1);
+        if self.left == 0 || asked > share {
+            return false;
+        }
+        self.left = self.left.saturating_sub(1);
+        true
     }
 }
 
@@ -114,24 +139,23 @@ mod tests {
     #[test]
     fn a_flood_leaves_the_reserve_to_names_that_it_does_not_borrow() {
         let mut tokens = Tokens::new(8, Time::ZERO);
-        let mut taken = [0; 3];
+        let (mut borrowed, mut own) = (0, 0);
         for millis in 0..4_000_u64 {
             let now = Time::from_micros(millis * 1000);
-            while tokens.take(now) {}
-            // One name is borrowed a thousand times in a second, another comes every two.
-            taken[0] += usize::from(tokens.take_reserved(now, PeerId(1)));
-            if millis % 2_000 == 999 {
-                taken[1] += usize::from(tokens.take_reserved(now, PeerId(2)));
+            for _ in 0..5 {
+                borrowed += u32::from(tokens.take_reserved(now, PeerId(1)));
+            }
+            // Another name asks every 50 ms.
+            if millis % 50 == 49 {
+                own += u32::from(tokens.take_reserved(now, PeerId(2)));
             }
         }
-        assert!((5..=16).contains(&taken[0]), "{taken:?}");
-        assert_eq!(taken[1], 2);
-        // Nor do many names make more than the reserve holds.
+        assert!((900..=4 * 8 * KNOWN_TIMES).contains(&borrowed), "{borrowed}");
+        assert!(own >= 75, "{own} of 80: all but those of the first window");
+        // Nor do many names get more than there is, or memory.
         let later = Time::from_micros(20_000_000);
-        for name in 0..1_000 {
-            taken[2] += usize::from(tokens.take_reserved(later, PeerId(name)));
-        }
-        assert_eq!(taken[2], 8);
-        assert!(tokens.looks.len() <= LOOKS_MAX);
+        let taken = (0..1_000).filter(|name| tokens.take_reserved(later, PeerId(*name))).count();
+        assert_eq!(taken, 128);
+        assert!(tokens.reserve.asked.len() <= NAMES_MAX);
     }
 }

@@ -67,8 +67,9 @@ impl<'a> Draft<'a> {
     /// Step 2: joiners, by key. One that needs its old entry removed waits if too many were
     /// touched, one for which the group is too large if it is, so that a spare that waits for ever
     /// keeps nobody from coming back; the first that does not fit otherwise ends it. Nobody joins
-    /// whom frames or connections could not tell from another: members recommend apart from each
-    /// other, so that only here it is seen that two joiners want one address.
+    /// that frames could not tell from another member. An address that a member has keeps nobody out:
+    /// links are between keys, and that member may be dead. Of two newcomers with one address the second
+    /// waits, because members recommend apart from each other, and only here both are seen.
     pub(super) fn admit(&mut self, requests: &[&Joining], subjects: &Subjects) {
         let has_ended = self.take_in(requests, subjects);
         let size = usize::from(self.genesis.limits.max_members);
@@ -94,12 +95,12 @@ impl<'a> Draft<'a> {
             .collect();
         for request in requests {
             let name = peer_id(&request.key);
+            let old = self.view.rank_of(&request.key);
             if names.iter().any(|(known, key)| *known == name && *key != request.key)
-                || self.is_taken(request)
+                || (old.is_none() && self.is_taken(request))
             {
                 continue;
             }
-            let old = self.view.rank_of(&request.key);
             let is_stale = |rank: Rank| {
                 let member = self.view.member(rank);
                 subjects.proven.contains(&rank)
@@ -131,11 +132,9 @@ impl<'a> Draft<'a> {
         false
     }
 
-    /// Whether another member of the view, or a joiner that comes first, has the address.
+    /// Tells whether a joiner that comes first has the address.
     fn is_taken(&self, request: &Joining) -> bool {
-        let mut others = self.view.members.iter().chain(&self.joined);
-        !request.addr.is_empty()
-            && others.any(|other| other.key != request.key && other.addr == request.addr)
+        !request.addr.is_empty() && self.joined.iter().any(|other| other.addr == request.addr)
     }
 
     /// Whether so many may join at once: somebody who knows the group's past stays in any case.

@@ -10,7 +10,7 @@ use crate::fault::LinkFault;
 use crate::layer::group::Group;
 use crate::layer::inter::Origin;
 use crate::layer::{Post, To, group, inter};
-use crate::member::{PeerId, Rank};
+use crate::member::{Member, PeerId, Rank};
 use crate::output::Event;
 use crate::view::View;
 use crate::wire::Part;
@@ -31,6 +31,13 @@ impl Stack {
         let rank = self.view.rank_of(&request.key);
         if rank.is_none() && !self.takes_newcomers() {
             // It asks again.
+            return;
+        }
+        if rank.is_none() && self.is_address_held(&request) {
+            if let Origin::Stranger(peer) = origin {
+                let hash = group::request_hash(&request);
+                step.refused.push((peer, hash, JoinRefusal::AddressTaken));
+            }
             return;
         }
         let rank = rank.filter(|rank| *rank != self.me && !self.is_active(*rank));
@@ -93,6 +100,17 @@ impl Stack {
         !has_flushed && self.has_judged_all()
     }
 
+    /// Tells whether another member that answers has the address of a newcomer. What one has that is
+    /// silent may be taken over, and a member that comes back brings whatever address it likes.
+    fn is_address_held(&self, request: &JoinRequest) -> bool {
+        let members = Rank::all(self.view.members.len()).zip(&self.view.members);
+        let answers = |rank: Rank| rank == self.me || self.suspect.hears(rank);
+        let holds = |(rank, member): (Rank, &Member)| {
+            member.key != request.key && member.addr == request.addr.0 && answers(rank)
+        };
+        !request.addr.0.is_empty() && members.into_iter().any(holds)
+    }
+
     fn has_judged_all(&self) -> bool {
         let weak = self.roster.quorum().weak();
         let mut others = Rank::all(self.view.members.len()).filter(|rank| *rank != self.me);
@@ -118,7 +136,8 @@ impl Stack {
 
     /// The application said whether a key may join.
     pub(super) fn admit(&mut self, step: &mut Step<'_>, key: PublicKey, is_admitted: bool) {
-        let takes_newcomers = self.takes_newcomers();
+        let is_held = self.inter.waits(&key).is_some_and(|request| self.is_address_held(request));
+        let takes_newcomers = self.takes_newcomers() && !is_held;
         self.run_inter(step, inter::In::Admit { key, is_admitted, takes_newcomers });
     }
 

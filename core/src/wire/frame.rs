@@ -16,7 +16,8 @@
 //!     stranger:  what is said without a link, see [`super::stranger`]
 //! ```
 //!
-//! Integers are little-endian. The MAC of a whole frame covers its first 26 bytes, `H(packet)` and
+//! The first 18 bytes are the same in all versions, so that processes that cannot talk to each other
+//! can say why ([`peek_clear`]). Integers are little-endian. The MAC of a whole frame covers its first 26 bytes, `H(packet)` and
 //! `H(casts)`: the receiver computes the latter anyway, so payload bytes are hashed once and never
 //! MACed again, and a multicast hashes its packet once for all links. The MAC of a fragment or an
 //! acknowledgement covers everything; a stranger's frame has none.
@@ -235,6 +236,25 @@ impl<'a> Parsed<'a> {
 #[must_use]
 pub fn peek_sender(frame: &[u8]) -> Option<PeerId> {
     parse(frame).map(|parsed| parsed.header.from)
+}
+
+/// What every frame says in clear, in this version and all others: they begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clear {
+    /// The version that its sender speaks.
+    pub version: u8,
+    /// First bytes of the id of its sender's group.
+    pub group: u64,
+    /// Who says it sent it.
+    pub from: PeerId,
+}
+
+/// What a frame says in clear; `None` if it is too short for any version.
+#[must_use]
+pub fn peek_clear(frame: &[u8]) -> Option<Clear> {
+    let (prefix, _) = frame.split_at_checked(PREFIX)?;
+    let version = *prefix.first()?;
+    Some(Clear { version, group: u64_at(prefix, 2)?, from: PeerId(u64_at(prefix, 10)?) })
 }
 
 /// Whether it is a frame between processes that have no link: what answers it goes back where it

@@ -32,7 +32,7 @@ use crate::member::Rank;
 use crate::seq::{Attempt, Number, Round, SlotMark};
 
 /// The version of everything on the wire; golden bytes pin it.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 /// The most parts in one packet.
 pub const PARTS_MAX: usize = 256;

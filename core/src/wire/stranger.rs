@@ -31,8 +31,8 @@ pub const QUESTION_BYTES: usize = 1_200;
 /// Bytes of a question's frame without its padding: these at least, and eleven more at the most.
 const BARE_BYTES: usize = HEADER + 1 + 1 + 33 + 33 + 1;
 
-/// How many bytes of frames answer a question whose frame has so many. What is for a stranger may
-/// be sent to two addresses, so that both together get at most three times the question.
+/// How many bytes of frames answer a question whose frame has so many: they go to an address that the
+/// question may have forged.
 #[must_use]
 pub const fn answer_max(question: usize) -> usize {
     question.saturating_add(question / 2)
@@ -109,8 +109,8 @@ pub enum JoinRefusal {
     /// Frames cannot tell it from another member; it needs another key.
     #[error("its key has the peer id of another member; it needs another key")]
     PeerIdClash,
-    /// Another member has this address.
-    #[error("its address is that of another member")]
+    /// A member that answers has this address; a dead one keeps it from nobody.
+    #[error("its address is that of another member, which answers there")]
     AddressTaken,
     /// The group has `max_members`.
     #[error("the group is full")]

@@ -207,7 +207,7 @@ fn golden_bytes() {
         assert_eq!(is, was, "the wire changed: the version must, too");
     }
     assert_eq!(written, golden, "messages were added or removed");
-    assert_eq!(VERSION, 5);
+    assert_eq!(VERSION, 6);
 }
 
 #[test]

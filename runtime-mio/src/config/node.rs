@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phalanx_core::crypto::Suite;
+use phalanx_core::crypto::{Suite, peer_id};
 use phalanx_core::{Config, ConfigError, Joiners, PublicKey, Rank, View};
 use serde::Deserialize;
 use toml::{Spanned, Value};
@@ -14,7 +14,7 @@ use super::group::{Group, address, no_host};
 use super::units::{Amount, Micros, public_key};
 use super::{FileError, Source};
 use crate::keys::{SecretKey, is_exposed};
-use crate::net::{NetworkConfig, TransportKind};
+use crate::net::{DATAGRAM_MAX, DATAGRAM_MIN, NetworkConfig, TransportKind};
 
 /// A peer that pauses for less is not slow.
 const STALL_MIN_US: u64 = 100_000;
@@ -33,6 +33,7 @@ struct NodeFile {
     anchor: Option<Spanned<PathBuf>>,
     #[serde(default)]
     transport: TransportName,
+    datagram: Option<Amount>,
     state: PathBuf,
     #[serde(default = "info")]
     log: String,
@@ -151,10 +152,7 @@ impl Home {
             let message = "a log level is one of error, warn, info, debug, trace";
             return Err(source.error(source.find("log"), message));
         }
-        if file.timeouts.stall.is_some_and(|Micros(stall)| stall < STALL_MIN_US) {
-            let message = "stall is out of range: it must be at least 100 ms";
-            return Err(source.error(source.find("stall"), message));
-        }
+        file.check_ranges(&source)?;
         let mut config = file.core_config(&group);
         config.addr = addr.into_bytes();
         config.joiners = joiners(&source, file.joiners.as_ref())?;
@@ -165,7 +163,7 @@ impl Home {
             secret,
             exposed: file.exposed(&source, &key_path)?,
             key_path,
-            network: file.network_config(bind),
+            network: file.network_config(bind, &group),
             config,
             group,
             state_dir: dir.join(&file.state),
@@ -211,13 +209,15 @@ impl NodeFile {
                 );
                 return Err(source.error(Some(self.key.span()), message));
             }
+            return Ok(());
         }
         let Some(bind) = self.bind.as_ref().filter(|_| place.is_some()) else { return Ok(()) };
         let others = group.genesis.members.iter().filter(|member| member.key != *key);
         let other = others.into_iter().find(|other| other.addr == bind.get_ref().as_bytes());
         let Some(other) = other else { return Ok(()) };
         let message = format!(
-            "this is the address of {}, and the key {}: this home has the key of another member",
+            "this is the address of {}, and the key {}: this home has the key of another member; if \
+             the two have changed addresses say so with `member = \"NAME\"`",
             group.name_of(&other.key),
             owner()
         );
@@ -231,6 +231,19 @@ impl NodeFile {
             is_exposed(path).map_err(|why| told(format!("{}: {why}", path.display())))?;
         let message = format!("others can use {}: chmod 600 it", path.display());
         Ok(is_exposed.then(|| told(message)))
+    }
+
+    /// Checks what the core does not know of.
+    fn check_ranges(&self, source: &Source) -> Result<(), FileError> {
+        let error = |key: &str, message: &str| Err(source.error(source.find(key), message));
+        if self.timeouts.stall.is_some_and(|Micros(stall)| stall < STALL_MIN_US) {
+            return error("stall", "stall is out of range: it must be at least 100 ms");
+        }
+        let is_possible = |given| (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&bytes(given));
+        if !self.datagram.is_none_or(is_possible) {
+            return error("datagram", "datagram is out of range: it must be 508 B to 65000 B");
+        }
+        Ok(())
     }
 
     /// Where others reach this process.
@@ -284,12 +297,14 @@ impl NodeFile {
         config
     }
 
-    fn network_config(&self, bind: SocketAddr) -> NetworkConfig {
+    fn network_config(&self, bind: SocketAddr, group: &Group) -> NetworkConfig {
         let transport = match self.transport {
             TransportName::Tcp => TransportKind::Tcp,
             TransportName::Udp => TransportKind::Udp,
         };
         let mut network = NetworkConfig::new(transport, bind);
+        network.datagram = self.datagram.map_or(network.datagram, bytes);
+        network.names = group.keys().map(|key| (peer_id(key), group.name_of(key))).collect();
         network.queue_bytes = self.limits.peer_queue.map_or(network.queue_bytes, bytes);
         if let Some(Micros(micros)) = self.timeouts.stall {
             network.stall = Duration::from_micros(micros);
@@ -391,6 +406,8 @@ pub fn node_text(entry: &NodeEntry) -> String {
          key = \"key.pem\"\n\
          bind = \"{bind}\"\n\
          transport = \"{transport}\"      # the same at every member\n\
+         # datagram = \"1400 B\"  # the longest datagram (udp), 508 to 65000 B; where a path takes less the\n\
+         #                      # member finds that out by itself, and sends 1200 B, or 508 B\n\
          state = \"state\"        # the boot record; without it start with --join\n\
          joiners = [{joiners}]  # keys that may join, or \"ask\": the application is asked\n\
          rejoin = true          # come back as a new incarnation after being put out by opinion\n\
@@ -428,7 +445,8 @@ pub fn node_text(entry: &NodeEntry) -> String {
          # send_tries = 10      # times that such a message is sent before it is given up\n\
          # peer_queue = \"8 MiB\" # frames that may wait for one peer, at least the longest\n\
          # partial_frames = 32  # frames in fragments per peer; the same at every member\n\
-         # join_tokens = 8      # frames of strangers that are looked at in a second\n\
+         # join_tokens = 8      # frames of strangers that are looked at in a second; 64 times as\n\
+         #                      # many in the names of members and of those that may join\n\
          # join_buffer = \"8 MiB\" # casts that may wait until a joiner has the state\n\
          # state_max = \"4 GiB\" # a longer state is not loaded\n"
     )

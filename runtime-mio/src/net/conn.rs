@@ -4,14 +4,15 @@
 //! claiming a peer's name costs nothing and gains nothing. Until then it is a stranger, with
 //! little time, few tries and no frames sent to it.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 use phalanx_core::wire::frame::is_stranger;
 use phalanx_core::{PeerId, peek_sender};
 
-use super::framing::{BadLength, ReadBuffer};
+use super::framing::{BadLength, PREFIX, ReadBuffer};
 use super::guests::Bucket;
 use super::share::Debt;
 
@@ -46,16 +47,25 @@ pub(super) enum Owner {
 /// What somebody may be whose frames name a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// A peer that dials us.
+    /// A peer.
     Peer,
-    /// A process without a link to us, and there is room for it.
+    /// A process without a link to us.
     Guest,
     /// Nobody who has business here.
     Nobody,
 }
 
-/// Says what somebody may be who names this sender, in a stranger's frame or another one.
-pub(super) type Judge<'a> = dyn Fn(PeerId, bool) -> Claim + 'a;
+/// What decides about the frames of a stream, and takes them.
+pub(super) trait Door {
+    /// Whether this frame is of another group or another version.
+    fn is_foreign(&mut self, frame: &[u8]) -> bool;
+    /// Says what somebody may be who names this sender, in a stranger's frame or another one.
+    fn claim(&self, sender: PeerId, is_stranger: bool) -> Claim;
+    /// Whether a stranger's frame in this name is handed on: there may be too many.
+    fn admits(&mut self, sender: PeerId) -> bool;
+    /// Hands a frame on. Returns whether it was authentic.
+    fn deliver(&mut self, frame: &[u8]) -> bool;
+}
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +116,8 @@ pub(super) enum Closed {
     Rubbish,
     #[error("it says too much for somebody who is not known")]
     TooMuch,
+    #[error("it speaks for another group, or another version of the protocol")]
+    Foreign,
 }
 
 /// What reading brought.
@@ -124,6 +136,10 @@ pub(super) struct Got {
 pub(super) struct Conn {
     pub(super) stream: TcpStream,
     pub(super) owner: Owner,
+    /// Where it comes from.
+    pub(super) ip: Option<IpAddr>,
+    /// Nothing that comes through it is looked at any more.
+    is_spent: bool,
     pub(super) opened: Instant,
     /// When it last took bytes, or had none to take.
     pub(super) took: Instant,
@@ -144,8 +160,10 @@ pub(super) struct Conn {
 impl Conn {
     pub(super) fn new(stream: TcpStream, owner: Owner, now: Instant) -> Self {
         Self {
+            ip: stream.peer_addr().ok().map(|addr| addr.ip()),
             stream,
             owner,
+            is_spent: false,
             opened: now,
             took: now,
             is_readable: false,
@@ -159,6 +177,22 @@ impl Conn {
         }
     }
 
+    /// Says a last thing: all that comes is thrown away from now on, until it is closed. To close it
+    /// at once would take that back.
+    pub(super) fn spend(&mut self, frame: &[u8]) {
+        let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let bytes = [&len.to_le_bytes()[..], frame].concat();
+        debug_assert!(bytes.len() > PREFIX);
+        // It has not been written to, so it takes so little at once, or is gone.
+        let _ = self.stream.write(&bytes);
+        self.is_spent = true;
+    }
+
+    /// Whether a peer's key has spoken through it.
+    pub(super) const fn is_authentic(&self) -> bool {
+        self.is_authentic
+    }
+
     /// How much memory its unread bytes hold.
     pub(super) const fn held(&self) -> usize {
         self.input.capacity()
@@ -169,25 +203,23 @@ impl Conn {
     pub(super) fn read(
         &mut self,
         until: Instant,
-        claim: &Judge<'_>,
-        deliver: &mut dyn FnMut(&[u8]) -> bool,
+        door: &mut dyn Door,
     ) -> (Got, Result<(), Closed>) {
         let mut got = Got::default();
-        let result = self.read_share(until, claim, deliver, &mut got);
+        let result = self.read_share(until, door, &mut got);
         (got, result)
     }
 
     fn read_share(
         &mut self,
         until: Instant,
-        claim: &Judge<'_>,
-        deliver: &mut dyn FnMut(&[u8]) -> bool,
+        door: &mut dyn Door,
         got: &mut Got,
     ) -> Result<(), Closed> {
         let share = if self.is_authentic { PEER_SHARE } else { STRANGER_SHARE };
         let mut read = 0;
         // The last turn may have left whole frames behind.
-        while self.take_frames(until, claim, deliver, got)? && read < share {
+        while self.take_frames(until, door, got)? && read < share {
             match self.stream.read(self.input.spare()) {
                 Ok(0) => return Err(Closed::End),
                 Ok(len) => {
@@ -210,8 +242,7 @@ impl Conn {
     fn take_frames(
         &mut self,
         until: Instant,
-        claim: &Judge<'_>,
-        deliver: &mut dyn FnMut(&[u8]) -> bool,
+        door: &mut dyn Door,
         got: &mut Got,
     ) -> Result<bool, Closed> {
         loop {
@@ -219,10 +250,16 @@ impl Conn {
                 return Ok(false);
             }
             let Some(range) = self.input.take().map_err(Closed::Length)? else { break };
+            if self.is_spent {
+                continue;
+            }
             let frame = self.input.frame(range.clone());
+            if door.is_foreign(frame) {
+                return Err(Closed::Foreign);
+            }
             let sender = peek_sender(frame).ok_or(Closed::WrongSender)?;
             let is_stranger = is_stranger(frame);
-            let fate = self.judge(sender, is_stranger, claim)?;
+            let fate = self.judge(sender, is_stranger, door)?;
             if fate == Fate::Hear && self.owner == Owner::Stranger {
                 self.owner = Owner::Guest(sender);
                 got.guest = Some(sender);
@@ -234,11 +271,12 @@ impl Conn {
                 Fate::Check if self.is_early() && !self.early_frames.take(Instant::now()) => {
                     continue;
                 }
+                Fate::Hear if self.owner.is_unproven() && !door.admits(sender) => continue,
                 Fate::Skip => continue,
                 Fate::Hear | Fate::Check => {}
             }
             got.frames += 1;
-            let is_authentic = deliver(self.input.frame(range));
+            let is_authentic = door.deliver(self.input.frame(range));
             if fate == Fate::Hear {
                 continue;
             }
@@ -253,8 +291,8 @@ impl Conn {
         }
         // A sender that is wrong is known long before a long frame has arrived.
         let begun = self.input.begun();
-        if let Some(sender) = peek_sender(begun) {
-            self.judge(sender, is_stranger(begun), claim)?;
+        if let Some(sender) = peek_sender(begun).filter(|_| !self.is_spent) {
+            self.judge(sender, is_stranger(begun), door)?;
         }
         Ok(true)
     }
@@ -265,7 +303,7 @@ impl Conn {
     }
 
     /// What is to become of a frame that names this sender.
-    fn judge(&self, sender: PeerId, is_stranger: bool, claim: &Judge<'_>) -> Result<Fate, Closed> {
+    fn judge(&self, sender: PeerId, is_stranger: bool, door: &dyn Door) -> Result<Fate, Closed> {
         if self.owner.sender().is_some_and(|settled| settled != sender) {
             return Err(Closed::WrongSender);
         }
@@ -274,9 +312,9 @@ impl Conn {
             Owner::Dialling(_) | Owner::Dialled(_) | Owner::Proven(_) => Ok(fate),
             Owner::Guest(_) if is_stranger => Ok(fate),
             // It is a member, and this process does not know yet, or dials it.
-            Owner::Guest(_) if claim(sender, false) != Claim::Peer => Ok(Fate::Skip),
+            Owner::Guest(_) if door.claim(sender, false) != Claim::Peer => Ok(Fate::Skip),
             Owner::Guest(_) => Ok(fate),
-            Owner::Stranger if claim(sender, is_stranger) == Claim::Nobody => {
+            Owner::Stranger if door.claim(sender, is_stranger) == Claim::Nobody => {
                 Err(Closed::WrongSender)
             }
             Owner::Stranger => Ok(fate),

@@ -3,12 +3,12 @@
 //! A guest sends frames of strangers, whatever process they name: a peer may have come back without
 //! what it knew. Its frames are handed on, few at a time, and what is said to it goes back the way
 //! that its frames came, which nobody has to trust: whoever forges a name gets at most answers that
-//! are worth nothing to it. Guests are bounded in number, and so is how fast they come and speak;
-//! they displace only each other. One that has become a peer proves it with its first frame that is
+//! are worth nothing to it. Guests are bounded in number, and so is how fast they speak; they displace
+//! only each other, and where many come from one address first of all those. One that has become a peer proves it with its first frame that is
 //! none of strangers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use phalanx_core::PeerId;
@@ -16,12 +16,12 @@ use phalanx_core::PeerId;
 use super::queue::WriteQueue;
 
 /// Guests with a connection.
-pub(super) const GUESTS: usize = 16;
+const GUESTS: usize = 16;
+/// The same that bear names of peers.
+const KNOWN_GUESTS: usize = 64;
 /// Guests known by where their datagrams came from.
 const ADDRESSES: usize = 64;
-/// Connections that become guests: so many at once, then so many a second.
-const ARRIVALS: u32 = 8;
-/// Frames of one connection, or of all datagrams of guests: so many at once, then so many a second.
+/// Frames of one connection: so many at once, then so many a second.
 const FRAMES: u32 = 64;
 /// Frames other than strangers' that one guest may send, and that are looked at: it may be a peer.
 const EARLY_FRAMES: u32 = 256;
@@ -53,11 +53,6 @@ impl Bucket {
         Self::new(EARLY_FRAMES, now)
     }
 
-    /// Whether there is one left.
-    pub(super) fn has(&self, now: Instant) -> bool {
-        self.left > 0 || self.gained(now) > 0
-    }
-
     /// Takes one, if there is one left; says whether it did.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let gained = self.gained(now);
@@ -85,34 +80,46 @@ pub(super) struct Guest {
     /// What waits to be written to it.
     pub(super) queue: WriteQueue,
     /// When it last said something.
-    pub(super) spoke: Instant,
+    spoke: Instant,
+    /// Where it comes from.
+    ip: IpAddr,
+    /// Whether it bears the name of a peer.
+    is_known: bool,
 }
 
 /// All guests with a connection, by its token.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Guests {
     by_token: BTreeMap<usize, Guest>,
-    arrivals: Bucket,
 }
 
 impl Guests {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { by_token: BTreeMap::new(), arrivals: Bucket::new(ARRIVALS, now) }
-    }
-
-    /// Whether another may come in now.
-    pub(super) fn may_enter(&self, now: Instant) -> bool {
-        self.arrivals.has(now)
-    }
-
-    /// One comes in. Returns the connection that has to go for it: the one that was silent longest.
-    pub(super) fn enter(&mut self, token: usize, id: PeerId, now: Instant) -> Option<usize> {
-        self.arrivals.take(now);
-        let oldest = self.by_token.iter().min_by_key(|(token, guest)| (guest.spoke, **token));
-        let victim = oldest.map(|(token, _)| *token).filter(|_| self.by_token.len() >= GUESTS);
-        let guest = Guest { id, queue: WriteQueue::new(QUEUE_BYTES), spoke: now };
+    /// One comes in. Returns the connection that has to go for it. Those that bear names of peers
+    /// have places of their own; of either kind the address with most of them makes room, by the one
+    /// that was silent longest.
+    pub(super) fn enter(
+        &mut self,
+        token: usize,
+        (id, is_known): (PeerId, bool),
+        ip: IpAddr,
+        now: Instant,
+    ) -> Option<usize> {
+        let alike = || self.by_token.iter().filter(|(_, guest)| guest.is_known == is_known);
+        let most = if is_known { KNOWN_GUESTS } else { GUESTS };
+        let victim = (alike().count() >= most).then(|| {
+            let of = |ip| alike().filter(|(_, guest)| guest.ip == ip).count();
+            let crowd = alike().map(|(_, guest)| guest.ip).max_by_key(|ip| of(*ip));
+            let oldest = alike().filter(|(_, guest)| Some(guest.ip) == crowd);
+            oldest.min_by_key(|(token, guest)| (guest.spoke, **token)).map(|(token, _)| *token)
+        });
+        let guest = Guest { id, queue: WriteQueue::new(QUEUE_BYTES), spoke: now, ip, is_known };
         self.by_token.insert(token, guest);
-        victim
+        victim.flatten()
+    }
+
+    /// One of them.
+    pub(super) fn get_mut(&mut self, token: usize) -> Option<&mut Guest> {
+        self.by_token.get_mut(&token)
     }
 
     /// One is gone, or a peer now.
@@ -146,28 +153,19 @@ impl Guests {
 }
 
 /// Where the datagrams of guests came from last; the oldest are forgotten.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Addresses {
     latest_last: VecDeque<(PeerId, SocketAddr)>,
-    frames: Bucket,
 }
 
 impl Addresses {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { latest_last: VecDeque::new(), frames: Bucket::of_frames(now) }
-    }
-
-    /// A datagram that names `id` came from there; says whether it is to be handed on.
-    pub(super) fn heard(&mut self, id: PeerId, from: SocketAddr, now: Instant) -> bool {
-        if !self.frames.take(now) {
-            return false;
-        }
+    /// A datagram that names `id` came from there.
+    pub(super) fn heard(&mut self, id: PeerId, from: SocketAddr) {
         self.latest_last.retain(|(known, _)| *known != id);
         self.latest_last.push_back((id, from));
         if self.latest_last.len() > ADDRESSES {
             self.latest_last.pop_front();
         }
-        true
     }
 
     /// Where `id` was heard of last.
@@ -187,40 +185,39 @@ mod tests {
         let mut bucket = Bucket::new(4, start);
         let taken = |bucket: &mut Bucket, now| (0..9).filter(|_| bucket.take(now)).count();
         assert_eq!(taken(&mut bucket, start), 4);
-        assert!(!bucket.has(start + Duration::from_millis(249)));
         assert_eq!(taken(&mut bucket, start + Duration::from_millis(500)), 2);
         assert_eq!(taken(&mut bucket, start + Duration::from_secs(60)), 4);
     }
 
     #[test]
-    fn the_guest_that_was_silent_longest_makes_room() {
+    fn the_address_with_most_guests_makes_room_by_the_one_that_was_silent_longest() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut guests = Guests::new(start);
-        for token in 0..GUESTS {
-            assert_eq!(guests.enter(token, PeerId(7), start), None);
+        let [crowd, other] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let mut guests = Guests::default();
+        assert_eq!(guests.enter(1_000, (PeerId(7), true), crowd, start), None);
+        assert_eq!(guests.enter(1_001, (PeerId(9), false), other, start), None);
+        for token in 0..GUESTS - 1 {
+            assert_eq!(guests.enter(token, (PeerId(8), false), crowd, at(1)), None);
         }
-        assert!(!guests.may_enter(start), "all arrivals of this second are used up");
-        guests.spoke(0, at(1));
-        assert_eq!(guests.enter(99, PeerId(8), at(2)), Some(1));
+        guests.spoke(0, at(2));
+        assert_eq!(guests.enter(99, (PeerId(8), false), other, at(3)), Some(1));
         guests.leave(1);
-        let named: Vec<usize> = guests.named(PeerId(7)).map(|(token, _)| token).collect();
-        assert!(named.contains(&0) && !named.contains(&1) && named.len() == GUESTS - 1);
-        assert!(guests.is_idle(2, at(31)) && !guests.is_idle(0, at(31)));
+        let named = |guests: &mut Guests, id| guests.named(PeerId(id)).count();
+        assert_eq!([7, 8, 9].map(|id| named(&mut guests, id)), [1, GUESTS - 1, 1]);
+        assert!(guests.is_idle(1_001, at(31)) && !guests.is_idle(0, at(31)));
     }
 
     #[test]
     fn addresses_are_bounded_and_the_latest_counts() {
-        let now = Instant::now();
-        let mut addresses = Addresses::new(now);
+        let mut addresses = Addresses::default();
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         for id in 0..70_u16 {
-            let later = now + Duration::from_secs(u64::from(id));
-            assert!(addresses.heard(PeerId(u64::from(id)), address(id), later));
+            addresses.heard(PeerId(u64::from(id)), address(id));
         }
         assert_eq!(addresses.of(PeerId(5)), None, "the oldest are out");
         assert_eq!(addresses.of(PeerId(6)), Some(address(6)));
-        assert!(addresses.heard(PeerId(6), address(99), now + Duration::from_secs(99)));
+        addresses.heard(PeerId(6), address(99));
         assert_eq!(addresses.of(PeerId(6)), Some(address(99)));
     }
 }

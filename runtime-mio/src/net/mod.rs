@@ -13,7 +13,11 @@ mod backoff;
 mod conn;
 mod framing;
 mod guests;
+mod hall;
+mod intake;
+mod notices;
 mod peer;
+mod probe;
 mod queue;
 mod share;
 mod tcp;
@@ -27,6 +31,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use phalanx_core::{PeerId, Transmit};
 
+pub use notices::{Mismatch, hex};
+
 /// Readiness of the waker.
 const WAKER: Token = Token(0);
 /// Readiness of the socket that is bound: datagrams, or connections to accept.
@@ -39,22 +45,18 @@ const EVENTS: usize = 256;
 /// How frames travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportKind {
-    /// A frame is a datagram; frames are at most 1,400 bytes long.
+    /// A frame is a datagram.
     Udp,
     /// Frames follow each other on one connection per pair of processes.
     Tcp,
 }
 
-impl TransportKind {
-    /// The longest frame to hand to it: [`phalanx_core::Config::frame_max`].
-    #[must_use]
-    pub const fn frame_max(self) -> usize {
-        match self {
-            Self::Udp => 1_400,
-            Self::Tcp => phalanx_core::Config::FRAME_MAX,
-        }
-    }
-}
+/// Bytes of a datagram that nobody configured.
+pub const DATAGRAM: usize = 1_400;
+/// The shortest datagrams that may be configured: every IPv4 path takes them.
+pub const DATAGRAM_MIN: usize = 508;
+/// The longest that there are.
+pub const DATAGRAM_MAX: usize = 65_000;
 
 /// What a [`Network`] is told when it starts.
 #[derive(Clone, Debug)]
@@ -74,15 +76,43 @@ pub struct NetworkConfig {
     pub takes_guests: bool,
     /// Decides the jitter of back-off: different at every member.
     pub seed: u64,
+    /// Bytes of the longest datagram, from [`DATAGRAM_MIN`] to [`DATAGRAM_MAX`] (UDP). Where a path
+    /// takes less the node finds that out.
+    pub datagram: usize,
+    /// The first bytes of the group's id: frames of another are dropped at once, and the log says so.
+    /// `None`: every group is this one.
+    pub group: Option<u64>,
+    /// What people call processes, for the log.
+    pub names: Vec<(PeerId, String)>,
 }
 
 impl NetworkConfig {
-    /// The defaults: 8 MiB of queue per peer, 5 seconds of stalling, no guests.
+    /// The defaults: 8 MiB of queue per peer, 5 seconds of stalling, datagrams of 1,400 bytes, no
+    /// guests, any group.
     #[must_use]
     pub const fn new(transport: TransportKind, bind: SocketAddr) -> Self {
         let stall = Duration::from_secs(5);
         let queue_bytes = 8 * 1024 * 1024;
-        Self { transport, bind, queue_bytes, stall, takes_guests: false, seed: 0 }
+        Self {
+            transport,
+            bind,
+            queue_bytes,
+            stall,
+            takes_guests: false,
+            seed: 0,
+            datagram: DATAGRAM,
+            group: None,
+            names: Vec::new(),
+        }
+    }
+
+    /// The longest frame to hand to it: [`phalanx_core::Config::frame_max`].
+    #[must_use]
+    pub const fn frame_max(&self) -> usize {
+        match self.transport {
+            TransportKind::Udp => self.datagram,
+            TransportKind::Tcp => phalanx_core::Config::FRAME_MAX,
+        }
     }
 }
 
@@ -99,8 +129,10 @@ pub struct NetworkStats {
     pub bytes_out: u64,
     /// Frames for others that were dropped because a queue was full or a datagram was refused.
     pub dropped_out: u64,
-    /// Frames that claim a sender who cannot have sent them here, dropped unread.
+    /// Frames that claim a sender who cannot have sent them here, or are too many, dropped unread.
     pub dropped_in: u64,
+    /// Frames of another group or another version of the protocol.
+    pub mismatched: u64,
     /// Times that a connection to a peer was dialled after the first.
     pub reconnects: u64,
     /// Connections that were accepted and closed without having proven a peer.
@@ -116,6 +148,23 @@ pub struct NetworkStats {
     /// Bytes that wait to be written, now.
     pub queued_bytes: usize,
 }
+
+/// Where a frame came from: [`Network::answer`] sends what is said to a stranger back there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    origin: Origin,
+    /// The name that it bears, if it is a stranger's.
+    stranger: Option<PeerId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Datagram(SocketAddr),
+    Connection(usize),
+}
+
+/// Takes a frame, says whether it was authentic.
+type Deliver<'a> = dyn FnMut(&[u8], Source) -> bool + 'a;
 
 /// Why a network cannot start or go on: the system's refusal, never a peer's doing.
 #[derive(Debug, thiserror::Error)]
@@ -239,7 +288,7 @@ impl Network {
     /// Reads what has arrived, of each peer for a bounded share of bytes and of a few milliseconds,
     /// and hands every frame to `deliver`, which says whether it was authentic: MAC and freshness
     /// good. Of strangers' frames nobody asks.
-    pub fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+    pub fn receive(&mut self, deliver: &mut dyn FnMut(&[u8], Source) -> bool) {
         match &mut self.transport {
             Transport::Udp(udp) => udp.receive(deliver),
             Transport::Tcp(tcp) => tcp.receive(Instant::now(), deliver),
@@ -254,10 +303,24 @@ impl Network {
         }
     }
 
+    /// Queues a frame that the node made in the step that took one from `source`. What it says to the
+    /// stranger whose frame that was goes back there and nowhere else: who bears the name of another
+    /// draws nothing to that one, and nothing from it.
+    pub fn answer(&mut self, frame: Transmit, source: Source) {
+        if !frame.is_stranger() || source.stranger != Some(frame.to) {
+            return self.send(frame);
+        }
+        match (&mut self.transport, source.origin) {
+            (Transport::Udp(udp), Origin::Datagram(to)) => udp.answer(&frame, to),
+            (Transport::Tcp(tcp), Origin::Connection(to)) => tcp.answer(frame, to),
+            (Transport::Udp(_) | Transport::Tcp(_), _) => self.send(frame),
+        }
+    }
+
     /// Writes what the sockets take, and looks after connections: dials, cuts off, gives up.
     pub fn flush(&mut self) {
         match &mut self.transport {
-            Transport::Udp(udp) => udp.flush(),
+            Transport::Udp(udp) => udp.flush(Instant::now()),
             Transport::Tcp(tcp) => tcp.flush(Instant::now()),
         }
     }

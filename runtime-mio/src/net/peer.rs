@@ -1,16 +1,17 @@
 //! A process to reach over a stream.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Jitter};
 use super::queue::WriteQueue;
+use super::tcp::PATIENCE;
 
 /// A process to reach.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) addr: SocketAddr,
-    /// Whether it is for us to dial.
+    /// Whether it is for us to dial; otherwise it is waited for, and dialled late.
     pub(super) is_ours: bool,
     pub(super) queue: WriteQueue,
     /// The connection used, connected or being dialled.
@@ -18,6 +19,8 @@ pub(super) struct Peer {
     pub(super) backoff: Backoff,
     pub(super) dial_at: Instant,
     pub(super) dialled: u64,
+    /// Since when nobody listens at its address, as far as its host says.
+    refused: Option<Instant>,
 }
 
 impl Peer {
@@ -29,8 +32,22 @@ impl Peer {
             queue: WriteQueue::new(queue_bytes),
             conn: None,
             backoff: Backoff::default(),
-            dial_at: now,
+            dial_at: if is_ours { now } else { now + PATIENCE },
             dialled: 0,
+            refused: None,
         }
+    }
+
+    /// It was dialled, and its host refused or not. Returns whether that refuses for so long that the
+    /// peer does not merely start a little later.
+    pub(super) fn note_refused(&mut self, is_refused: bool, now: Instant) -> bool {
+        self.refused = is_refused.then(|| self.refused.unwrap_or(now));
+        self.refused.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+    }
+
+    /// The pause before it is dialled again.
+    pub(super) fn pause(&mut self, jitter: &mut Jitter) -> Duration {
+        let patience = if self.is_ours { Duration::ZERO } else { PATIENCE };
+        patience + self.backoff.next_pause(jitter)
     }
 }

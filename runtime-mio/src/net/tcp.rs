@@ -1,42 +1,45 @@
-//! One connection for each pair of processes: the one with the lower peer id dials.
+//! One connection for each pair of processes: the one with the lower peer id dials. If it does not
+//! come, it may have a wrong address, and the other one dials, too.
 //!
-//! The connection that reaches a peer is the one we dialled, or the latest accepted one through
-//! which that peer's key has spoken. A stranger who claims a peer's name, sends rubbish or nothing,
+//! The connection that reaches a peer is the latest through which that peer's key has spoken; as long
+//! as there is none, the one that we dialled: whoever listens at a peer's address need not be that
+//! peer, and what is sent there opens nothing to others. A stranger who claims a peer's name, sends rubbish or nothing,
 //! dials a thousand times or lets the descriptors run out never takes its place: strangers are
 //! bounded in number, time, tries and memory, and displace only each other. Strangers whose frames
 //! say that they are strangers' may be let in as guests, see [`super::guests`]. A process that is no
 //! member itself dials everybody, for nobody knows of it.
 
+mod closing;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use phalanx_core::{Config, PeerId, Transmit};
+use phalanx_core::{PeerId, Transmit};
 use socket2::SockRef;
 
 use super::backoff::Jitter;
-use super::conn::{Claim, Conn, Owner};
+use super::conn::{Closed, Conn, Owner};
 use super::guests::Guests;
+use super::hall::Hall;
+use super::intake::Intake;
+use super::notices::{Mismatch, Notices};
 use super::peer::Peer;
 use super::queue::WriteQueue;
 use super::share::{Shares, from};
-use super::{BOUND, FIRST_CONNECTION, NetworkConfig, NetworkStats};
+use super::{BOUND, Deliver, FIRST_CONNECTION, NetworkConfig, NetworkStats};
 
 /// Accepted connections that have proven nothing.
 const STRANGERS: usize = 64;
-/// How long one may remain so.
-const STRANGER_TIME: Duration = Duration::from_secs(3);
-/// Memory for what all of them have sent.
-const STRANGER_BYTES: usize = 2 * Config::FRAME_MAX;
 /// Connections accepted in one turn.
 const ACCEPTS: usize = 64;
 /// How long accepting rests when the system has no more descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// How long to wait for a dialled connection.
-const DIAL_TIME: Duration = Duration::from_secs(3);
+/// How long a peer that is to dial us is waited for before we dial it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How often stalled connections and strangers are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -59,6 +62,8 @@ pub(super) struct Tcp {
     is_outside: bool,
     /// `None`: none are let in.
     guests: Option<Guests>,
+    intake: Intake<Option<IpAddr>>,
+    notices: Notices,
     jitter: Jitter,
     stats: NetworkStats,
 }
@@ -87,7 +92,9 @@ impl Tcp {
             stall: config.stall,
             queue_bytes: config.queue_bytes,
             is_outside: false,
-            guests: config.takes_guests.then(|| Guests::new(now)),
+            guests: config.takes_guests.then(Guests::default),
+            intake: Intake::new(now),
+            notices: Notices::new(me, config.group, &config.names, now),
             jitter: Jitter::new(config.seed),
             stats: NetworkStats::default(),
         };
@@ -104,7 +111,7 @@ impl Tcp {
             let stays = listed.get(id) == Some(&peer.addr);
             if !stays {
                 tracing::info!(peer = %id, "no peer at this address any more");
-                peer.conn.and_then(|token| conns.remove(&token));
+                conns.retain(|_, conn| conn.owner.peer() != Some(*id));
             }
             stays
         });
@@ -125,7 +132,7 @@ impl Tcp {
         for (id, peer) in peers {
             let is_ours = is_outside || *me < *id;
             if is_outside || peer.is_ours != is_ours {
-                peer.conn.and_then(|token| conns.remove(&token));
+                conns.retain(|_, conn| conn.owner.peer() != Some(*id));
                 *peer = Peer::new(peer.addr, is_ours, *queue_bytes, now);
             }
         }
@@ -136,7 +143,7 @@ impl Tcp {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.queue.clear();
             peer.backoff.reset();
-            peer.dial_at = now;
+            peer.dial_at = if peer.is_ours { now } else { now + PATIENCE };
         }
     }
 
@@ -151,10 +158,8 @@ impl Tcp {
     }
 
     pub(super) fn stats(&self) -> NetworkStats {
-        let connected = self
-            .conns
-            .values()
-            .filter(|conn| matches!(conn.owner, Owner::Dialled(_) | Owner::Proven(_)));
+        let connected = self.peers.values().filter_map(|peer| self.conns.get(&peer.conn?));
+        let connected = connected.filter(|conn| !matches!(conn.owner, Owner::Dialling(_)));
         NetworkStats {
             connected: connected.count(),
             strangers: self.strangers().count(),
@@ -176,11 +181,8 @@ impl Tcp {
             return Some(now);
         }
         let accept = self.is_acceptable.then(|| self.accept_after.unwrap_or(now));
-        let dials = self
-            .peers
-            .values()
-            .filter(|peer| peer.is_ours && peer.conn.is_none())
-            .map(|peer| peer.dial_at);
+        let dials = self.peers.values().filter(|peer| peer.conn.is_none());
+        let dials = dials.map(|peer| peer.dial_at);
         let watches_time = self.conns.values().any(|conn| {
             conn.owner.is_unproven()
                 || matches!(conn.owner, Owner::Dialling(_))
@@ -207,7 +209,7 @@ impl Tcp {
 
     /// Accepts, then reads each connection that has something, a bounded share each, and goes on next
     /// time where it stopped.
-    pub(super) fn receive(&mut self, now: Instant, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+    pub(super) fn receive(&mut self, now: Instant, deliver: &mut Deliver<'_>) {
         self.accept(now);
         let readable = || self.conns.iter().filter(|(_, conn)| conn.is_readable);
         let shares = Shares::new(now, readable().map(|(_, conn)| conn.debt));
@@ -220,29 +222,46 @@ impl Tcp {
             }
             let Some(conn) = self.conns.get_mut(&token) else { continue };
             let Some(until) = shares.until(&mut conn.debt, begun) else { continue };
-            let Self { peers, guests, me, is_outside, .. } = self;
-            let has_room = guests.as_ref().is_some_and(|guests| guests.may_enter(now));
-            let claim = |sender, is_stranger| match peers.get(&sender) {
-                _ if is_stranger && has_room && sender != *me => Claim::Guest,
-                // Peers that are ours to dial never dial us.
-                Some(peer) if !is_stranger && (!peer.is_ours || *is_outside) => Claim::Peer,
-                Some(_) | None => Claim::Nobody,
+            let Self { peers, guests, me, intake, notices, stats, .. } = self;
+            let at = conn.stream.peer_addr().ok();
+            let mut hall = Hall {
+                peers,
+                takes_guests: guests.is_some(),
+                me: *me,
+                source: (token, conn.ip, at),
+                now,
+                intake,
+                notices,
+                stats,
+                deliver,
             };
-            let (got, result) = conn.read(until, &claim, deliver);
+            let (got, result) = conn.read(until, &mut hall);
             shares.settle(&mut conn.debt, begun.elapsed());
             self.stats.frames_in += got.frames;
             self.stats.bytes_in += got.bytes;
             if let Some(peer) = got.proven {
                 self.on_proven(token, peer);
             }
-            if got.frames > 0 {
+            if got.frames > 0 || got.guest.is_some() {
                 self.on_guest(token, got.guest, now);
             }
-            if let Err(why) = result {
-                self.close(token, now, &why.to_string());
+            match result {
+                Ok(()) => {}
+                Err(Closed::Foreign) => self.on_foreign(token, now),
+                Err(why) => self.close(token, now, &why.to_string()),
             }
         }
         self.bound_strangers(now);
+    }
+
+    /// Somebody speaks for another group or version. One that dialled us is told so: it sees the
+    /// same, from the other side.
+    fn on_foreign(&mut self, token: usize, now: Instant) {
+        let hello = self.notices.answer(usize::MAX, now);
+        match (self.conns.get_mut(&token), hello) {
+            (Some(conn), Some(hello)) if conn.owner == Owner::Stranger => conn.spend(&hello),
+            _ => self.close(token, now, &Closed::Foreign.to_string()),
+        }
     }
 
     fn accept(&mut self, now: Instant) {
@@ -279,10 +298,17 @@ impl Tcp {
     }
 
     fn on_accepted(&mut self, stream: TcpStream, now: Instant) {
-        let strangers: Vec<usize> = self.strangers().map(|(token, _)| token).collect();
-        if strangers.len() >= STRANGERS {
-            // By lot: whoever dials all the time cannot be sure to push out the one that matters.
-            let victim = strangers[self.jitter.below(strangers.len())];
+        if self.strangers().count() >= STRANGERS {
+            let of = |ip| self.strangers().filter(|(_, conn)| conn.ip == ip).count();
+            let crowd = self.strangers().map(|(_, conn)| conn.ip).max_by_key(|ip| of(*ip));
+            let crowd: Vec<usize> = self
+                .strangers()
+                .filter(|(_, conn)| Some(conn.ip) == crowd)
+                .map(|(token, _)| token)
+                .collect();
+            // Of the address with most of them, and by lot: whoever dials all the time cannot be sure
+            // to push out the one that matters.
+            let victim = crowd[self.jitter.below(crowd.len())];
             self.close(victim, now, "too many strangers");
         }
         self.add(stream, Owner::Stranger, now);
@@ -316,17 +342,27 @@ impl Tcp {
             return;
         }
         tracing::info!(peer = %id, "connected");
-        if let Some(old) = peer.conn.replace(token) {
-            self.conns.remove(&old);
-        }
+        peer.conn = Some(token);
         peer.queue.restart();
+        // Of those that the peer dialled only the latest is of use. One that we dialled may be, if
+        // the peer has proven to be there: it may use the one, and we the other.
+        let is_over = |conn: &Conn| match conn.owner {
+            Owner::Proven(owner) => owner == id,
+            Owner::Dialled(owner) | Owner::Dialling(owner) => owner == id && !conn.is_authentic(),
+            Owner::Stranger | Owner::Guest(_) => false,
+        };
+        self.conns.retain(|known, conn| *known == token || !is_over(conn));
     }
 
     /// Frames came through this connection; `new` if it is a guest's from now on.
     fn on_guest(&mut self, token: usize, new: Option<PeerId>, now: Instant) {
         let Some(guests) = &mut self.guests else { return };
         guests.spoke(token, now);
-        if let Some(victim) = new.and_then(|id| guests.enter(token, id, now)) {
+        let Some(conn) = self.conns.get(&token).filter(|_| new.is_some()) else { return };
+        let ip = conn.ip.unwrap_or(IpAddr::from([0; 4]));
+        let is_known = new.is_some_and(|id| self.peers.contains_key(&id));
+        let victim = new.and_then(|id| guests.enter(token, (id, is_known), ip, now));
+        if let Some(victim) = victim {
             self.close(victim, now, "another guest came");
         }
     }
@@ -344,14 +380,38 @@ impl Tcp {
             Ok(Some(why)) | Err(why) => Some(why),
         };
         if let Some(why) = failed {
-            self.close(token, Instant::now(), &why.to_string());
+            let now = Instant::now();
+            let refused = why.kind() == io::ErrorKind::ConnectionRefused;
+            if let Some(peer) = self.peers.get_mut(&id)
+                && peer.note_refused(refused, now)
+            {
+                self.notices.tell((id, Mismatch::NobodyListens), true, peer.addr, now);
+            }
+            self.close(token, now, &why.to_string());
             return;
         }
         conn.owner = Owner::Dialled(id);
         tracing::info!(peer = %id, "connected");
         if let Some(peer) = self.peers.get_mut(&id) {
+            peer.note_refused(false, Instant::now());
             peer.queue.restart();
         }
+    }
+
+    /// Queues a stranger's frame for the one whose frame came through this connection.
+    pub(super) fn answer(&mut self, frame: Transmit, token: usize) {
+        let guest = self.guests.as_mut().and_then(|guests| guests.get_mut(token));
+        let Some(guest) = guest else {
+            // It was said by a peer, or it is gone and asks again.
+            if self.conns.get(&token).is_some_and(|conn| conn.owner.peer() == Some(frame.to)) {
+                self.send(frame);
+            }
+            return;
+        };
+        if let Some(conn) = self.conns.get_mut(&token).filter(|_| guest.queue.is_empty()) {
+            conn.took = Instant::now();
+        }
+        self.stats.dropped_out += guest.queue.push(frame);
     }
 
     /// Queues a frame for its peer, whether connected or not, and for guests that bear its name.
@@ -411,12 +471,12 @@ impl Tcp {
         let due: Vec<PeerId> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.is_ours && peer.conn.is_none() && peer.dial_at <= now)
+            .filter(|(_, peer)| peer.conn.is_none() && peer.dial_at <= now)
             .map(|(id, _)| *id)
             .collect();
         for id in due {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
-            peer.dial_at = now + peer.backoff.next_pause(&mut self.jitter);
+            peer.dial_at = now + peer.pause(&mut self.jitter);
             self.stats.reconnects += u64::from(peer.dialled > 0);
             peer.dialled += 1;
             match TcpStream::connect(peer.addr) {
@@ -431,77 +491,6 @@ impl Tcp {
                     self.stats.socket_errors += 1;
                 }
             }
-        }
-    }
-
-    /// Closes what has had its time: strangers, dials without an answer, peers that take nothing.
-    fn sweep(&mut self, now: Instant) {
-        self.sweep_at = now + SWEEP;
-        let mut over = Vec::new();
-        for (token, conn) in &self.conns {
-            let age = now.saturating_duration_since(conn.opened);
-            match conn.owner {
-                Owner::Stranger if age > STRANGER_TIME => over.push((*token, "it proved nothing")),
-                Owner::Dialling(_) if age > DIAL_TIME => over.push((*token, "no answer")),
-                Owner::Dialled(id) | Owner::Proven(id)
-                    if self.peers.get(&id).is_some_and(|peer| !peer.queue.is_empty())
-                        && now.saturating_duration_since(conn.took) > self.stall =>
-                {
-                    self.stats.cut_slow += 1;
-                    over.push((*token, "it takes nothing"));
-                }
-                Owner::Guest(_)
-                    if self.guests.as_ref().is_none_or(|guests| guests.is_idle(*token, now)) =>
-                {
-                    over.push((*token, "it has no more to say"));
-                }
-                Owner::Stranger
-                | Owner::Guest(_)
-                | Owner::Dialling(_)
-                | Owner::Dialled(_)
-                | Owner::Proven(_) => {}
-            }
-        }
-        for (token, why) in over {
-            self.close(token, now, why);
-        }
-    }
-
-    /// The strangers' memory is bounded together: the one that holds most goes first.
-    fn bound_strangers(&mut self, now: Instant) {
-        loop {
-            let unproven = || self.conns.iter().filter(|(_, conn)| conn.owner.is_unproven());
-            let held: usize = unproven().map(|(_, conn)| conn.held()).sum();
-            if held <= STRANGER_BYTES {
-                return;
-            }
-            let largest = unproven().max_by_key(|(_, conn)| conn.held());
-            let Some(token) = largest.map(|(token, _)| *token) else { return };
-            self.close(token, now, "strangers hold too much");
-        }
-    }
-
-    fn close(&mut self, token: usize, now: Instant, why: &str) {
-        let Some(conn) = self.conns.remove(&token) else { return };
-        let Some(id) = conn.owner.peer() else {
-            tracing::debug!(why, "closed a stranger's connection");
-            self.stats.strangers_closed += 1;
-            self.forget_guest(token);
-            return;
-        };
-        if let Some(peer) = self.peers.get_mut(&id)
-            && peer.conn == Some(token)
-        {
-            match conn.owner {
-                Owner::Dialling(_) => tracing::debug!(peer = %id, why, "cannot connect"),
-                Owner::Dialled(_) | Owner::Proven(_) | Owner::Stranger | Owner::Guest(_) => {
-                    tracing::info!(peer = %id, why, "lost the connection");
-                }
-            }
-            peer.conn = None;
-            peer.queue.restart();
-            // The pause before the next dial was set when this one began; it runs from now.
-            peer.dial_at = peer.dial_at.max(now + peer.backoff.next_pause(&mut self.jitter));
         }
     }
 }

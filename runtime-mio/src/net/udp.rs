@@ -1,10 +1,11 @@
 //! A frame is a datagram. There is no connection to steal: everything rests on the MAC in the
 //! frame, and what is for a peer goes to its configured address, never to where a datagram came from.
 //!
-//! A stranger can fill the socket's buffer, which loses datagrams like any bad network; frames
-//! that claim no peer's name are dropped before anything is computed for them. Those of strangers
-//! are handed on, a few in each second, and what is said to a stranger goes back where it was heard
-//! of last.
+//! A stranger can fill the socket's buffer, which loses datagrams like any bad network. It is emptied
+//! first, and then read in shares: what bears a peer's name waits for that peer's share only if it
+//! comes from where that peer is, by its address or by its key; all else has one share together.
+//! Frames of another group are dropped before anything is computed for them. Those of strangers are
+//! handed on, see [`super::intake`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -18,8 +19,11 @@ use phalanx_core::{PeerId, Transmit, peek_sender};
 use socket2::SockRef;
 
 use super::guests::Addresses;
+use super::intake::Intake;
+use super::notices::{Mismatch, Notices};
+use super::probe::Probes;
 use super::share::{Debt, Shares, from};
-use super::{BOUND, NetworkConfig, NetworkStats};
+use super::{BOUND, Deliver, NetworkConfig, NetworkStats, Origin, Source};
 
 /// Datagrams read in one turn.
 const READS: usize = 512;
@@ -32,29 +36,32 @@ const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 /// How long to let the system recover from an error that is no peer's doing.
 const REST: Duration = Duration::from_millis(10);
 
-/// What has arrived of one peer, by the name that it gives, and was not handed on yet.
+/// Whose datagrams: a peer's, from where it is, or all that bear names of peers and come from elsewhere.
+type Whose = Option<PeerId>;
+
+/// What has arrived of them and was not handed on yet.
 #[derive(Debug, Default)]
 struct Inbox {
-    datagrams: VecDeque<Vec<u8>>,
+    datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
     bytes: usize,
     debt: Debt,
 }
 
 impl Inbox {
     /// Keeps a datagram, if there is room for it.
-    fn put(&mut self, datagram: &[u8]) -> bool {
+    fn put(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
         let has_room = self.bytes + datagram.len() <= INBOX_BYTES;
         if has_room {
             self.bytes += datagram.len();
-            self.datagrams.push_back(datagram.to_vec());
+            self.datagrams.push_back((from, datagram.to_vec()));
         }
         has_room
     }
 
-    fn take(&mut self) -> Option<Vec<u8>> {
-        let datagram = self.datagrams.pop_front()?;
+    fn take(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        let (from, datagram) = self.datagrams.pop_front()?;
         self.bytes -= datagram.len();
-        Some(datagram)
+        Some((from, datagram))
     }
 }
 
@@ -65,9 +72,14 @@ pub(super) struct Udp {
     peers: BTreeMap<PeerId, SocketAddr>,
     /// `None`: none are let in.
     guests: Option<Addresses>,
-    inboxes: BTreeMap<PeerId, Inbox>,
+    intake: Intake<SocketAddr>,
+    notices: Notices,
+    probes: Probes,
+    /// Where each peer's key has spoken from last.
+    proven: BTreeMap<PeerId, SocketAddr>,
+    inboxes: BTreeMap<Whose, Inbox>,
     /// Whose turn to be read it is.
-    next_read: PeerId,
+    next_read: Whose,
     queue: VecDeque<(SocketAddr, Vec<u8>)>,
     queued_bytes: usize,
     queue_bytes: usize,
@@ -96,9 +108,13 @@ impl Udp {
             socket,
             me,
             peers: BTreeMap::new(),
-            guests: config.takes_guests.then(|| Addresses::new(Instant::now())),
+            guests: config.takes_guests.then(Addresses::default),
+            intake: Intake::new(Instant::now()),
+            notices: Notices::new(me, config.group, &config.names, Instant::now()),
+            probes: Probes::new(Instant::now()),
+            proven: BTreeMap::new(),
             inboxes: BTreeMap::new(),
-            next_read: PeerId(0),
+            next_read: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             queue_bytes: config.queue_bytes,
@@ -115,16 +131,30 @@ impl Udp {
     /// From now on these are to be reached.
     pub(super) fn set_peers(&mut self, peers: &[(PeerId, SocketAddr)]) {
         self.peers = peers.iter().copied().filter(|(peer, _)| *peer != self.me).collect();
-        self.inboxes.retain(|peer, _| self.peers.contains_key(peer));
+        let Self { peers, inboxes, proven, .. } = self;
+        inboxes.retain(|whose, _| whose.is_none_or(|peer| peers.contains_key(&peer)));
+        proven.retain(|peer, _| peers.contains_key(peer));
     }
 
     /// Whether a frame that names this sender is to be handed on.
     fn lets_in(&mut self, sender: PeerId, is_stranger: bool, from: SocketAddr) -> bool {
+        let address = self.peers.get(&sender);
         if !is_stranger {
-            return self.peers.contains_key(&sender);
+            return address.is_some();
         }
-        let guests = self.guests.as_mut().filter(|_| sender != self.me);
-        guests.is_some_and(|guests| guests.heard(sender, from, Instant::now()))
+        let Some(guests) = self.guests.as_mut().filter(|_| sender != self.me) else { return false };
+        let is_own = address == Some(&from);
+        let admits = self.intake.admits((sender, is_own), from, Instant::now());
+        if admits {
+            guests.heard(sender, from);
+        }
+        admits
+    }
+
+    /// Whose share a frame waits for that bears a peer's name.
+    fn whose(&self, sender: PeerId, from: SocketAddr) -> Whose {
+        let there = [self.peers.get(&sender), self.proven.get(&sender)];
+        there.contains(&Some(&from)).then_some(sender)
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
@@ -151,7 +181,7 @@ impl Udp {
 
     /// Empties the socket, then hands on what has come: of each peer for its share of the turn. The
     /// socket is one for all: what one peer sends too much of is kept from the others only here.
-    pub(super) fn receive(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+    pub(super) fn receive(&mut self, deliver: &mut Deliver<'_>) {
         self.read(deliver);
         let now = Instant::now();
         let waiting = || self.inboxes.iter().filter(|(_, inbox)| inbox.bytes > 0);
@@ -167,10 +197,14 @@ impl Udp {
             let Some(until) = shares.until(&mut inbox.debt, begun) else { continue };
             let mut is_first = true;
             while (is_first || Instant::now() < until)
-                && let Some(datagram) = inbox.take()
+                && let Some((from, datagram)) = inbox.take()
             {
                 is_first = false;
-                deliver(&datagram);
+                let is_authentic =
+                    deliver(&datagram, Source { origin: Origin::Datagram(from), stranger: None });
+                if is_authentic && let Some(sender) = peek_sender(&datagram) {
+                    self.proven.insert(sender, from);
+                }
             }
             shares.settle(&mut inbox.debt, begun.elapsed());
         }
@@ -178,7 +212,7 @@ impl Udp {
 
     /// Reads until the socket is empty or enough was read. Strangers wait for nobody: there are a few
     /// frames of them in a second.
-    fn read(&mut self, deliver: &mut dyn FnMut(&[u8]) -> bool) {
+    fn read(&mut self, deliver: &mut Deliver<'_>) {
         if self.rest_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -197,28 +231,40 @@ impl Udp {
         }
     }
 
-    fn on_datagram(
-        &mut self,
-        len: usize,
-        from: SocketAddr,
-        deliver: &mut dyn FnMut(&[u8]) -> bool,
-    ) {
+    fn on_datagram(&mut self, len: usize, from: SocketAddr, deliver: &mut Deliver<'_>) {
         self.stats.bytes_in += u64::try_from(len).unwrap_or(u64::MAX);
         let frame = &self.datagram[..len];
+        if let Some((name, why)) = self.notices.judge(frame) {
+            self.stats.mismatched += 1;
+            return self.on_foreign((name, why), len, from);
+        }
         let is_stranger = is_stranger(frame);
         let sender = peek_sender(frame);
         let Some(sender) = sender.filter(|sender| self.lets_in(*sender, is_stranger, from)) else {
             self.stats.dropped_in += 1;
             return;
         };
+        self.probes.heard(sender);
+        let whose = self.whose(sender, from);
         let frame = &self.datagram[..len];
         if is_stranger {
-            deliver(frame);
-        } else if !self.inboxes.entry(sender).or_default().put(frame) {
+            deliver(frame, Source { origin: Origin::Datagram(from), stranger: Some(sender) });
+        } else if !self.inboxes.entry(whose).or_default().put(from, frame) {
             self.stats.dropped_in += 1;
             return;
         }
         self.stats.frames_in += 1;
+    }
+
+    /// Somebody speaks for another group or version: it is told so, if it may not know.
+    fn on_foreign(&mut self, (name, why): (PeerId, Mismatch), len: usize, from: SocketAddr) {
+        let now = Instant::now();
+        let is_peer = self.peers.contains_key(&name);
+        self.probes.heard(name);
+        self.notices.tell((name, why), is_peer, from, now);
+        if let Some(hello) = self.notices.answer(len, now) {
+            self.put(from, hello);
+        }
     }
 
     fn on_read_error(&mut self, why: &io::Error) {
@@ -240,19 +286,33 @@ impl Udp {
         let guest = guests.and_then(|guests| guests.of(frame.to));
         let peer = self.peers.get(&frame.to).copied();
         for to in peer.into_iter().chain(guest.filter(|_| guest != peer)) {
-            if self.queued_bytes + frame.len() > self.queue_bytes {
-                self.stats.dropped_out += 1;
-                return;
-            }
-            let mut datagram = Vec::with_capacity(frame.len());
-            frame.append_to(&mut datagram);
-            self.queued_bytes += datagram.len();
-            self.queue.push_back((to, datagram));
+            self.answer(frame, to);
         }
     }
 
+    /// Queues a frame for where another one came from.
+    pub(super) fn answer(&mut self, frame: &Transmit, to: SocketAddr) {
+        let mut datagram = Vec::with_capacity(frame.len());
+        frame.append_to(&mut datagram);
+        self.put(to, datagram);
+    }
+
+    fn put(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+        if self.queued_bytes + datagram.len() > self.queue_bytes {
+            self.stats.dropped_out += 1;
+            return;
+        }
+        self.queued_bytes += datagram.len();
+        self.queue.push_back((to, datagram));
+    }
+
     /// Writes until the queue is empty or the socket is full.
-    pub(super) fn flush(&mut self) {
+    pub(super) fn flush(&mut self, now: Instant) {
+        for peer in self.probes.look(&self.peers, &self.notices, now) {
+            if let Some(at) = self.peers.get(&peer).copied() {
+                self.notices.tell((peer, Mismatch::NobodyListens), true, at, now);
+            }
+        }
         while self.is_writable {
             let Some((to, datagram)) = self.queue.front() else { break };
             match self.socket.send_to(datagram, *to) {
@@ -294,127 +354,5 @@ fn is_icmp(kind: io::ErrorKind) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::{Network, TransportKind};
-    use phalanx_core::wire::frame::{FrameKind, Header, seal_small, stranger};
-    use std::net::Ipv4Addr;
-
-    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-    fn free_address() -> SocketAddr {
-        std::net::UdpSocket::bind(ANY).unwrap().local_addr().unwrap()
-    }
-
-    #[test]
-    fn a_peer_that_is_not_there_is_no_error() {
-        let mut config = NetworkConfig::new(TransportKind::Udp, ANY);
-        config.queue_bytes = 3_000;
-        let peers = [(PeerId(2), free_address())];
-        let mut network = Network::bind(&config, PeerId(1), &peers).unwrap();
-        for round in 0..4_u64 {
-            for _ in 0..4 {
-                let head = vec![7; 1_000];
-                network.send(Transmit { to: PeerId(2), head, body: Vec::new().into() });
-            }
-            assert_eq!(network.stats().dropped_out, round + 1, "the queue takes three of four");
-            network.poll(Some(Duration::from_millis(20))).unwrap();
-            network.receive(&mut |_| panic!("nobody sent anything"));
-            network.flush();
-            assert_eq!(network.stats().queued_bytes, 0);
-        }
-    }
-
-    #[test]
-    fn only_frames_that_name_a_peer_are_handed_on() {
-        let config = NetworkConfig::new(TransportKind::Udp, ANY);
-        let mut network = Network::bind(&config, PeerId(1), &[(PeerId(2), ANY)]).unwrap();
-        let to = network.local_addr().unwrap();
-        let out = std::net::UdpSocket::bind(ANY).unwrap();
-        let key = phalanx_core::crypto::MacKey::derive(&[0; 32], &[]);
-        for from in [1, 2, 3] {
-            let header =
-                Header { kind: FrameKind::FragmentAck, group: 0, from: PeerId(from), counter: 1 };
-            out.send_to(&seal_small(&key, &header, &[b"piece"]), to).unwrap();
-        }
-        out.send_to(b"junk", to).unwrap();
-        out.send_to(b"", to).unwrap();
-        let mut seen = Vec::new();
-        while network.stats().dropped_in < 4 {
-            network.poll(Some(Duration::from_secs(5))).unwrap();
-            network.receive(&mut |frame| {
-                seen.push(peek_sender(frame));
-                true
-            });
-        }
-        assert_eq!(seen, [Some(PeerId(2))]);
-    }
-
-    #[test]
-    fn a_guest_is_answered_where_its_frames_come_from() {
-        let mut config = NetworkConfig::new(TransportKind::Udp, ANY);
-        config.takes_guests = true;
-        let mut network = Network::bind(&config, PeerId(1), &[]).unwrap();
-        let guest = std::net::UdpSocket::bind(ANY).unwrap();
-        let to = network.local_addr().unwrap();
-        guest.send_to(&stranger(0, PeerId(1), b"hello"), to).unwrap();
-        guest.send_to(&stranger(0, PeerId(7), b"hello"), to).unwrap();
-        let mut seen = Vec::new();
-        while network.stats().dropped_in < 1 || seen.is_empty() {
-            network.poll(Some(Duration::from_secs(5))).unwrap();
-            network.receive(&mut |frame| {
-                seen.push(peek_sender(frame));
-                false
-            });
-        }
-        assert_eq!(seen, [Some(PeerId(7))], "and not its own name");
-        let answer = stranger(0, PeerId(1), b"answer");
-        for (to, head) in [(7, vec![9; 3]), (7, answer.clone()), (8, answer.clone())] {
-            network.send(Transmit { to: PeerId(to), head, body: [].into() });
-        }
-        network.flush();
-        guest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        assert_eq!(guest.recv(&mut [0; 80]).unwrap(), answer.len());
-        assert_eq!(network.stats().frames_out, 1, "nobody has heard of the other");
-    }
-
-    #[test]
-    fn who_borrows_the_name_of_a_peer_does_not_get_what_is_for_it_alone() {
-        let mut config = NetworkConfig::new(TransportKind::Udp, ANY);
-        config.takes_guests = true;
-        let (peer, thief) = (std::net::UdpSocket::bind(ANY), std::net::UdpSocket::bind(ANY));
-        let (peer, thief) = (peer.unwrap(), thief.unwrap());
-        let known = (PeerId(7), peer.local_addr().unwrap());
-        let mut network = Network::bind(&config, PeerId(1), &[known]).unwrap();
-        thief.send_to(&stranger(0, PeerId(7), b"hello"), network.local_addr().unwrap()).unwrap();
-        let mut heard = 0;
-        while heard == 0 {
-            network.poll(Some(Duration::from_secs(5))).unwrap();
-            network.receive(&mut |_| {
-                heard += 1;
-                false
-            });
-        }
-        let head = stranger(0, PeerId(1), b"answer");
-        network.send(Transmit { to: PeerId(7), head: head.clone(), body: [].into() });
-        network.flush();
-        for socket in [&peer, &thief] {
-            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            assert_eq!(socket.recv(&mut [0; 80]).unwrap(), head.len());
-        }
-    }
-
-    #[test]
-    fn who_is_no_peer_any_more_gets_nothing() {
-        let config = NetworkConfig::new(TransportKind::Udp, ANY);
-        let there = std::net::UdpSocket::bind(ANY).unwrap();
-        let peer = (PeerId(2), there.local_addr().unwrap());
-        let mut network = Network::bind(&config, PeerId(1), &[peer]).unwrap();
-        for (peers, frames) in [(&[peer][..], 1), (&[], 1), (&[peer], 2)] {
-            network.set_peers(peers);
-            network.send(Transmit { to: PeerId(2), head: vec![9; 3], body: [].into() });
-            network.flush();
-            assert_eq!(network.stats().frames_out, frames);
-        }
-    }
-}
+#[path = "udp_tests.rs"]
+mod tests;

@@ -6,12 +6,16 @@ use phalanx_core::{Event, Output, Transmit};
 
 use super::Notice;
 use super::life::{End, Ending};
+use crate::net::Source;
 
 /// What came out of the node and was not passed on yet.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
     pub(super) notices: VecDeque<Notice>,
-    pub(super) outbox: Vec<Transmit>,
+    /// Frames to send, with where those came from that they answer.
+    pub(super) outbox: Vec<(Transmit, Option<Source>)>,
+    /// Where the frame came from that is being looked at.
+    pub(super) source: Option<Source>,
     /// Whom the node has to reach may have changed since the last look.
     pub(super) has_changed: bool,
     /// This process is no member yet.
@@ -30,7 +34,7 @@ impl Sorted {
     pub(super) fn take(&mut self, outputs: impl IntoIterator<Item = Output>) {
         for output in outputs {
             match output {
-                Output::Transmit(frame) => self.outbox.push(frame),
+                Output::Transmit(frame) => self.outbox.push((frame, self.source)),
                 Output::Event(Event::ChunkWanted { view, index }) => {
                     self.chunks.push((view, index));
                 }

@@ -64,7 +64,8 @@ impl World {
             scenario.hosts(),
             stream("network"),
         )
-        .with_slow_links(&scenario.slow_links);
+        .with_slow_links(&scenario.slow_links)
+        .with_short_links(&scenario.short_links);
         Self {
             now_us: 0,
             steps: 0,

@@ -268,22 +268,34 @@ impl Scenario {
         Err(("with", format!("`{name}` and `{}` do not go together", liars.strategy)))
     }
 
-    fn check_faults(&self) -> Result<(), (&'static str, String)> {
-        let ranks = |key, ranks: &[u16]| self.ranks(key, ranks);
+    fn check_links(&self) -> Result<(), (&'static str, String)> {
         for partition in &self.partitions {
-            ranks("from", &partition.from)?;
-            ranks("to", &partition.to)?;
+            self.ranks("from", &partition.from)?;
+            self.ranks("to", &partition.to)?;
             if partition.until_us > self.heal_at_us || partition.from_us > partition.until_us {
                 return Err(("until_us", "must lie between from_us and heal_at_us".to_owned()));
             }
         }
         for slow in &self.slow_links {
-            ranks("slow_link", &slow.from)?;
-            ranks("slow_link", &slow.to)?;
+            self.ranks("slow_link", &slow.from)?;
+            self.ranks("slow_link", &slow.to)?;
             if slow.bytes_per_second == 0 {
                 return Err(("bytes_per_second", "a slow link carries something".to_owned()));
             }
         }
+        for short in &self.short_links {
+            self.ranks("short_link", &short.from)?;
+            self.ranks("short_link", &short.to)?;
+            if short.frame_max < 508 {
+                return Err(("frame_max", "every link takes 508 bytes".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_faults(&self) -> Result<(), (&'static str, String)> {
+        let ranks = |key, ranks: &[u16]| self.ranks(key, ranks);
+        self.check_links()?;
         for crash in &self.crashes {
             ranks("rank", &[crash.rank])?;
             let given = [crash.at_us.is_some(), crash.at_casts.is_some(), crash.after.is_some()];

@@ -295,7 +295,7 @@ mod tests {
         });
         for content in messages {
             let (head, body) = content.split_at(content.len() / 5);
-            assert!(splitter.push(Class::Bulk, head.to_vec(), Arc::from(body)));
+            assert!(splitter.push(at(0), Class::Bulk, head.to_vec(), Arc::from(body)));
         }
         let mut assembler = Assembler::new(4, 1 << 20);
         let (mut now, mut rounds) = (Time::ZERO, 0);

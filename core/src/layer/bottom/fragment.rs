@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 use crate::time::Time;
 use crate::wire::frame::{FRAGMENT_HEADER, HEADER};
 
+/// Bytes of a fragment's frame before its piece.
+pub(crate) const HEADER_BYTES: usize = FRAGMENT_HEADER;
+
 /// Bytes before the piece in the content of a fragment.
 pub(crate) const FIELDS: usize = FRAGMENT_HEADER - HEADER;
 

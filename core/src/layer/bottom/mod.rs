@@ -18,6 +18,7 @@ mod link;
 mod links;
 mod outgoing;
 mod pace;
+mod path;
 mod replay;
 mod send;
 mod split;

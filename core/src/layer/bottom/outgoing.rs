@@ -22,6 +22,7 @@ pub(crate) struct Piece {
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) index: u16,
+    pub(super) first: Time,
     pub(super) sent: Time,
     /// How often it was sent again since anything of its message arrived.
     pub(super) resends: u32,
@@ -48,6 +49,8 @@ pub(super) struct Message {
     head: Vec<u8>,
     pub(super) body: Arc<[u8]>,
     count: u16,
+    /// Bytes of each piece but the last.
+    pub(super) piece_max: usize,
     /// The first piece not sent yet.
     next: u16,
     /// Sent and not acknowledged, ascending.
@@ -57,9 +60,25 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// `count` pieces of `head` and then `body`.
-    pub(super) const fn new(number: u64, head: Vec<u8>, body: Arc<[u8]>, count: u16) -> Self {
-        Self { number, head, body, count, next: 0, flights: Vec::new(), resends: 0 }
+    /// `head` and then `body`, in pieces of so many bytes; `None` if these are too many, or none.
+    pub(super) fn new(
+        number: u64,
+        head: Vec<u8>,
+        body: Arc<[u8]>,
+        piece_max: usize,
+    ) -> Option<Self> {
+        let flights = Vec::new();
+        let mut message =
+            Self { number, head, body, count: 0, piece_max, next: 0, flights, resends: 0 };
+        let len = u32::try_from(message.len()).ok().filter(|len| *len > 0)?;
+        let pieces = usize::try_from(len).ok()?.div_ceil(piece_max.max(1));
+        message.count = u16::try_from(pieces).ok()?;
+        Some(message)
+    }
+
+    /// The same message under another number, in other pieces.
+    pub(super) fn cut_anew(self, number: u64, piece_max: usize) -> Option<Self> {
+        Self::new(number, self.head, self.body, piece_max)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -85,20 +104,29 @@ impl Message {
     /// The next piece goes out: which one.
     pub(super) fn send(&mut self, now: Time) -> u16 {
         let index = self.next;
-        self.flights.push(InFlight { index, sent: now, resends: 0 });
+        self.flights.push(InFlight { index, first: now, sent: now, resends: 0 });
         self.next = self.next.saturating_add(1);
         index
     }
 
-    /// Takes in what arrived; returns how many pieces that were on their way.
-    pub(super) fn on_ack(&mut self, ack: &Ack) -> usize {
+    /// Takes in what arrived; returns how many pieces that were on their way, and the bytes of the
+    /// longest.
+    pub(super) fn on_ack(&mut self, ack: &Ack) -> (usize, usize) {
         let before = self.flights.len();
+        let arrived = self.flights.iter().filter(|flight| ack.has(flight.index));
+        let longest = arrived.map(|flight| self.piece_len(flight.index)).max().unwrap_or(0);
         self.flights.retain(|flight| !ack.has(flight.index));
         let arrived = before.saturating_sub(self.flights.len());
         if arrived > 0 {
             self.flights.iter_mut().for_each(|flight| flight.resends = 0);
         }
-        arrived
+        (arrived, longest)
+    }
+
+    /// Bytes of one piece.
+    pub(super) fn piece_len(&self, index: u16) -> usize {
+        let start = usize::from(index).saturating_mul(self.piece_max);
+        self.len().saturating_sub(start).min(self.piece_max)
     }
 
     /// Whether a piece was sent again `tries` times with nothing arriving meanwhile, or all of them
@@ -109,9 +137,9 @@ impl Message {
             || self.flights.iter().any(is_over)
     }
 
-    pub(super) fn cut(&self, index: u16, piece_max: usize, stamp: u32) -> Piece {
-        let start = usize::from(index).saturating_mul(piece_max);
-        let end = start.saturating_add(piece_max).min(self.len());
+    pub(super) fn cut(&self, index: u16, stamp: u32) -> Piece {
+        let start = usize::from(index).saturating_mul(self.piece_max);
+        let end = start.saturating_add(self.piece_len(index));
         let mut bytes = Vec::with_capacity(end.saturating_sub(start));
         let split = self.head.len();
         let head = self.head.get(start.min(split)..end.min(split));

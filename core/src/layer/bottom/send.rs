@@ -133,10 +133,10 @@ impl Bottom {
         let Some(link) = self.links.at(place) else { return };
         let Letter { frame, casts, class } = letter;
         let len = casts.as_ref().map_or(0, |casts| casts.bytes.len());
-        if frame.len().saturating_add(len) > self.frame_max {
+        if frame.len().saturating_add(len) > link.splitter.whole_max(cx.now) {
             let body = Arc::clone(casts.as_ref().map_or(&self.nothing, |casts| &casts.bytes));
             // A frame for which there is no room is lost, like any other may be.
-            let _: bool = link.splitter.push(*class, frame.content(), body);
+            let _: bool = link.splitter.push(cx.now, *class, frame.content(), body);
             return;
         }
         cx.door.count_macs(1);

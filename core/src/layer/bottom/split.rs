@@ -19,6 +19,7 @@ use super::fragment::{Ack, stamp};
 pub(crate) use super::outgoing::Piece;
 use super::outgoing::{InFlight, Message};
 use super::pace::{Pace, WINDOW_MAX};
+use super::path::PathSize;
 use crate::time::{Time, earliest};
 
 /// A peer of which nothing at all was heard for so many of the shortest pauses was gone.
@@ -57,7 +58,7 @@ pub(crate) enum Class {
     Bulk,
 }
 
-/// The messages of one class, in the order of their numbers; they are begun in this order, too.
+/// The messages of one class, those that are begun first; they are begun in this order.
 #[derive(Debug, Default)]
 struct Queue(VecDeque<Message>);
 
@@ -101,6 +102,7 @@ pub(crate) struct Splitter {
     queued_bytes: usize,
     lost: u64,
     pace: Pace,
+    path: PathSize,
     /// The peer is silent: when it may be asked for an answer again.
     asking: Option<Time>,
     /// When anything came from the peer.
@@ -119,6 +121,7 @@ impl Splitter {
             queued_bytes: 0,
             lost: 0,
             pace: Pace::new(limits.retransmit_us),
+            path: PathSize::new(limits.piece_max),
             asking: None,
             seen: Time::ZERO,
         }
@@ -145,26 +148,34 @@ impl Splitter {
     /// senders would never finish anything. What has a body that is on its way already is not queued
     /// once more: on a link so slow that the peer asks again meanwhile, copies would leave room for
     /// nothing else. `false` if there is no room even so.
-    pub(crate) fn push(&mut self, class: Class, head: Vec<u8>, body: Arc<[u8]>) -> bool {
+    pub(crate) fn push(&mut self, now: Time, class: Class, head: Vec<u8>, body: Arc<[u8]>) -> bool {
         let is_same = |message: &Message| Arc::ptr_eq(&message.body, &body);
         if !body.is_empty() && self.bulk.0.iter().any(is_same) {
             return true;
         }
         let len = head.len().saturating_add(body.len());
-        let is_possible = len > 0 && u32::try_from(len).is_ok();
-        let count = u16::try_from(len.div_ceil(self.limits.piece_max.max(1))).ok();
-        let (Some(count), true) = (count, is_possible && self.make_room(cost(len))) else {
+        let number = self.last_number.saturating_add(1);
+        let piece_max = match class {
+            Class::Urgent => self.path.piece_max(),
+            Class::Bulk => self.path.piece_max_of(now, number, len),
+        };
+        let message = Message::new(number, head, body, piece_max);
+        let Some(message) = message.filter(|_| self.make_room(cost(len))) else {
             self.lost = self.lost.saturating_add(1);
             return false;
         };
-        self.last_number = self.last_number.saturating_add(1);
+        self.last_number = number;
         self.queued_bytes = self.queued_bytes.saturating_add(cost(len));
-        let message = Message::new(self.last_number, head, body, count);
         match class {
             Class::Urgent => self.urgent.0.push_back(message),
             Class::Bulk => self.bulk.0.push_back(message),
         }
         true
+    }
+
+    /// The longest frame that may go out whole: a longer one is to be pushed.
+    pub(crate) fn whole_max(&self, now: Time) -> usize {
+        self.path.whole_max(now)
     }
 
     /// Messages of which something was sent and something is missing.
@@ -214,9 +225,12 @@ impl Splitter {
         self.asking = None;
         let mut begun = self.urgent.begun_mut().chain(self.bulk.begun_mut());
         let Some(message) = begun.find(|message| message.number == ack.message) else { return };
-        let arrived = message.on_ack(ack);
+        let (arrived, longest) = message.on_ack(ack);
         let is_finished = message.is_finished();
         drop(begun);
+        if arrived > 0 {
+            self.path.on_arrived(now, ack.message, longest);
+        }
         self.in_flight = self.in_flight.saturating_sub(arrived);
         if is_finished {
             self.remove(ack.message);
@@ -230,6 +244,7 @@ impl Splitter {
         if self.is_idle() {
             return;
         }
+        self.find_path(now);
         self.give_up(now);
         if now >= self.pace.silent_at() {
             self.ask(now, out);
@@ -244,7 +259,7 @@ impl Splitter {
             let found = self.urgent.get_mut(number).or_else(|| self.bulk.get_mut(number));
             let Some(message) = found else { break };
             let index = message.send(now);
-            out.push(message.cut(index, self.limits.piece_max, stamp(now)));
+            out.push(message.cut(index, stamp(now)));
             self.in_flight = self.in_flight.saturating_add(1);
         }
     }
@@ -252,6 +267,40 @@ impl Splitter {
     /// Tells whether nothing is queued and nothing is on its way.
     fn is_idle(&self) -> bool {
         self.urgent.0.is_empty() && self.bulk.0.is_empty()
+    }
+
+    /// Finds out whether pieces do not arrive because they are too long for the path, and cuts what
+    /// is on its way anew if so.
+    fn find_path(&mut self, now: Time) {
+        let (pause_us, heard) = (self.pace.pause_us(), self.seen);
+        let too_long = self.begun().find_map(|message| {
+            let is_too_long = |flight: &&InFlight| {
+                let piece = (message.number, message.piece_len(flight.index), flight.resends);
+                flight.due(pause_us) <= now && self.path.is_too_long(piece, (flight.first, heard))
+            };
+            let flight = message.flights.iter().find(is_too_long)?;
+            Some((message.number, message.piece_len(flight.index)))
+        });
+        let Some((number, piece)) = too_long else { return };
+        self.path.shrink(now, number, piece);
+        let piece_max = self.path.piece_max();
+        for queue in [&mut self.urgent, &mut self.bulk] {
+            let all = core::mem::take(&mut queue.0).into_iter();
+            let (long, short): (VecDeque<_>, _) =
+                all.partition(|message| message.piece_max > piece_max);
+            queue.0 = short;
+            let begun = queue.begun().count();
+            for (place, message) in (begun..).zip(long) {
+                let len = message.len();
+                self.in_flight = self.in_flight.saturating_sub(message.flights.len());
+                self.last_number = self.last_number.saturating_add(1);
+                match message.cut_anew(self.last_number, piece_max) {
+                    Some(message) => queue.0.insert(place, message),
+                    None => self.queued_bytes = self.queued_bytes.saturating_sub(cost(len)),
+                }
+            }
+        }
+        self.asking = None;
     }
 
     fn give_up(&mut self, now: Time) {
@@ -267,7 +316,6 @@ impl Splitter {
 
     /// All that is due goes out again.
     fn resend(&mut self, now: Time, out: &mut Vec<Piece>) {
-        let piece_max = self.limits.piece_max;
         let Self { pace, urgent, bulk, .. } = self;
         let pause_us = pace.pause_us();
         for message in urgent.begun_mut().chain(bulk.begun_mut()) {
@@ -281,7 +329,7 @@ impl Splitter {
             }
             let count = u32::try_from(again.len()).unwrap_or(u32::MAX);
             message.resends = message.resends.saturating_add(count);
-            let cut = |index| message.cut(index, piece_max, stamp(now));
+            let cut = |index| message.cut(index, stamp(now));
             out.extend(again.into_iter().map(cut));
         }
     }
@@ -301,7 +349,7 @@ impl Splitter {
         flight.resend(now);
         let (index, next) = (flight.index, flight.due(pause_us));
         message.resends = message.resends.saturating_add(1);
-        out.push(message.cut(index, self.limits.piece_max, stamp(now)));
+        out.push(message.cut(index, stamp(now)));
         drop(begun);
         self.pace.note_lost();
         self.asking = Some(next);
@@ -423,7 +471,7 @@ mod tests {
 
     fn push(splitter: &mut Splitter, len: usize) -> bool {
         let (head, body) = message(len);
-        splitter.push(Class::Bulk, head, body)
+        splitter.push(at(0), Class::Bulk, head, body)
     }
 
     fn ack(message: u64, base: u16, bits: &[u8]) -> Ack {
@@ -488,7 +536,7 @@ mod tests {
         assert!(push(&mut splitter, 20 * 200));
         assert!(push(&mut splitter, 20 * 200));
         assert_eq!(poll(&mut splitter, 0).len(), 64);
-        assert!(splitter.push(Class::Urgent, alloc::vec![3; 300], [].into()));
+        assert!(splitter.push(at(0), Class::Urgent, alloc::vec![3; 300], [].into()));
         splitter.on_ack(at(1), &ack(1, 60, &[]));
         let sent = poll(&mut splitter, 1);
         let numbers: Vec<u64> = sent.iter().map(|(number, _)| *number).collect();
@@ -603,19 +651,19 @@ mod tests {
     fn a_body_on_its_way_is_not_queued_once_more() {
         let mut splitter = Splitter::new(LIMITS);
         let (head, body) = message(300);
-        assert!(splitter.push(Class::Bulk, head.clone(), Arc::clone(&body)));
-        assert!(splitter.push(Class::Bulk, alloc::vec![7; 50], Arc::clone(&body)));
+        assert!(splitter.push(at(0), Class::Bulk, head.clone(), Arc::clone(&body)));
+        assert!(splitter.push(at(0), Class::Bulk, alloc::vec![7; 50], Arc::clone(&body)));
         assert_eq!(poll(&mut splitter, 0), [(1, 0), (1, 1)]);
-        assert!(splitter.push(Class::Bulk, head.clone(), Arc::clone(&body)));
+        assert!(splitter.push(at(0), Class::Bulk, head.clone(), Arc::clone(&body)));
         // Neither one with the same bytes nor one without a body is the same.
         assert!(push(&mut splitter, 300));
         assert!(
-            splitter.push(Class::Bulk, head.clone(), [].into())
-                && splitter.push(Class::Bulk, head.clone(), [].into())
+            splitter.push(at(0), Class::Bulk, head.clone(), [].into())
+                && splitter.push(at(0), Class::Bulk, head.clone(), [].into())
         );
         assert_eq!(splitter.last_number(), 4);
         splitter.on_ack(at(1), &ack(1, 2, &[]));
-        assert!(splitter.push(Class::Bulk, head, body));
+        assert!(splitter.push(at(0), Class::Bulk, head, body));
         assert_eq!(splitter.last_number(), 5, "it arrived: whoever asks again wants it again");
     }
 

@@ -208,7 +208,7 @@ pub(crate) fn carries(config: &Config, n: usize, packet: &[u8]) -> bool {
     let limits = LinkLimits::new(config, n);
     let mut splitter = Splitter::new(limits.split);
     let mut assembler = Assembler::new(config.partial_frames, limits.content_max);
-    if !splitter.push(Class::Urgent, packet.to_vec(), alloc::sync::Arc::from([])) {
+    if !splitter.push(Time::ZERO, Class::Urgent, packet.to_vec(), alloc::sync::Arc::from([])) {
         return false;
     }
     let mut now = Time::ZERO;

@@ -323,19 +323,36 @@ fn a_full_group_takes_in_nobody_new() {
     world.settle(5, &[0, 1, 2, 3]);
 }
 
+/// An address belongs to a member only as long as that answers there.
 #[test]
-fn nobody_joins_in_the_place_of_another() {
+fn nobody_joins_at_the_address_of_a_member_that_answers() {
     let mut world = World::new(4, 2, |_| {});
     let config = Config { addr: addr(2), ..world.config.clone() };
-    world.join_with(4, FIRST, &[0], config);
+    world.join_with(4, FIRST, &[0], config.clone());
     world.run(2_000);
     assert_eq!(refusals(&world.events[4]), [JoinRefusal::AddressTaken; 4]);
-    // Two joiners that want one address: at most one of them comes in.
-    let config = Config { addr: addr(9), ..world.config.clone() };
-    world.join_with(4, FIRST, &[0], config.clone());
-    world.join_with(5, FIRST, &[3], config);
+    // That member dies, and nothing keeps another one from its address.
+    world.nodes[2] = None;
     world.run(5_000);
-    assert_eq!(world.node(0).view().members.len(), 5);
+    world.settle(30, &[0, 1, 3, 4]);
+}
+
+/// Two members that begin anew have changed their addresses.
+#[test]
+fn members_that_come_back_bring_whatever_address_they_like() {
+    let mut world = World::new(5, 0, |_| {});
+    world.run(300);
+    for (index, other) in [(3, 4), (4, 3)] {
+        let config = Config { addr: addr(other), ..world.config.clone() };
+        world.join_with(index, FIRST, &[0, 1], config);
+        world.settle(30, &[0, 1, 2, 3, 4]);
+    }
+    let members = &world.node(0).view().members;
+    let at = |index: u8| {
+        let key = *quick_identity(index).public_key();
+        members.iter().find(|member| member.key == key).map(|member| member.addr.clone())
+    };
+    assert_eq!((at(3), at(4)), (Some(addr(4)), Some(addr(3))));
 }
 
 /// Others that join ask it, too, and members refuse what it asked for before: none of that takes the

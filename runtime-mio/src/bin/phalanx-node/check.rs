@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::keeper::try_dir;
 
 /// Prints the configuration and its weaknesses; fails if it is wrong or cannot be started.
-pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn check(dir: &Path, against: Option<SocketAddr>) -> Result<(), Failure> {
     let home = Home::read(dir)?;
     let group = home.group.genesis.group();
     let view = home.group.genesis.view();
@@ -47,6 +47,9 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
     print_line!("joiners    {}", joiners(&home.config.joiners))?;
     for weakness in weaknesses(&home, &address)? {
         print_line!("weak       {weakness}")?;
+    }
+    if let Some(at) = against {
+        crate::against::against(&home, at)?;
     }
     print_line!("ok")?;
     Ok(())

@@ -27,7 +27,8 @@ pub(crate) fn stats(runtime: &Runtime) -> Value {
            "frames_in": node.frames_in, "frames_out": node.frames_out,
            "dropped_unauthenticated": node.dropped_unauthenticated,
            "connected": network.connected, "reconnects": network.reconnects,
-           "strangers_closed": network.strangers_closed, "held_bytes": held,
+           "strangers_closed": network.strangers_closed, "mismatched": network.mismatched,
+           "held_bytes": held,
            "bound_bytes": bound})
 }
 

@@ -109,7 +109,7 @@ impl Puppeteer<'_> {
     fn receive(&mut self) -> Vec<Sent> {
         let Self { liar, network, clock, .. } = self;
         let mut out = Vec::new();
-        network.receive(&mut |frame| {
+        network.receive(&mut |frame, _| {
             out.extend(liar.step(clock.now(), Input::Frame(frame)));
             // A liar does not care who is at the other end.
             true

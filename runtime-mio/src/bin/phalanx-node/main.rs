@@ -10,6 +10,7 @@
 #[macro_use]
 mod console;
 
+mod against;
 mod check;
 mod child;
 mod crash;
@@ -136,6 +137,9 @@ enum Command {
         /// The member's home directory
         #[arg(long, value_name = "DIR")]
         home: PathBuf,
+        /// Ask the member that runs at this address, too: which group it is in, and how far that is
+        #[arg(long, value_name = "IP:PORT")]
+        against: Option<std::net::SocketAddr>,
     },
     /// Run a member until SIGTERM or SIGINT. SIGHUP reads `joiners` and `log` in node.toml again,
     /// SIGUSR1 writes the status to the log
@@ -166,7 +170,7 @@ fn main() -> ExitCode {
         Command::Keygen { out } => keys::keygen(&out),
         Command::Pubkey { file } => keys::pubkey(&file),
         Command::Testnet(args) => testnet::testnet(&args),
-        Command::Check { home } => check::check(&home),
+        Command::Check { home, against } => check::check(&home, against),
         Command::Run(args) => listens.map_err(Failure::from).and_then(|()| run::run(&args, &flags)),
         Command::Evidence(command) => evidence::evidence(&command),
         Command::Views(command) => views::views(&command),

@@ -105,6 +105,8 @@ pub(crate) fn run(args: &Args, flags: &Arc<Flags>) -> Result<(), Failure> {
         Err(why @ StartError::Expelled) => return Err(Out(why.to_string()).into()),
         started => started?,
     };
+    let (group, version) = (home.group.genesis.group(), phalanx_core::wire::VERSION);
+    tracing::info!(name = home.group.genesis.name, %group, version, "the group");
     if let Err(why) = try_dir(&evidence) {
         tracing::warn!(why, "proofs against liars cannot be kept, and would wait in memory");
     }
