@@ -24,7 +24,7 @@ const BASE: usize = 1_200;
 const STEPS: [usize; 2] = [BASE, FLOOR];
 
 /// Times that a piece is sent again in vain, while the peer is heard, before its length is the cause.
-const LOSSES: u32 = 4;
+const LOSSES: u32 = 3;
 
 /// The same for a message that tries a longer one.
 const PROBE_LOSSES: u32 = 1;
