@@ -191,6 +191,7 @@ mod seq;
 mod stack;
 mod time;
 mod timer;
+mod trip;
 mod view;
 pub mod wire;
 

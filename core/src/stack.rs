@@ -346,7 +346,7 @@ impl Stack {
                 }
             }
             Part::Body(head) => {
-                self.run_reliable(step, reliable::In::Body(head, inbound.payload()));
+                self.run_reliable(step, reliable::In::Body(from, head, inbound.payload()));
             }
             Part::Stable(row) => return self.on_row(step, from, row),
             Part::Suspect(said) => {
@@ -376,6 +376,7 @@ impl Stack {
                 return self.run_pt2pt(step, pt2pt::In::Part { from, part });
             }
             Part::RowCounters(counters) => {
+                self.stable.pace(self.reliable.answer_us());
                 self.run_stable(step, stable::In::Counters(from, counters.into_iter().collect()));
             }
             part @ (Part::Leave(_)

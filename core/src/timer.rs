@@ -31,6 +31,17 @@ impl Backoff {
         self.due = Some(now.plus(self.pause_us));
     }
 
+    /// Starts anew with a first pause of `first_us`, running or not.
+    pub(crate) fn restart_with(&mut self, now: Time, first_us: u64) {
+        self.pause_us = first_us.clamp(1, self.cap_us.max(1));
+        self.due = Some(now.plus(self.pause_us));
+    }
+
+    /// The pause that is running, or that ran last.
+    pub(crate) const fn pause_us(&self) -> u64 {
+        self.pause_us
+    }
+
     /// Starts anew, due at once; then the first pause begins.
     pub(crate) fn at_once(&mut self, now: Time) {
         self.pause_us = self.first_us / 2;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use phalanx_core::Pattern;
 use phalanx_sim::adversary::Strategy;
+use phalanx_sim::rates::LATENCY_FROM_US;
 use phalanx_sim::replay::{ReplayError, replay};
 use phalanx_sim::run::{self, Outcome, RunError};
 use phalanx_sim::scenario::{Crypto, Scenario};
@@ -315,8 +316,12 @@ fn play(args: &RunArgs) -> Result<u8, Failed> {
     if args.verbose {
         say!("{}", scenario.to_toml());
     }
-    let outcome =
-        run::run(&scenario, open_trace(args.out.as_deref(), &scenario)?).map_err(refused)?;
+    let trace = open_trace(args.out.as_deref(), &scenario)?;
+    let outcome = match trace {
+        None if args.verbose => run::measured(&scenario),
+        trace => run::run(&scenario, trace),
+    };
+    let outcome = outcome.map_err(refused)?;
     say!("{}: {}", scenario.name, outcome.verdict);
     say!("hash {}", outcome.hash);
     if args.verbose {
@@ -356,6 +361,10 @@ fn print_counts(outcome: &Outcome) {
     say!("at most {} steps in a second", outcome.busiest);
     let (longest_us, bound_us) = outcome.longest_us;
     say!("casts owed for {longest_us} us at most, the bound is {bound_us} us");
+    let took_us = |permille| outcome.rates.as_ref()?.quantile_us(LATENCY_FROM_US, permille);
+    if let (Some(half_us), Some(most_us)) = (took_us(500), took_us(990)) {
+        say!("Total casts took {half_us} us (p50), {most_us} us (p99) after the first second");
+    }
     say!("work at most {} permille of its budget", outcome.work_permille);
     say!("casts accepted {}, delivered {}", outcome.accepted, outcome.delivered);
     say!("lies {}, memory at most {} permille", outcome.fired, outcome.memory_permille);

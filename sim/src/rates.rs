@@ -8,6 +8,9 @@ use phalanx_core::Order;
 /// A slot of time.
 pub const SLOT_US: u64 = 100_000;
 
+/// How long casts take is told from then on: in the beginning nothing is known of the network.
+pub const LATENCY_FROM_US: u64 = 1_000_000;
+
 /// A Total cast that was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Taken {
@@ -105,10 +108,24 @@ impl Rates {
                 && among.contains(&taken.sender)
                 && among.contains(&taken.receiver)
         };
-        let mut all: Vec<u64> = self.taken.iter().filter(is_meant).map(|taken| taken.us).collect();
-        all.sort_unstable();
-        all.get(all.len() / 2).copied()
+        quantile(self.taken.iter().filter(is_meant).map(|taken| taken.us), 500)
     }
+
+    /// How long so many thousandths of all Total casts that were delivered from a moment on took at
+    /// the most.
+    #[must_use]
+    pub fn quantile_us(&self, from_us: u64, permille: usize) -> Option<u64> {
+        let first = usize::try_from(from_us / SLOT_US).unwrap_or(usize::MAX);
+        let is_meant = |taken: &&Taken| taken.slot >= first;
+        quantile(self.taken.iter().filter(is_meant).map(|taken| taken.us), permille)
+    }
+}
+
+/// The value below which so many thousandths of `all` lie.
+fn quantile(all: impl Iterator<Item = u64>, permille: usize) -> Option<u64> {
+    let mut all: Vec<u64> = all.collect();
+    all.sort_unstable();
+    all.get(all.len() * permille / 1_000).copied()
 }
 
 #[cfg(test)]
@@ -130,6 +147,9 @@ mod tests {
         assert_eq!(rates.median_us(&two, &(0..1)), Some(10_000));
         assert_eq!(rates.median_us(&two, &(1..2)), Some(145_000));
         assert_eq!(rates.median_us(&two, &(2..9)), None);
+        assert_eq!(rates.quantile_us(0, 500), Some(145_000));
+        assert_eq!(rates.quantile_us(0, 0), Some(10_000));
+        assert_eq!(rates.quantile_us(200_000, 500), None);
         rates.stands(7, true);
         assert_eq!(rates.out_us, None);
         rates.stands(8, false);

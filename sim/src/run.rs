@@ -175,8 +175,11 @@ impl<'a> Run<'a> {
         let group = Group::new(scenario)?;
         let view = group.genesis.view();
         let roster = view.roster(group.suite)?;
-        let oracles = Oracles::new(scenario, &group, view.clone(), roster);
+        let mut oracles = Oracles::new(scenario, &group, view.clone(), roster);
         let recorder = Recorder::new(scenario, file);
+        if scenario.expect.p50_us.is_some() || scenario.expect.p99_us.is_some() {
+            oracles.measure();
+        }
         let mut world = World::new(scenario, (&view, group.peers()), oracles, recorder);
         let mut stream = Seed(scenario.seed).stream("clocks", 0);
         let hosts = scenario.hosts();

@@ -420,6 +420,15 @@ pub struct Expect {
     pub nothing_owed: bool,
     /// The share of its memory bound that some correct member must reach, in thousandths.
     pub memory_permille: u64,
+    /// How long half of the Total casts may take at the most, after the first second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<u64>,
+    /// How long 99 of 100 of them may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u64>,
+    /// How many bytes all correct members may send at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_out_max: Option<u64>,
 }
 
 impl Scenario {

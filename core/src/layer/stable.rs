@@ -107,6 +107,11 @@ impl Stable {
         earliest(Some(self.due), self.gossip.due())
     }
 
+    /// An answer takes so long.
+    pub(crate) fn pace(&mut self, answer_us: u64) {
+        self.gossip.pace(answer_us);
+    }
+
     /// Whether the own row is due: the interval passed, or half a window of bodies or a third of its
     /// bytes was used up since the last one, so that a busy group does not wait for the clock. Casts
     /// use three quarters of a window, so there is time for the row to arrive.

@@ -5,7 +5,8 @@ use phalanx_core::{Departure, Order};
 
 use super::work::{Spent, Useful};
 use super::{Delivery, Oracles, standing};
-use crate::rates::Rates;
+use crate::rates::{LATENCY_FROM_US, Rates};
+use crate::scenario::Expect;
 use crate::verdict::Promise;
 use crate::workload;
 
@@ -13,6 +14,23 @@ impl Oracles {
     /// Keeps the figures of [`crate::rates`], too.
     pub fn measure(&mut self) {
         self.rates = Some(Box::default());
+    }
+
+    /// How long Total casts took beyond what a scenario allows, if they did.
+    #[must_use]
+    pub fn slow(&self, expect: &Expect) -> Option<String> {
+        let rates = self.rates.as_ref()?;
+        let limits = [(500, expect.p50_us), (990, expect.p99_us)];
+        limits.into_iter().find_map(|(permille, most_us)| {
+            let (took_us, most_us) = (rates.quantile_us(LATENCY_FROM_US, permille), most_us?);
+            match took_us {
+                Some(took_us) if took_us <= most_us => None,
+                Some(took_us) => Some(format!(
+                    "{permille} of 1,000 Total casts took up to {took_us} us, not {most_us}"
+                )),
+                None => Some("no Total cast was delivered after the first second".to_owned()),
+            }
+        })
     }
 
     /// These figures, if they were kept.

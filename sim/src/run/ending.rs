@@ -183,6 +183,14 @@ impl Run<'_> {
         self.world.now_us >= swarm::LEAST_US && present.iter().all(is_long)
     }
 
+    /// Whether correct members sent more than the scenario allows, in words.
+    fn wasteful(&self) -> Option<String> {
+        let most = self.scenario.expect.bytes_out_max?;
+        let sent = self.processes.iter().filter_map(Process::counters).map(|own| own.bytes_out);
+        let sent: u64 = sent.sum();
+        (sent > most).then(|| format!("{sent} bytes were sent, not {most} at the most"))
+    }
+
     pub(super) fn fired(&self) -> u64 {
         self.processes.iter().map(Process::fired).sum()
     }
@@ -214,6 +222,9 @@ impl Run<'_> {
         let is_hurt = |rank: &&u16| hurt.contains(&usize::from(**rank));
         if let Some(rank) = self.scenario.expect.untouched.iter().find(is_hurt) {
             return Verdict::Liveness(format!("member {rank} was excluded or silenced"));
+        }
+        if let Some(text) = oracles.slow(&self.scenario.expect).or_else(|| self.wasteful()) {
+            return Verdict::Liveness(text);
         }
         let (least, held) =
             (self.scenario.expect.memory_permille, self.world.oracles.memory_permille());

@@ -14,6 +14,7 @@
 
 use super::fragment::{Echo, stamp};
 use crate::time::Time;
+use crate::trip::Trip;
 
 /// Pieces on their way before anything is known of the link: the longest message of a view change of
 /// some thirteen members goes out in one burst, so that a change takes no more than its four delays.
@@ -25,6 +26,9 @@ const WINDOW_MIN: usize = 8;
 
 /// Loss alone does not keep the window below this: it is no sign of a slow link here.
 const WINDOW_LOSSY: usize = 64;
+
+/// The least time by which pieces may overtake each other (RFC 9002).
+const REORDER_US: u64 = 1_000;
 
 /// The most pieces on their way: half of the frames that the peer's replay window tells apart.
 pub(super) const WINDOW_MAX: usize = 512;
@@ -41,8 +45,8 @@ const TRIP_TIMES: u64 = 16;
 pub(super) struct Pace {
     /// The least pause before a piece is sent again; half of it is the longest queue that is none.
     floor_us: u64,
-    /// The way there and back: smoothed, and how far it varies.
-    trip: Option<(u64, u64)>,
+    /// The way there and back.
+    trip: Trip,
     /// What it takes at best, slowly forgotten.
     best_us: u64,
     /// What the way there takes at best, more or less as much as the two clocks are apart.
@@ -98,7 +102,7 @@ impl Pace {
         let floor_us = if floor_us == 0 { 1 } else { floor_us };
         Self {
             floor_us,
-            trip: None,
+            trip: Trip::UNKNOWN,
             best_us: u64::MAX,
             best_there: None,
             window: WINDOW_FIRST,
@@ -123,8 +127,14 @@ impl Pace {
     /// How long an answer to a piece is waited for: what it takes and what that varies by (RFC 6298),
     /// the latter `floor_us` at least.
     pub(super) fn pause_us(&self) -> u64 {
-        let (smooth, varies) = self.trip.unwrap_or_default();
-        smooth.saturating_add(varies.saturating_mul(4).max(self.floor_us))
+        self.trip.pause_us(self.floor_us)
+    }
+
+    /// How long an answer to a piece is waited for if something that was sent later was answered: the
+    /// least pause is then that of RFC 9002, an eighth of the way there and back, at least 1 ms.
+    pub(super) fn lost_us(&self) -> u64 {
+        let smooth_us = self.trip.smooth_us().unwrap_or(self.floor_us);
+        self.trip.pause_us((smooth_us / 8).max(REORDER_US).min(self.floor_us))
     }
 
     /// From when on the peer is silent: nothing was heard for longer than an answer takes. To send
@@ -152,7 +162,7 @@ impl Pace {
     /// An answer came.
     pub(super) fn on_echo(&mut self, now: Time, echo: Echo) {
         self.heard = now;
-        let (usual_us, _) = self.trip.unwrap_or((TRIP_MAX_US, 0));
+        let usual_us = self.trip.smooth_us().unwrap_or(TRIP_MAX_US);
         let most_us = usual_us.max(self.floor_us).saturating_mul(TRIP_TIMES).min(TRIP_MAX_US);
         let took_us = u64::from(stamp(now).wrapping_sub(echo.sent));
         self.echoed = Time::from_micros(now.as_micros().saturating_sub(took_us));
@@ -164,13 +174,7 @@ impl Pace {
         self.best_there = Some(there.min(self.best_there));
         self.round.least_there = Some(there.min(self.round.least_there));
         let took_us = took_us.min(most_us);
-        self.trip = Some(match self.trip {
-            None => (took_us, took_us / 2),
-            Some((smooth, varies)) => {
-                let varies = varies.saturating_mul(3).saturating_add(smooth.abs_diff(took_us)) / 4;
-                (smooth.saturating_mul(7).saturating_add(took_us) / 8, varies)
-            }
-        });
+        self.trip.took(took_us);
         self.best_us = self.best_us.min(took_us);
         self.round.least_us = Some(self.round.least_us.map_or(took_us, |least| least.min(took_us)));
         if now >= self.round.until {
@@ -202,7 +206,7 @@ impl Pace {
             self.best_us = self.best_us.saturating_add(longer_us / 16);
             self.best_there = self.best_there.map(|best| best.plus(queue_us / 16));
         }
-        self.round.until = now.plus(self.trip.map_or(0, |(smooth, _)| smooth));
+        self.round.until = now.plus(self.trip.smooth_us().unwrap_or(0));
     }
 }
 
@@ -257,7 +261,7 @@ mod tests {
         let sent = u64::from(u32::MAX) - 5;
         let echo = Echo { sent: stamp(at(sent)), arrived: stamp(at(sent + 100)) };
         pace.on_echo(at(sent + 100), echo);
-        assert_eq!(pace.trip, Some((100, 50)));
+        assert_eq!((pace.trip.smooth_us(), pace.trip.pause_us(0)), (Some(100), 300));
     }
 
     #[test]

@@ -317,11 +317,11 @@ impl Splitter {
     /// All that is due goes out again.
     fn resend(&mut self, now: Time, out: &mut Vec<Piece>) {
         let Self { pace, urgent, bulk, .. } = self;
-        let pause_us = pace.pause_us();
+        let lost_us = pace.lost_us();
         for message in urgent.begun_mut().chain(bulk.begun_mut()) {
             let mut again = Vec::new();
             for flight in &mut message.flights {
-                if pace.is_overtaken(flight.sent) && flight.due(pause_us) <= now {
+                if pace.is_overtaken(flight.sent) && flight.due(lost_us) <= now {
                     flight.resend(now);
                     again.push(flight.index);
                     pace.note_lost();
@@ -339,7 +339,7 @@ impl Splitter {
     fn ask(&mut self, now: Time, out: &mut Vec<Piece>) {
         let pause_us = self.pace.pause_us();
         let dues = self.begun().flat_map(|message| &message.flights);
-        let due = dues.fold(None, |first, flight| earliest(first, Some(flight.due(pause_us))));
+        let due = dues.fold(None, |first, flight| earliest(first, Some(self.due(flight))));
         if due.is_none_or(|due| due.max(self.asking.unwrap_or(due)) > now) {
             return;
         }
@@ -389,6 +389,12 @@ impl Splitter {
         None
     }
 
+    /// When a piece is to be sent again: sooner if something that was sent later was answered.
+    fn due(&self, flight: &InFlight) -> Time {
+        let is_overtaken = self.pace.is_overtaken(flight.sent);
+        flight.due(if is_overtaken { self.pace.lost_us() } else { self.pace.pause_us() })
+    }
+
     /// When [`Splitter::poll`] is owed: at once ([`Time::ZERO`]) if the window has room.
     pub(crate) fn deadline(&self) -> Option<Time> {
         if self.is_idle() {
@@ -397,10 +403,10 @@ impl Splitter {
         if self.in_flight < self.pace.window() && self.next_to_send().is_some() {
             return Some(Time::ZERO);
         }
-        let (pause_us, silent_at) = (self.pace.pause_us(), self.pace.silent_at());
+        let silent_at = self.pace.silent_at();
         let due = |flight: &InFlight| match self.pace.is_overtaken(flight.sent) {
-            true => flight.due(pause_us),
-            false => flight.due(pause_us).max(silent_at),
+            true => self.due(flight),
+            false => self.due(flight).max(silent_at),
         };
         let dues = self.begun().flat_map(|message| &message.flights);
         let due = dues.fold(None, |first, flight| earliest(first, Some(due(flight))))?;

@@ -20,6 +20,10 @@ use crate::seq::Number;
 use crate::time::Time;
 use crate::wire::Part;
 
+/// Fewer bodies are handed out without a certificate if their sender signed a head above them: what
+/// is lost now and then is repaired with no more bytes than were lost.
+const FEW_BODIES: u64 = 4;
+
 /// What an answer costs beyond its casts and what covers them.
 const ANSWER_COST: usize = 256;
 
@@ -61,14 +65,24 @@ impl Reliable {
         and_heads: bool,
         out: &mut Vec<Out>,
     ) {
+        let top = self.logs.at(sender).top().number;
+        if self.phase.is_open() && !and_heads && from <= to && to > top {
+            self.repair.order(peer, sender, top, to);
+            if from > top {
+                return;
+            }
+        }
         // Every request is charged for what it may make this member build.
         let certificate_bytes = self.repair.cover_bytes;
-        if !self.repair.allows(now, peer, certificate_bytes.saturating_add(ANSWER_COST)) {
+        let asks_certificate = and_heads || from > to || to.past(from) >= FEW_BODIES;
+        let built = if asks_certificate { certificate_bytes } else { 0 };
+        if !self.repair.allows(now, peer, built.saturating_add(ANSWER_COST)) {
             return;
         }
         let certified = self.logs.at(sender).have().min(to);
         // Even if it lies below `from`: the asker may be on another branch.
-        let mut parts: Vec<Part> = self.certificate_part(sender, certified).into_iter().collect();
+        let certificate = asks_certificate.then(|| self.certificate_part(sender, certified));
+        let mut parts: Vec<Part> = certificate.flatten().into_iter().collect();
         let has_certificate = !parts.is_empty();
         if and_heads && let Some(heads) = self.mine.at(sender) {
             parts.push(Part::Heads(heads.signed().as_ref().clone()));
@@ -78,9 +92,9 @@ impl Reliable {
             let Some(body) = self.logs.at(sender).body(number).cloned() else { break };
             let mut cover = match has_certificate && number == from && number <= certified {
                 true => self.cover_by_certificate(sender, number, certified),
-                false => self.cover_of(sender, number, certified),
+                false => self.cover_of(sender, number, certified, has_certificate),
             };
-            if number == from && cover.is_certificate() {
+            if has_certificate && number == from && cover.is_certificate() {
                 // It is among the parts already.
                 cover.part = None;
             }
@@ -99,14 +113,43 @@ impl Reliable {
             // Nothing more comes in here for anybody to wait for.
             parts.push(Part::Lacks { sender, number: from });
         }
-        if number == from {
+        if number == from && to > Number::ZERO {
             // Nothing to hand over but what is known about the log.
             let own = self.logs.at(sender).votes.linked(sender);
             let own = own.filter(|own| own.head.number >= from);
             parts.extend(own.map(|own| Part::Heads(own.heads.signed().as_ref().clone())));
         }
-        if !parts.is_empty() {
+        if !parts.is_empty() || to == Number::ZERO {
             out.push(Out::Post(Post { to: To::One(peer), parts, casts: None }));
+        }
+    }
+
+    /// Hands out the bodies above `from` that others ordered, unless they show that they hold them.
+    pub(super) fn hand_out_orders(
+        &mut self,
+        now: Time,
+        sender: Rank,
+        from: Number,
+        out: &mut Vec<Out>,
+    ) {
+        for (peer, to) in self.repair.orders(sender, from) {
+            let log = self.logs.at(sender);
+            let voted = log.votes.newest(peer).map_or(Number::ZERO, |vote| vote.head.number);
+            let (last, have) = (log.top().number.min(to), log.have());
+            let mut number = from.max(voted).max(*log.haves.at(peer));
+            while number < last {
+                number = number.next();
+                let cover = self.cover_of(sender, number, have.min(number), false);
+                let Some(body) = self.logs.at(sender).body(number).cloned() else { break };
+                let bytes = cover.bytes(self.repair.cover_bytes).saturating_add(ANSWER_COST);
+                if !self.repair.allows(now, peer, body.casts.len().saturating_add(bytes)) {
+                    break;
+                }
+                let mut parts: Vec<Part> = cover.part.into_iter().collect();
+                parts.push(Part::Body(body.head(cover.links)));
+                let casts = Some(body.cargo());
+                out.push(Out::Post(Post { to: To::One(peer), parts, casts }));
+            }
         }
     }
 
@@ -118,9 +161,22 @@ impl Reliable {
     /// What covers the body `number` of a log, where `certified` is the highest certified head that
     /// the answer is about: what the sender signed, if its head is not below that one, so that the
     /// links pass through what is certified, which the asker may know by itself; or the certificate.
-    fn cover_of(&self, sender: Rank, number: Number, certified: Number) -> Cover {
+    fn cover_of(
+        &self,
+        sender: Rank,
+        number: Number,
+        certified: Number,
+        has_certificate: bool,
+    ) -> Cover {
         let log = self.logs.at(sender);
         let least = number.max(certified);
+        // Few bodies go with what needs the fewest links, many with the statement that covers all.
+        if let Some((heads, at)) = log.own_heads_from(least).filter(|_| !has_certificate)
+            && let Some(links) = log.links(number, at)
+        {
+            let part = Some(Part::Heads(heads.signed().as_ref().clone()));
+            return Cover { part, links };
+        }
         let votes = [log.votes.linked(sender), log.votes.newest(sender)].into_iter().flatten();
         let mut fitting = votes
             .filter(|vote| vote.head.number >= least && log.is_on_chain(&vote.head))

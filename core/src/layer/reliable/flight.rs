@@ -121,6 +121,11 @@ impl Flight {
         self.open.get(index).copied().filter(|open| open.number == number)
     }
 
+    /// When an own body left, if that is known.
+    pub(super) fn left_at(&self, number: Number) -> Option<Time> {
+        self.find(number).map(|open| open.at)
+    }
+
     /// A member says that it holds the own log up to `number`.
     pub(super) fn held(&mut self, now: Time, peer: Rank, number: Number) {
         let last = self.open.back().map_or(Number::ZERO, |last| last.number);

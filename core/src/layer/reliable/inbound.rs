@@ -8,11 +8,11 @@ use super::log::{Accepted, Anchored, Pinned, Space};
 use super::votes::Vote;
 use super::{Body, Out, Payload, Reliable, log_bytes_max};
 use crate::crypto::{Certificate, Certified, Head, Heads, Link, Verified};
-use crate::layer::Context;
+use crate::layer::{Context, Post, To};
 use crate::member::Rank;
 use crate::seq::Number;
 use crate::time::Time;
-use crate::wire::BodyHead;
+use crate::wire::{BodyHead, Part};
 
 impl Reliable {
     pub(super) fn on_heads(
@@ -25,8 +25,21 @@ impl Reliable {
             if !self.is_active(head.sender) {
                 continue;
             }
+            self.note_reply(cx.now, head, heads.signer());
             self.on_vote(head, heads, out);
             self.refresh(cx, head.sender, out);
+        }
+    }
+
+    /// A reply to an own body tells how long an answer takes.
+    fn note_reply(&mut self, now: Time, head: &Head, signer: Rank) {
+        let newest = self.logs.at(self.me).votes.newest(signer);
+        let is_reply = head.sender == self.me && signer != self.me;
+        if is_reply
+            && newest.is_none_or(|newest| newest.head.number < head.number)
+            && let Some(left) = self.sender.left_at(head.number)
+        {
+            self.repair.replied(signer, now.since(left));
         }
     }
 
@@ -112,6 +125,7 @@ impl Reliable {
     pub(super) fn on_body(
         &mut self,
         cx: &mut Context<'_>,
+        from: Rank,
         head: BodyHead,
         payload: Payload<'_>,
         out: &mut Vec<Out>,
@@ -120,6 +134,9 @@ impl Reliable {
         let sender = head.sender;
         let limit = self.limit(sender);
         let log = self.logs.at(sender);
+        if from == sender {
+            self.repair.came(cx.now, sender, head.number, log.top().number);
+        }
         let is_wanted = sender != self.me
             && self.is_active(sender)
             && (log.wants_body(head.number, limit) || self.may_prove_fork(&head));
@@ -150,7 +167,13 @@ impl Reliable {
             tickets: Vec::new(),
         });
         match self.logs.at_mut(sender).accept(&body, limit) {
-            Accepted::Yes => self.refresh(cx, sender, out),
+            Accepted::Yes => {
+                if let Some((first, to)) = self.repair.handed(from, sender, head.number) {
+                    let part = Part::Fetch { sender, from: first, to };
+                    out.push(Out::Post(Post::part(To::One(from), part)));
+                }
+                self.refresh(cx, sender, out);
+            }
             Accepted::No => {}
             Accepted::Alarm => self.alarm(sender, head.number, out),
         }
@@ -208,6 +231,7 @@ impl Reliable {
                     self.sender.held(cx.now, from, *have);
                 }
                 self.note_vouched(cx.now, sender, *have);
+                self.watch(cx.now, sender);
                 self.deliver(cx.now, sender, out);
             }
         }

@@ -236,6 +236,20 @@ impl Log {
         self.cell(number)?.own.as_ref()
     }
 
+    /// The sender's own Heads for the lowest number, from `least` up, for which they are here.
+    pub(super) fn own_heads_from(&self, least: Number) -> Option<(&Verified<Heads>, Number)> {
+        let mut number = least;
+        loop {
+            let cell = self.cell(number)?;
+            if let Some(own) = &cell.own
+                && own.entry(self.sender).is_some_and(|entry| self.is_on_chain(entry))
+            {
+                return Some((own, number));
+            }
+            number = number.next();
+        }
+    }
+
     /// `H_number` on the branch that is kept.
     pub(super) fn hash_at(&self, number: Number) -> Option<Hash32> {
         if number == self.certified.number {

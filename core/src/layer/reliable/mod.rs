@@ -14,6 +14,7 @@
 
 mod allowance;
 mod answer;
+mod ask;
 mod body;
 mod cut;
 mod flight;
@@ -74,8 +75,8 @@ pub(crate) enum In<'a> {
     Heads(Verified<Heads>),
     /// A checked certificate, with its wire form to pass on.
     Certificate(Certificate, Certified),
-    /// A body; its casts were hashed on the way in.
-    Body(BodyHead, Payload<'a>),
+    /// A body that a member sent, its own or another's; its casts were hashed on the way in.
+    Body(Rank, BodyHead, Payload<'a>),
     /// How far `from` holds every log, from its frame or its Stable row.
     Haves(Rank, &'a [Number]),
     /// The stability threshold of a log rose (RM8).
@@ -208,7 +209,7 @@ impl Reliable {
             repeats: PerRank::from_fn(n, |_| {
                 Backoff::new(timeouts.resend_us, timeouts.resend_max_us)
             }),
-            repair: Repair::new(n, &limits, &timeouts),
+            repair: Repair::new(roster.quorum(), &limits, &timeouts),
             is_blind: false,
             is_halted: false,
             allowance: Allowance::Endless,
@@ -233,7 +234,7 @@ impl Reliable {
             In::Certificate(certificate, certified) => {
                 self.on_certificate(cx, certificate, &certified, &mut out);
             }
-            In::Body(head, payload) => self.on_body(cx, head, payload, &mut out),
+            In::Body(from, head, payload) => self.on_body(cx, from, head, payload, &mut out),
             In::Haves(from, haves) => self.on_haves(cx, from, haves, &mut out),
             In::Threshold(sender, number) => {
                 let log = self.logs.at_mut(sender);
@@ -426,6 +427,7 @@ impl Reliable {
             // Far above the base it had no place yet.
             log.enter_certified(limit);
         }
+        let before = log.top().number;
         loop {
             match log.advance(self.limits.slot_window) {
                 Advanced::By(body) => {
@@ -452,6 +454,10 @@ impl Reliable {
             *log.haves.at_mut(self.me) = log.have();
             self.haves_changed = true;
             self.is_due = true;
+        }
+        self.watch(cx.now, sender);
+        if is_open && self.logs.at(sender).top().number > before {
+            self.hand_out_orders(cx.now, sender, before, out);
         }
         self.deliver(cx.now, sender, out);
     }
@@ -497,7 +503,8 @@ impl Reliable {
         if sender == self.me {
             self.sender.delivered(now, delivered);
         }
-        self.repeats.at_mut(sender).restart(now);
+        let pause_us = self.repeat_us();
+        self.repeats.at_mut(sender).restart_with(now, pause_us);
     }
 }
 

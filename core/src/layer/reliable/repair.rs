@@ -1,37 +1,129 @@
-//! Repair: what was said is repeated until a quorum holds it (RM2), and what is missing is fetched
-//! from whoever has it (RM6). What is handed out stands in `answer`.
+//! What is missing of each log, since when, and whom to ask for it (RM6). The asking stands in `ask`,
+//! what is handed out in `answer`.
+//!
+//! A hole is asked for as soon as it is no longer likely to close by itself: the way of a body from its
+//! sender may take longer than that of the votes that show it. How much longer is measured for each
+//! log, and waited for, but never longer than an answer takes (the reordering window of RFC 8985).
+//! A question that is not answered in the time in which members of a quorum answer own bodies goes to
+//! the next member, later and later.
+//!
+//! What a faulty member can try: claim what does not exist (what not more than `f` others show, nor the
+//! sender signed, is asked for after `fetch_us` only); not answer (it is asked last from then on, until it
+//! answers); answer own bodies late or soon (of the others that a delivery needs the slowest counts, which
+//! lies between two correct ones); send its own bodies twice (that makes the wait in its own log longer,
+//! up to the time of an answer).
 
-use alloc::vec::Vec;
+use smallvec::SmallVec;
 
-use super::{Out, Reliable};
 use crate::config::{Limits, Timeouts};
-use crate::layer::{Post, To};
 use crate::member::{PerRank, Rank};
+use crate::quorum::Quorum;
 use crate::seq::Number;
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
-use crate::view::Pattern;
-use crate::wire::Part;
+use crate::trip::Trip;
 
 /// Bytes handed to one peer in each `fetch_us`, at least; one body is always allowed.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
-/// After so many rounds of all who may hold it nobody has a body that is stable.
-const ROUNDS: u8 = 2;
+/// No pause is shorter: timers are not finer than that on most systems (RFC 9002).
+const FLOOR_US: u64 = 1_000;
 
-/// What is being fetched for one log.
-#[derive(Clone, Copy, Debug)]
-struct Missing {
-    timer: Backoff,
-    /// What was held when the timer was started: progress starts it anew.
-    top: Number,
-    have: Number,
-    /// Since when there was no progress.
-    since: Time,
-    /// Whom to ask next.
-    turn: usize,
+/// Once others handed over so many bodies in a row, nothing is expected of their sender any more: those
+/// that follow are ordered of the one that handed over the last.
+const MISSED: u8 = 3;
+
+/// So many bodies are ordered.
+const ORDER: u64 = 16;
+
+/// So many of the last replies of a peer are compared.
+const RECENT: usize = 4;
+
+/// In so many rounds the pause between two holders is no longer than `fetch_us`, or an answer's time.
+const ROUNDS_QUICK: u8 = 4;
+
+/// Questions without an answer that are counted of one peer.
+const STRIKES_MAX: u8 = 8;
+
+/// Whose turn it is to be asked.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// The members asked in this round.
+    asked: PerRank<bool>,
+    /// The member asked last, which has not answered.
+    last: Option<Rank>,
     /// How often all were asked without progress.
-    rounds: u8,
+    pub(super) rounds: u8,
+}
+
+impl Turn {
+    fn new(n: usize) -> Self {
+        Self { asked: PerRank::from_fn(n, |_| false), last: None, rounds: 0 }
+    }
+
+    fn begin(&mut self) {
+        self.asked.values_mut().for_each(|asked| *asked = false);
+        (self.last, self.rounds) = (None, 0);
+    }
+}
+
+/// Bodies that were not asked for yet, and may still be on their way.
+#[derive(Clone, Copy, Debug)]
+struct Fresh {
+    since: Time,
+    due: Time,
+    to: Number,
+    is_sure: bool,
+}
+
+/// What is missing of one log.
+#[derive(Debug)]
+pub(super) struct Missing {
+    fresh: Option<Fresh>,
+    /// The bodies asked for last, and since when they were missing.
+    asked: (Number, Number),
+    asked_since: Time,
+    /// When they are asked for again, at first after this pause.
+    again: Backoff,
+    pause_us: u64,
+    /// The top of the log when that timer was started, and when.
+    top: Number,
+    pub(super) since: Time,
+    pub(super) bodies: Turn,
+    /// When the certificate of what is held is asked for, what was held, certified, when that timer was
+    /// started, and whether more than `f` others hold more.
+    certificate: Backoff,
+    have: Number,
+    is_sure: bool,
+    pub(super) certificates: Turn,
+    /// How much later than what shows them bodies come from their sender.
+    late: Trip,
+    /// Bodies that others had to hand over since one came from its sender.
+    missed: u8,
+    /// Bodies up to here are ordered of another member before they exist.
+    ordered: Number,
+}
+
+/// What others show of a log beyond what is held here: the highest number that anybody shows, and the
+/// highest that is sure to exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) any: Number,
+    pub(super) sure: Number,
+}
+
+/// What is known of one peer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    /// How long it takes to reply to own bodies, and what the last of them took: the quickest of these
+    /// counts, for a body that was lost and repaired tells nothing of the way.
+    trip: Trip,
+    recent_us: [u64; RECENT],
+    /// Questions that it did not answer since it answered one.
+    strikes: u8,
+    /// What it was handed lately.
+    served_since: Time,
+    served_bytes: usize,
 }
 
 /// Who said that it lacks the body that is wanted next of a log.
@@ -41,20 +133,26 @@ struct Lacking {
     by: PerRank<bool>,
 }
 
-/// What one peer was handed lately.
-#[derive(Clone, Copy, Debug, Default)]
-struct Served {
-    since: Time,
-    bytes: usize,
+/// Bodies of one log that others ordered, see [`Repair::handed`].
+#[derive(Debug)]
+struct Orders {
+    by: PerRank<Number>,
+    most: Number,
 }
 
 /// Timers and budgets of the repair.
 #[derive(Debug)]
 pub(super) struct Repair {
     missing: PerRank<Missing>,
+    orders: PerRank<Orders>,
     lacking: PerRank<Lacking>,
-    served: PerRank<Served>,
+    peers: PerRank<Peer>,
+    /// So many answers of others make a delivery.
+    needed: usize,
+    /// How long an answer takes.
+    answer_us: u64,
     fetch_us: u64,
+    resend_max_us: u64,
     /// How long what is missing may be waited for while its sender brings something.
     patience_us: u64,
     answer_bytes: usize,
@@ -71,22 +169,40 @@ fn patience_us(timeouts: &Timeouts) -> u64 {
 }
 
 impl Repair {
-    pub(super) fn new(n: usize, limits: &Limits, timeouts: &Timeouts) -> Self {
+    pub(super) fn new(quorum: Quorum, limits: &Limits, timeouts: &Timeouts) -> Self {
+        let n = quorum.n();
+        let timer = || Backoff::new(timeouts.fetch_us, timeouts.resend_max_us);
         Self {
             missing: PerRank::from_fn(n, |_| Missing {
-                timer: Backoff::new(timeouts.fetch_us, timeouts.resend_max_us),
+                fresh: None,
+                asked: (Number::ZERO, Number::ZERO),
+                asked_since: Time::ZERO,
+                again: timer(),
+                pause_us: timeouts.fetch_us,
                 top: Number::ZERO,
-                have: Number::ZERO,
                 since: Time::ZERO,
-                turn: 0,
-                rounds: 0,
+                bodies: Turn::new(n),
+                certificate: timer(),
+                have: Number::ZERO,
+                is_sure: false,
+                certificates: Turn::new(n),
+                late: Trip::UNKNOWN,
+                missed: 0,
+                ordered: Number::ZERO,
+            }),
+            orders: PerRank::from_fn(n, |_| Orders {
+                by: PerRank::from_fn(n, |_| Number::ZERO),
+                most: Number::ZERO,
             }),
             lacking: PerRank::from_fn(n, |_| Lacking {
                 number: Number::ZERO,
                 by: PerRank::from_fn(n, |_| false),
             }),
-            served: PerRank::from_fn(n, |_| Served::default()),
+            peers: PerRank::from_fn(n, |_| Peer::default()),
+            needed: quorum.q().saturating_sub(1),
+            answer_us: timeouts.fetch_us,
             fetch_us: timeouts.fetch_us,
+            resend_max_us: timeouts.resend_max_us,
             patience_us: patience_us(timeouts),
             answer_bytes: ANSWER_BYTES.max(limits.casts_max()),
             charged: 0,
@@ -95,11 +211,254 @@ impl Repair {
     }
 
     pub(super) fn due(&self) -> Option<Time> {
-        self.missing.values().fold(None, |first, missing| earliest(first, missing.timer.due()))
+        self.missing.values().fold(None, |first, missing| {
+            let fresh = missing.fresh.map(|fresh| fresh.due);
+            let again = earliest(missing.again.due(), missing.certificate.due());
+            earliest(first, earliest(fresh, again))
+        })
+    }
+
+    pub(super) fn missing(&self, sender: Rank) -> &Missing {
+        self.missing.at(sender)
+    }
+
+    /// How long an answer takes: that of the slowest of the members that a delivery needs.
+    pub(super) const fn answer_us(&self) -> u64 {
+        self.answer_us
+    }
+
+    /// A member replied to an own body so long after that left.
+    pub(super) fn replied(&mut self, peer: Rank, took_us: u64) {
+        let peer = self.peers.at_mut(peer);
+        peer.recent_us.rotate_right(1);
+        if let Some(last) = peer.recent_us.first_mut() {
+            *last = took_us.max(1);
+        }
+        let quickest_us = peer.recent_us.iter().filter(|took_us| **took_us > 0).min();
+        peer.trip.took(quickest_us.copied().unwrap_or(took_us));
+        let known = |peer: &Peer| peer.trip.smooth_us().map(|_| peer.trip.pause_us(FLOOR_US));
+        let mut all: SmallVec<[u64; 16]> = self.peers.values().filter_map(known).collect();
+        all.sort_unstable();
+        let slowest = self.needed.checked_sub(1).and_then(|last| all.get(last).copied());
+        self.answer_us = slowest.unwrap_or(self.fetch_us).min(self.resend_max_us);
+    }
+
+    /// How long a body of this log may come later than what shows it.
+    fn late_us(&self, sender: Rank) -> u64 {
+        let Missing { late, missed, .. } = self.missing.at(sender);
+        if *missed >= MISSED {
+            // What is ordered comes about when others show it.
+            return self.answer_us / 2;
+        }
+        let usual_us = late.smooth_us().map(|_| late.pause_us(FLOOR_US));
+        usual_us.map_or(self.answer_us, |usual_us| usual_us.min(self.answer_us))
+    }
+
+    /// A body came from its sender, of a log that is held up to `top`.
+    pub(super) fn came(&mut self, now: Time, sender: Rank, number: Number, top: Number) {
+        let most_us = self.answer_us;
+        let missing = self.missing.at_mut(sender);
+        let (from, to) = missing.asked;
+        let since = match missing.fresh {
+            Some(fresh) if number > top.max(to) => (number <= fresh.to).then_some(fresh.since),
+            Some(_) | None if number >= from && number <= to => {
+                // What its sender was asked for tells nothing.
+                (missing.bodies.last != Some(sender)).then_some(missing.asked_since)
+            }
+            Some(_) | None => (number == top.next()).then_some(now),
+        };
+        if let Some(since) = since {
+            missing.late.took(now.since(since).min(most_us));
+        }
+    }
+
+    /// This peer handed over a body of a log. If nothing is expected of its sender any more, returns
+    /// the bodies to order of the peer.
+    pub(super) fn handed(
+        &mut self,
+        peer: Rank,
+        sender: Rank,
+        number: Number,
+    ) -> Option<(Number, Number)> {
+        self.peers.at_mut(peer).strikes = 0;
+        let missing = self.missing.at_mut(sender);
+        if peer == sender {
+            missing.missed = 0;
+            return None;
+        }
+        missing.missed = missing.missed.saturating_add(1);
+        let is_near = number.plus(ORDER / 2) >= missing.ordered;
+        (missing.missed >= MISSED && is_near).then(|| {
+            let from = missing.ordered.max(number).next();
+            missing.ordered = number.plus(ORDER);
+            (from, missing.ordered)
+        })
+    }
+
+    /// A peer orders bodies of a log up to `to`; those up to `top` are here. No more than two orders
+    /// are taken at once.
+    pub(super) fn order(&mut self, peer: Rank, sender: Rank, top: Number, to: Number) {
+        let to = to.min(top.plus(ORDER * 2));
+        let orders = self.orders.at_mut(sender);
+        orders.most = orders.most.max(to);
+        let ordered = orders.by.at_mut(peer);
+        *ordered = to.max(*ordered);
+    }
+
+    /// The peers that ordered bodies of a log above `number`, and up to which.
+    pub(super) fn orders(&self, sender: Rank, number: Number) -> SmallVec<[(Rank, Number); 4]> {
+        let orders = self.orders.at(sender);
+        if orders.most <= number {
+            return SmallVec::new();
+        }
+        let by = orders.by.iter().filter(|(_, to)| **to > number);
+        by.map(|(peer, to)| (peer, *to)).collect()
+    }
+
+    /// Others show bodies of a log that is held up to `top`; or not, if `shown` is no higher.
+    pub(super) fn watch_bodies(&mut self, now: Time, sender: Rank, top: Number, shown: Shown) {
+        let (late_us, fetch_us) = (self.late_us(sender), self.fetch_us);
+        let missing = self.missing.at_mut(sender);
+        if missing.asked.1 <= top || shown.any <= top {
+            missing.again.stop();
+        } else if missing.top != top {
+            (missing.top, missing.since) = (top, now);
+            missing.bodies.begin();
+            missing.again.restart_with(now, missing.pause_us);
+        }
+        let mark = match missing.again.due() {
+            Some(_) => top.max(missing.asked.1),
+            None => top,
+        };
+        let is_open = |fresh: &Fresh| fresh.to > mark;
+        let (to, is_sure) = if shown.sure > mark { (shown.sure, true) } else { (shown.any, false) };
+        missing.fresh = match missing.fresh.filter(is_open) {
+            _ if to <= mark => None,
+            Some(fresh) if fresh.is_sure || !is_sure => Some(fresh),
+            Some(_) | None => {
+                let due = now.plus(if is_sure { late_us } else { fetch_us });
+                Some(Fresh { since: now, due, to, is_sure })
+            }
+        };
+    }
+
+    /// Others show a certificate above `have`, up to which a log is held, certified; or not, if
+    /// `shown` is no higher.
+    pub(super) fn watch_certificate(
+        &mut self,
+        now: Time,
+        sender: Rank,
+        have: Number,
+        shown: Shown,
+    ) {
+        let (fetch_us, answer_us) = (self.fetch_us, self.answer_us);
+        let missing = self.missing.at_mut(sender);
+        let is_sure = shown.sure > have;
+        if shown.any <= have {
+            missing.certificate.stop();
+        } else if missing.certificate.due().is_none()
+            || missing.have != have
+            || (is_sure && !missing.is_sure)
+        {
+            (missing.have, missing.is_sure) = (have, is_sure);
+            missing.certificates.begin();
+            let pause_us = if is_sure { answer_us } else { fetch_us };
+            missing.certificate.restart_with(now, pause_us);
+        }
+    }
+
+    /// The bodies to ask for now, if any: those above the first number, up to the second. `true` if
+    /// they were asked for before.
+    pub(super) fn bodies_due(
+        &mut self,
+        now: Time,
+        sender: Rank,
+        top: Number,
+    ) -> Option<(Number, Number, bool)> {
+        let missing = self.missing.at_mut(sender);
+        let again = missing.again.fires(now);
+        let mut range = again.then_some((top, missing.asked.1));
+        if let Some(fresh) = missing.fresh.filter(|fresh| fresh.due <= now) {
+            missing.fresh = None;
+            let is_running = missing.again.due().is_some();
+            let mark = if is_running { top.max(missing.asked.1) } else { top };
+            let from = if again { top } else { mark };
+            missing.asked = (mark.next(), fresh.to);
+            missing.asked_since = fresh.since;
+            range = Some((from, fresh.to));
+            if !is_running {
+                (missing.top, missing.since) = (top, fresh.since);
+                missing.bodies.begin();
+                missing.pause_us = if fresh.is_sure { self.answer_us } else { self.fetch_us };
+                missing.again.restart_with(now, missing.pause_us);
+            }
+        }
+        range.map(|(from, to)| (from, to, again))
+    }
+
+    /// Whether the certificate is to be asked for now.
+    pub(super) fn certificate_due(&mut self, now: Time, sender: Rank) -> bool {
+        self.missing.at_mut(sender).certificate.fires(now)
+    }
+
+    /// All bodies up to `to` are asked for now.
+    pub(super) fn ask_now(&mut self, now: Time, sender: Rank, top: Number, to: Number) {
+        let answer_us = self.answer_us;
+        let missing = self.missing.at_mut(sender);
+        missing.fresh = None;
+        missing.asked = (top.next(), to);
+        (missing.top, missing.since, missing.asked_since) = (top, now, now);
+        missing.bodies.begin();
+        missing.pause_us = answer_us;
+        missing.again.restart_with(now, answer_us);
+    }
+
+    /// The next of these holders to ask: those not asked in this round, those that answered first, then
+    /// the nearest. `true` with each says that it may not hold it.
+    pub(super) fn next(
+        &mut self,
+        now: Time,
+        sender: Rank,
+        is_for_bodies: bool,
+        holders: &[(Rank, bool)],
+    ) -> Option<Rank> {
+        let first_round_us = self.fetch_us.max(self.answer_us);
+        let missing = self.missing.at_mut(sender);
+        let certificate_us = if missing.is_sure { self.answer_us } else { self.fetch_us };
+        let (turn, timer, pause_us) = match is_for_bodies {
+            true => (&mut missing.bodies, &mut missing.again, missing.pause_us),
+            false => (&mut missing.certificates, &mut missing.certificate, certificate_us),
+        };
+        if let Some(last) = turn.last {
+            let strikes = &mut self.peers.at_mut(last).strikes;
+            *strikes = strikes.saturating_add(1).min(STRIKES_MAX);
+        }
+        let peers = &self.peers;
+        let key = |(rank, is_other): &(Rank, bool)| {
+            let peer = peers.at(*rank);
+            let trip_us = peer.trip.smooth_us().unwrap_or(u64::MAX);
+            (*is_other, peer.strikes, *rank == sender, trip_us, *rank)
+        };
+        if turn.last.is_none() {
+            // The first two questions follow each other soon: one in a few gets lost.
+            timer.restart_with(now, pause_us);
+        }
+        let left = holders.iter().filter(|(rank, _)| !*turn.asked.at(*rank));
+        let (next, _) = left.min_by_key(|holder| key(holder)).copied()?;
+        *turn.asked.at_mut(next) = true;
+        turn.last = Some(next);
+        if holders.iter().all(|(rank, _)| *turn.asked.at(*rank)) {
+            turn.asked.values_mut().for_each(|asked| *asked = false);
+            turn.rounds = turn.rounds.saturating_add(1);
+        } else if turn.rounds < ROUNDS_QUICK && timer.pause_us() > first_round_us {
+            // Of many holders each has its turn soon.
+            timer.restart_with(now, first_round_us);
+        }
+        Some(next)
     }
 
     /// A member lacks a body; says whether that is news.
-    fn note_lacking(&mut self, (peer, sender): (Rank, Rank), number: Number) -> bool {
+    pub(super) fn note_lacking(&mut self, (peer, sender): (Rank, Rank), number: Number) -> bool {
         let lacking = self.lacking.at_mut(sender);
         if lacking.number != number {
             lacking.number = number;
@@ -109,7 +468,7 @@ impl Repair {
     }
 
     /// How many said so of this body.
-    fn lack(&self, sender: Rank, number: Number) -> usize {
+    pub(super) fn lack(&self, sender: Rank, number: Number) -> usize {
         let lacking = self.lacking.at(sender);
         let is_it = lacking.number == number;
         lacking.by.values().filter(|by| is_it && **by).count()
@@ -117,15 +476,25 @@ impl Repair {
 
     /// Nothing is missing any more.
     pub(super) fn stop(&mut self) {
-        self.missing.values_mut().for_each(|missing| missing.timer.stop());
+        for missing in self.missing.values_mut() {
+            missing.fresh = None;
+            missing.again.stop();
+            missing.certificate.stop();
+        }
     }
 
     /// A piece of something long came from this sender: what is missing of its log is likely to be on
     /// its way, and others are not asked to send the same, as long as there is patience.
     pub(super) fn on_piece(&mut self, now: Time, sender: Rank) {
+        let (patience_us, answer_us) = (self.patience_us, self.answer_us);
         let missing = self.missing.at_mut(sender);
-        if missing.timer.due().is_some() && now.since(missing.since) < self.patience_us {
-            missing.timer.restart(now);
+        if let Some(fresh) = &mut missing.fresh
+            && now.since(fresh.since) < patience_us
+        {
+            fresh.due = fresh.due.max(now.plus(answer_us));
+        }
+        if missing.again.due().is_some() && now.since(missing.since) < patience_us {
+            missing.again.restart_with(now, answer_us.max(missing.again.pause_us()));
         }
     }
 
@@ -136,205 +505,15 @@ impl Repair {
 
     /// Whether `peer` may be handed `bytes` more now.
     pub(super) fn allows(&mut self, now: Time, peer: Rank, bytes: usize) -> bool {
-        let served = self.served.at_mut(peer);
-        if now.since(served.since) >= self.fetch_us {
-            *served = Served { since: now, bytes: 0 };
+        let peer = self.peers.at_mut(peer);
+        if now.since(peer.served_since) >= self.fetch_us {
+            (peer.served_since, peer.served_bytes) = (now, 0);
         }
-        if served.bytes >= self.answer_bytes {
+        if peer.served_bytes >= self.answer_bytes {
             return false;
         }
-        served.bytes = served.bytes.saturating_add(bytes);
+        peer.served_bytes = peer.served_bytes.saturating_add(bytes);
         self.charged = self.charged.saturating_add(bytes as u64);
         true
-    }
-}
-
-impl Reliable {
-    /// Heads, haves and the newest own body again, until a quorum holds what they say. Each log by
-    /// itself: progress of one does not put off what is owed to another.
-    pub(super) fn on_repeat(&mut self, now: Time, out: &mut Vec<Out>) {
-        let mut said = Vec::new();
-        for sender in self.logs.ranks() {
-            let log = self.logs.at(sender);
-            let is_open = self.phase.is_open() && log.replied.number > log.deliverable;
-            let repeat = self.repeats.at_mut(sender);
-            if !is_open {
-                repeat.stop();
-                continue;
-            }
-            repeat.start(now);
-            if !repeat.fires(now) {
-                continue;
-            }
-            self.say_again(sender, &mut said);
-            if sender == self.me {
-                self.repeat_body(out);
-            }
-        }
-        out.extend(said.into_iter().map(|(to, part)| Out::Post(Post::part(to, part))));
-    }
-
-    /// What this member last said about a log.
-    fn say_again(&self, sender: Rank, said: &mut Vec<(To, Part)>) {
-        let Some(heads) = self.mine.at(sender) else { return };
-        let to = match self.pattern {
-            Pattern::Paper if sender != self.me => To::One(sender),
-            Pattern::Paper | Pattern::Swift => To::All,
-        };
-        let again = (to, Part::Heads(heads.signed().as_ref().clone()));
-        if !said.contains(&again) {
-            said.push(again);
-        }
-        let log = self.logs.at(sender);
-        if self.pattern == Pattern::Paper
-            && sender == self.me
-            && log.certified().number > log.deliverable
-            && let Some(certificate) = self.certificate(sender, log.certified().number)
-        {
-            said.push((To::All, Part::Certificate(certificate)));
-        }
-    }
-
-    /// The newest own body, to those who do not have it.
-    fn repeat_body(&self, out: &mut Vec<Out>) {
-        let log = self.logs.at(self.me);
-        let newest = log.top().number;
-        let Some(body) = log.body(newest).filter(|_| newest > log.deliverable) else { return };
-        let Some(heads) = self.mine.at(self.me) else { return };
-        for (peer, have) in log.haves.iter() {
-            if peer != self.me && *have < newest {
-                let heads = Part::Heads(heads.signed().as_ref().clone());
-                let parts = alloc::vec![heads, Part::Body(body.head(Vec::new()))];
-                let casts = Some(body.cargo());
-                out.push(Out::Post(Post { to: To::One(peer), parts, casts }));
-            }
-        }
-    }
-
-    /// Fetches what has been missing for a while, one log after the other.
-    pub(super) fn on_fetch_timers(&mut self, now: Time, out: &mut Vec<Out>) {
-        for sender in self.logs.ranks() {
-            let target = self.missing_up_to(sender);
-            let log = self.logs.at(sender);
-            let (top, have) = (log.top().number, log.have());
-            let missing = self.repair.missing.at_mut(sender);
-            let Some(target) = target else {
-                missing.timer.stop();
-                continue;
-            };
-            if missing.top != top || missing.have != have || missing.timer.due().is_none() {
-                (missing.top, missing.have, missing.rounds) = (top, have, 0);
-                missing.since = now;
-                missing.timer.restart(now);
-            } else if missing.timer.fires(now) {
-                self.jump(sender, out);
-                self.ask(now, sender, target, out);
-            }
-        }
-    }
-
-    /// Without the first pause.
-    pub(super) fn ask_at_once(&mut self, now: Time, sender: Rank, out: &mut Vec<Out>) {
-        let Some(target) = self.missing_up_to(sender) else { return };
-        let log = self.logs.at(sender);
-        let (top, have) = (log.top().number, log.have());
-        let missing = self.repair.missing.at_mut(sender);
-        (missing.top, missing.have, missing.rounds) = (top, have, 0);
-        missing.timer.restart(now);
-        self.ask(now, sender, target, out);
-    }
-
-    /// A member lacks the body that is wanted next: the next one is asked at once.
-    pub(super) fn on_lacks(
-        &mut self,
-        now: Time,
-        (peer, sender): (Rank, Rank),
-        number: Number,
-        out: &mut Vec<Out>,
-    ) {
-        let is_wanted =
-            self.is_wanting(sender) && number == self.logs.at(sender).top().number.next();
-        if is_wanted
-            && self.repair.note_lacking((peer, sender), number)
-            && let Some(target) = self.missing_up_to(sender)
-        {
-            self.ask(now, sender, target, out);
-        }
-    }
-
-    /// Whether a body of the cut is to be had from nobody: all others but `f` said that they lack it.
-    /// So at least one correct member lacks what a quorum held when the view ended, and those of
-    /// whom that is not known may all be down, or lie.
-    pub(crate) fn is_gone(&self) -> bool {
-        let n = self.quorum.n();
-        let enough = n.saturating_sub(self.quorum.f()).saturating_sub(1).max(1);
-        self.logs.ranks().any(|sender| {
-            let next = self.logs.at(sender).top().number.next();
-            self.is_wanting(sender) && self.repair.lack(sender, next) >= enough
-        })
-    }
-
-    /// The highest body of a log that is worth asking for; `None` if nothing is missing.
-    fn missing_up_to(&self, sender: Rank) -> Option<Number> {
-        let (limit, log) = (self.limit(sender), self.logs.at(sender));
-        let told = log.haves.values().copied().fold(Number::ZERO, Number::max).min(limit);
-        let target = told.max(log.horizon()).min(limit);
-        let is_missing = target > log.top().number || told > log.have() || self.is_wanting(sender);
-        (is_missing && !self.phase.is_closed()).then_some(target)
-    }
-
-    /// A Silenced member gives up what it asked for in vain, if that is stable.
-    fn jump(&mut self, sender: Rank, out: &mut Vec<Out>) {
-        let is_in_vain = self.repair.missing.at(sender).rounds >= ROUNDS;
-        if is_in_vain && !self.is_active(self.me) && self.logs.at_mut(sender).jump() {
-            self.repair.missing.at_mut(sender).rounds = 0;
-            self.anchor_newest(sender);
-            self.go_blind();
-            out.push(Out::Overtaken);
-        }
-    }
-
-    /// Asks the next member that may have it.
-    fn ask(&mut self, now: Time, sender: Rank, target: Number, out: &mut Vec<Out>) {
-        let log = self.logs.at(sender);
-        let (top, have) = (log.top().number, log.have());
-        let missing = self.repair.missing.at_mut(sender);
-        let turn = missing.turn;
-        missing.turn = turn.wrapping_add(1);
-        let (peer, is_round_over) = self.holder(sender, turn, top, have);
-        let missing = self.repair.missing.at_mut(sender);
-        if is_round_over {
-            missing.rounds = missing.rounds.saturating_add(1);
-        } else {
-            // The pause grows with each round of holders, not with each of them.
-            missing.timer.restart(now);
-        }
-        if let Some(peer) = peer {
-            let from = top.next().min(target.next());
-            let part = Part::Fetch { sender, from, to: target };
-            out.push(Out::Post(Post::part(To::One(peer), part)));
-        }
-    }
-
-    /// Who says, by haves and votes, that it holds more than is here; the sender itself
-    /// last. `turn` goes round; also returns whether the round is over. For the cut all others are
-    /// asked: who holds it may have said nothing of it.
-    fn holder(&self, sender: Rank, turn: usize, top: Number, have: Number) -> (Option<Rank>, bool) {
-        let log = self.logs.at(sender);
-        let least = if top > have { have.next() } else { top.next() };
-        let others = log.haves.iter().filter(|(peer, _)| *peer != self.me && *peer != sender);
-        let (mut holders, rest): (Vec<_>, Vec<_>) = others.partition(|(peer, told)| {
-            let voted = log.votes.newest(*peer).is_some_and(|vote| vote.head.number > top);
-            **told >= least || voted
-        });
-        if self.is_wanting(sender) {
-            holders.extend(rest);
-        }
-        let mut holders: Vec<Rank> = holders.into_iter().map(|(peer, _)| peer).collect();
-        if sender != self.me {
-            holders.push(sender);
-        }
-        let Some(index) = turn.checked_rem(holders.len()) else { return (None, true) };
-        (holders.get(index).copied(), index.saturating_add(1) == holders.len())
     }
 }

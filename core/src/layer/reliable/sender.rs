@@ -230,6 +230,11 @@ impl Sender {
         self.flight.opened(now, number, bytes);
     }
 
+    /// When an own body left, if that is known.
+    pub(super) fn left_at(&self, number: Number) -> Option<Time> {
+        self.flight.left_at(number)
+    }
+
     /// A member says that it holds the own log up to `number`.
     pub(super) fn held(&mut self, now: Time, peer: Rank, number: Number) {
         self.flight.held(now, peer, number);

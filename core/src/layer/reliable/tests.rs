@@ -4,6 +4,7 @@ mod answer;
 mod attack;
 mod cut;
 mod jump;
+mod repair;
 mod rig;
 mod rules;
 mod sending;

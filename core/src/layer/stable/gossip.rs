@@ -14,7 +14,8 @@ use crate::member::{PerRank, Rank};
 use crate::time::{Time, earliest};
 use crate::timer::Backoff;
 
-/// A row that others hold is asked for after this part of `stable_us`: it may be on its way.
+/// A row that others hold is asked for after this part of `stable_us` at the latest, sooner where an
+/// answer takes less: it may be on its way. It is asked for again after this part.
 const PAUSE_PART: u64 = 4;
 
 /// Asking for the row of one member.
@@ -32,12 +33,22 @@ pub(super) struct Gossip {
     /// The counters that each member told last; empty before.
     told: PerRank<Vec<u64>>,
     asks: PerRank<Ask>,
+    /// The pause before a row is asked for the first time, and the least before it is asked again.
+    first_us: u64,
+    least_us: u64,
 }
 
 impl Gossip {
     pub(super) fn new(n: usize, me: Rank, stable_us: u64) -> Self {
         let ask = |_| Ask { timer: Backoff::new(stable_us / PAUSE_PART, stable_us), turn: 0 };
-        Self { me, told: PerRank::from_fn(n, |_| Vec::new()), asks: PerRank::from_fn(n, ask) }
+        let least_us = stable_us / PAUSE_PART;
+        let told = PerRank::from_fn(n, |_| Vec::new());
+        Self { me, told, asks: PerRank::from_fn(n, ask), first_us: least_us, least_us }
+    }
+
+    /// An answer takes so long: a row that others hold for longer is lost.
+    pub(super) fn pace(&mut self, answer_us: u64) {
+        self.first_us = answer_us.min(self.least_us);
     }
 
     /// When a Tick is owed.
@@ -53,11 +64,11 @@ impl Gossip {
     /// `peer` told its counters; `held` are those of this member, by rank.
     pub(super) fn on_counters(&mut self, now: Time, peer: Rank, counters: &[u64], held: &[u64]) {
         *self.told.at_mut(peer) = counters.to_vec();
-        let me = self.me;
+        let (me, first_us) = (self.me, self.first_us);
         let members = self.asks.iter_mut().zip(counters.iter().zip(held));
         for ((member, ask), (told, held)) in members {
-            if member != me && told > held {
-                ask.timer.start(now);
+            if member != me && told > held && ask.timer.due().is_none() {
+                ask.timer.restart_with(now, first_us);
             }
         }
     }
@@ -66,7 +77,10 @@ impl Gossip {
     pub(super) fn on_row(&mut self, now: Time, member: Rank, counter: u64) {
         let is_behind = self.holders(member, counter).next().is_some();
         let ask = self.asks.at_mut(member);
-        if is_behind { ask.timer.restart(now) } else { ask.timer.stop() }
+        match is_behind {
+            true => ask.timer.restart_with(now, self.first_us),
+            false => ask.timer.stop(),
+        }
     }
 
     /// The members whose newer rows are to be asked for now, each with the holder to ask.
@@ -77,12 +91,16 @@ impl Gossip {
                 continue;
             }
             let holders: Vec<Rank> = self.holders(member, *held).collect();
+            let least_us = self.least_us;
             let ask = self.asks.at_mut(member);
             let Some(index) = ask.turn.checked_rem(holders.len()) else {
                 ask.timer.stop();
                 continue;
             };
             ask.turn = ask.turn.wrapping_add(1);
+            if ask.timer.pause_us() < least_us {
+                ask.timer.restart_with(now, least_us);
+            }
             due.extend(holders.get(index).map(|holder| (member, *holder)));
         }
         due

@@ -67,3 +67,20 @@ fn rm1_what_covers_an_answer_is_checked_once() {
     // The certificate's, of which what the sender signed for the bodies above it is one.
     assert_eq!(asker.verifications() - before, asker.quorum() as u64);
 }
+
+/// Whoever gets nothing from the sender of a log orders what follows: it need not ask for each body.
+#[test]
+fn rm6_bodies_that_were_ordered_are_handed_over_as_soon_as_they_are_here() {
+    let mut holder = Solo::new(4);
+    let b = holder.branch(0).grow("b", 60);
+    holder.announce(&b, 1, 2);
+    assert_eq!(bodies(&holder.fetch(2, 0, 3, 1_000)), []);
+    assert_eq!(bodies(&holder.announce(&b, 3, 4)), [3, 4]);
+    holder.hear(2, b.head(6));
+    let outs = holder.announce(&b, 5, 60);
+    assert_eq!(
+        bodies(&outs),
+        (7..=34).collect::<Vec<_>>(),
+        "no more than two orders, none in vain"
+    );
+}

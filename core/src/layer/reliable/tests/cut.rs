@@ -15,7 +15,7 @@ use crate::wire::Part;
 /// Whom bodies of a log are asked from, and which.
 fn asked(outs: &[Out]) -> Vec<(u16, u64, u64)> {
     let ask = |(to, part): (To, &Part)| match (to, part) {
-        (To::One(peer), Part::Fetch { from, to, .. }) => {
+        (To::One(peer), Part::Fetch { from, to, .. }) if from <= to => {
             Some((peer.value(), from.value(), to.value()))
         }
         _ => None,

@@ -178,6 +178,15 @@ impl Solo {
 
     /// Body `r` comes in, with links up to `covered`.
     pub(super) fn give(&mut self, branch: &Branch, r: u64, covered: u64) -> Vec<Out> {
+        self.bring(branch.root.sender, branch, r, covered)
+    }
+
+    /// Another member hands over body `r`.
+    pub(super) fn relay(&mut self, from: u16, branch: &Branch, r: u64) -> Vec<Out> {
+        self.bring(Rank::new(from), branch, r, r)
+    }
+
+    fn bring(&mut self, from: Rank, branch: &Branch, r: u64, covered: u64) -> Vec<Out> {
         let Written { head, prev, link, casts } = branch.written(r).clone();
         let links = branch.links(r, covered);
         let count = casts::check(&casts, link.slot).expect("legal casts");
@@ -189,7 +198,7 @@ impl Solo {
             links: links.into(),
         };
         let payload = Payload { bytes: &casts, hash: link.casts, count };
-        self.step(In::Body(body, payload))
+        self.step(In::Body(from, body, payload))
     }
 
     /// The sender announces `r`, and all bodies from `from` up to it come in.
@@ -287,7 +296,7 @@ impl Solo {
                 let casts = casts.expect("a body has casts");
                 let count = casts::check(&casts.bytes, head.slot).expect("legal casts");
                 let payload = Payload { bytes: &casts.bytes, hash: casts.hash, count };
-                self.step(In::Body(head, payload))
+                self.step(In::Body(head.sender, head, payload))
             }
             _ => Vec::new(),
         }

@@ -243,6 +243,9 @@ fn rm6_what_is_missing_is_fetched_round_robin_from_who_says_to_hold_it() {
     let mut asked = Vec::new();
     for (to, part) in parts(&solo.run(5_000_000)) {
         let Part::Fetch { sender, from, to: last } = part else { panic!("{part:?}") };
+        if from > last {
+            continue; // The certificate, too: what is held may be on another branch.
+        }
         assert_eq!((*sender, *from, *last), (Rank::new(0), at(1), at(2)));
         let To::One(peer) = to else { panic!("one at a time") };
         asked.push(peer.value());
