@@ -17,6 +17,9 @@ use crate::wire::Part;
 /// After so many rounds of all who may hold it nobody has a body that is stable.
 const ROUNDS: u8 = 2;
 
+/// And not before so many `fetch_us`, however quick the rounds are.
+const PAUSES: u64 = 6;
+
 /// Holes of one log that one question asks for.
 const HOLES_MAX: usize = 8;
 
@@ -210,7 +213,7 @@ impl Reliable {
     fn jump(&mut self, now: Time, sender: Rank, out: &mut Vec<Out>) -> bool {
         let missing = self.repair.missing(sender);
         let is_in_vain = missing.bodies.rounds >= ROUNDS
-            && now.since(missing.since) >= self.timeouts.resend_max_us;
+            && now.since(missing.since) >= self.timeouts.fetch_us.saturating_mul(PAUSES);
         let jumps = is_in_vain && !self.is_active(self.me) && self.logs.at_mut(sender).jump();
         if jumps {
             self.anchor_newest(sender);
