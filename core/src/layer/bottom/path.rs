@@ -11,7 +11,6 @@
 //! useless.
 
 use super::fragment::HEADER_BYTES;
-use crate::config::Config;
 use crate::time::Time;
 
 /// The length that every path takes: an IPv4 datagram of 576 bytes with the longest headers.
@@ -19,6 +18,9 @@ pub(super) const FLOOR: usize = 508;
 
 /// The length that every path takes that IPv6 or a tunnel goes over.
 const BASE: usize = 1_200;
+
+/// Longer frames than the longest datagram go through a stream, which takes all of them.
+const DATAGRAM_MAX: usize = 65_535;
 
 /// Lengths to go down to, one after the other.
 const STEPS: [usize; 2] = [BASE, FLOOR];
@@ -54,7 +56,7 @@ impl PathSize {
     /// A path of which nothing is known. Streams carry frames of every length.
     pub(super) const fn new(piece_max: usize) -> Self {
         let max = piece_max.saturating_add(HEADER_BYTES);
-        let shown = (if max >= Config::FRAME_MAX { max } else { 0 }, Time::ZERO);
+        let shown = (if max > DATAGRAM_MAX { max } else { 0 }, Time::ZERO);
         Self { max, size: max, shown, probe_at: None, probe: None }
     }
 
@@ -62,7 +64,7 @@ impl PathSize {
     pub(super) fn whole_max(&self, now: Time) -> usize {
         let (shown, at) = self.shown;
         let base = BASE.min(self.size);
-        match self.max >= Config::FRAME_MAX || now < at.plus(CHECK_US) {
+        match self.max > DATAGRAM_MAX || now < at.plus(CHECK_US) {
             true => shown.max(base),
             false => base,
         }
