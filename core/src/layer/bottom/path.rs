@@ -260,9 +260,9 @@ mod tests {
 
     #[test]
     fn a_stream_takes_every_frame_whole() {
-        let limits = SplitLimits { piece_max: Config::FRAME_MAX - HEADER_BYTES, ..LIMITS };
+        let limits = SplitLimits { piece_max: crate::Config::FRAME_MAX - HEADER_BYTES, ..LIMITS };
         let splitter = Splitter::new(limits);
-        assert_eq!(splitter.whole_max(Time::from_micros(u64::MAX / 2)), Config::FRAME_MAX);
+        assert_eq!(splitter.whole_max(Time::from_micros(u64::MAX / 2)), crate::Config::FRAME_MAX);
     }
 
     #[test]
