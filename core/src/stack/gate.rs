@@ -301,6 +301,9 @@ impl Stack {
         if step.gate.lose(step.cx.now) {
             step.event(Event::StateLost);
         }
+        // Nothing waits here any more, so nothing holds the bodies back.
+        self.reliable.go_blind();
+        self.total.forget();
         self.inter.lacks_state(step.cx.now);
     }
 

@@ -75,7 +75,9 @@ impl Reliable {
         // Every request is charged for what it may make this member build.
         let certificate_bytes = self.repair.cover_bytes;
         let asks_certificate = and_heads || from > to || to.past(from) >= FEW_BODIES;
-        let built = if asks_certificate { certificate_bytes } else { 0 };
+        // A question for haves alone makes it build none.
+        let builds = asks_certificate && to > Number::ZERO;
+        let built = if builds { certificate_bytes } else { 0 };
         if !self.repair.allows(now, peer, built.saturating_add(ANSWER_COST)) {
             return;
         }

@@ -23,7 +23,8 @@ use crate::time::{Time, earliest};
 use crate::timer::Backoff;
 use crate::trip::Trip;
 
-/// Bytes handed to one peer in each `fetch_us`, at least; one body is always allowed.
+/// Bytes handed to one peer in each `fetch_us`, at least; a window of one sender is always allowed: a
+/// member whose link with a sender is broken lives on what others hand it.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// No pause is shorter: timers are not finer than that on most systems (RFC 9002).
@@ -204,7 +205,7 @@ impl Repair {
             fetch_us: timeouts.fetch_us,
             resend_max_us: timeouts.resend_max_us,
             patience_us: patience_us(timeouts),
-            answer_bytes: ANSWER_BYTES.max(limits.casts_max()),
+            answer_bytes: ANSWER_BYTES.max(limits.casts_max()).max(limits.window_bytes_max()),
             charged: 0,
             cover_bytes: n.saturating_mul(n.saturating_mul(48).saturating_add(128)),
         }

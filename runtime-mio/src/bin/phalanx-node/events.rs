@@ -123,7 +123,9 @@ impl Events {
     /// Waits a moment if the disk cannot follow the state that comes in: a process that waits asks for
     /// no more of it meanwhile.
     pub(crate) fn pace(&self, moment: Duration) {
-        let is_behind = |queue: &mut Queue| queue.state_bytes > self.shared.room / 2;
+        // An output that has ended takes nothing any more: there is nothing to wait for.
+        let is_behind =
+            |queue: &mut Queue| !queue.has_ended && queue.state_bytes > self.shared.room / 2;
         let queue = self.shared.lock();
         if queue.state_bytes > 0 {
             let _ = self.shared.changed.wait_timeout_while(queue, moment, is_behind);

@@ -306,7 +306,6 @@ impl Tally {
                 self.lost += u64::try_from(lost.len()).unwrap_or(u64::MAX);
             }
             Notice::Event(Event::StateLost) => self.is_blind = true,
-            Notice::Event(Event::Resumed { .. }) => self.is_blind = false,
             Notice::Event(Event::View(_)) => self.was_member = true,
             Notice::Event(Event::Fork { .. }) => self.is_forked = true,
             Notice::ComesBack { .. } => self.out = None,
