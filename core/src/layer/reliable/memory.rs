@@ -1,9 +1,10 @@
 //! What layer Reliable takes besides casts. These tables have a fixed size or a small limit, so they
 //! are counted as if they were full: for each log the cells and bodies of two windows, each with a
-//! statement of its sender, and three votes of each member with their statements. A statement may
-//! have an entry for every log, and be shared with nobody.
+//! statement of its sender, three votes of each member with their statements, and what the repair
+//! knows. A statement may have an entry for every log, and be shared with nobody.
 
 use super::log::CELL_BYTES;
+use super::repair;
 use super::votes::VOTES_BYTES;
 use super::{Body, Reliable};
 use crate::config::Limits;
@@ -24,6 +25,7 @@ pub(crate) const fn tables_bytes(limits: &Limits, n: usize) -> usize {
     // A certificate that came whole, the half of a proof, and the own statement.
     let links = windows.saturating_mul(size_of::<Link>());
     let rest = statement.saturating_mul(n.saturating_add(2)).saturating_add(links);
+    let rest = rest.saturating_add(repair::log_bytes(n));
     let log =
         windows.saturating_mul(cell).saturating_add(n.saturating_mul(votes)).saturating_add(rest);
     log.saturating_mul(n)

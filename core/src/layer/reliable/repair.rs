@@ -8,8 +8,9 @@
 //! the next member, later and later.
 //!
 //! What a faulty member can try: claim what does not exist (what not more than `f` others show, nor the
-//! sender signed, is asked for after `fetch_us` only); not answer (it is asked last from then on, until it
-//! answers); answer own bodies late or soon (of the others that a delivery needs the slowest counts, which
+//! sender signed, is asked for after `fetch_us` only); not answer (it is asked last from then on, until a body
+//! comes from it, also one of its own: so a liar that casts can cost each repair the time of one
+//! answer); answer own bodies late or soon (of the others that a delivery needs the slowest counts, which
 //! lies between two correct ones); send its own bodies twice (that makes the wait in its own log longer,
 //! up to the time of an answer).
 
@@ -161,6 +162,13 @@ pub(super) struct Repair {
     charged: u64,
     /// What the Heads of a certificate may weigh.
     pub(super) cover_bytes: usize,
+}
+
+/// The most bytes of these tables for one log in a view of `n` members, with what is known of one peer.
+pub(super) const fn log_bytes(n: usize) -> usize {
+    // Of each member two turns, an order, and whether it lacks the body that is wanted.
+    let each = n.saturating_mul(size_of::<Number>().saturating_add(3));
+    size_of::<(Missing, Orders, Lacking, Peer)>().saturating_add(each)
 }
 
 /// Long before anybody is suspected of anything for it.
